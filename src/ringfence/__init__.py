@@ -1,0 +1,1 @@
+"""ringfence: takes a Kubernetes cluster from default-allow to proven zero trust."""

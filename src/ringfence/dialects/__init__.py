@@ -1,0 +1,1 @@
+"""One file per policy language: parse to the common rule, emit from it."""

@@ -1,0 +1,1 @@
+"""The fast judge: identities, equivalence classes and bit sets, all pairs at once."""

@@ -1,0 +1,178 @@
+"""What a cluster consists of, as far as connections are concerned."""
+
+from enum import StrEnum
+
+import msgspec
+
+from ringfence.model.location import Location
+from ringfence.model.selector import LabelSelector
+
+HOST_NETWORK_NOTE = "a host-network pod has its node's address and no network identity of its own"
+
+
+class Protocol(StrEnum):
+    """The protocols that a question can name."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+    SCTP = "SCTP"
+    ICMP = "ICMP"
+
+
+class Namespace(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A namespace; `labels` always carry `kubernetes.io/metadata.name`."""
+
+    name: str
+    labels: dict[str, str]
+    implicit: bool = False
+    """True where objects name it but no Namespace object defines it: its other labels, if it
+    has any, are not known."""
+    location: Location | None = None
+
+
+class ContainerPort(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
+    """A port that a container declares; only the named ones matter to policies."""
+
+    port: int
+    protocol: Protocol = Protocol.TCP
+    name: str = ""
+    init: bool = False
+    """Declared by an init container: Calico resolves names against these too, others do not."""
+
+
+class Pod(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A pod that runs (or will), reduced to what tells it apart within its identity."""
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    """`status.podIPs`; empty before the pod has one."""
+    node: str = ""
+    """`spec.nodeName`; empty before it is scheduled."""
+
+
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """All pods of a workload that no policy of the snapshot can tell apart.
+
+    INVARIANT: every address of every pod lies in the same blocks (`cidr`, `except`, `networks`)
+    of the snapshot's policies, per family, so that any one pod stands for all.
+    """
+
+    labels: dict[str, str]
+    service_account: str = "default"
+    host_network: bool = False
+    ports: tuple[ContainerPort, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    """Empty where only the workload's template is known; addresses are unknown then."""
+
+
+class Reference(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
+    """Something in a manifest that names a host: an environment value, an argument, a key.
+
+    Only the host and port are kept, never the whole value: values hold passwords.
+    """
+
+    host: str
+    port: int | None
+    evidence: str
+    """Where it stood, as `env DB_ADDR of container app`."""
+    location: Location
+
+
+class Workload(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What people name: a Deployment, StatefulSet, DaemonSet, Job, CronJob, bare Pod, …."""
+
+    kind: str
+    namespace: str
+    name: str
+    identities: tuple[Identity, ...]
+    """At least one; more than one where policies can tell the workload's pods apart."""
+    location: Location
+    labels: dict[str, str] = {}
+    """The labels of the workload's own metadata (policies never see these)."""
+    selector: LabelSelector | None = None
+    """`spec.selector` of the workload: the labels that stay the same across roll-outs."""
+    replicas: int | None = None
+    """`spec.replicas` where the kind has it."""
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """Return `namespace/name`, the short name of the workload."""
+        return f"{self.namespace}/{self.name}"
+
+
+class ServicePort(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One port of a Service."""
+
+    port: int
+    target: int | str
+    """Number or container-port name; the port itself where the manifest gives none."""
+    protocol: Protocol = Protocol.TCP
+    name: str = ""
+    node_port: int | None = None
+    app_protocol: str = ""
+
+
+class Backend(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An address behind a Service without a selector, from an EndpointSlice."""
+
+    address: str
+    ports: tuple[ServicePort, ...]
+    """`port` and `target` are both the backend's port."""
+    pod: str = ""
+    """`namespace/name` of the pod where `targetRef` names one."""
+
+
+class Service(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A Service: a name and ports in front of the pods that its selector selects."""
+
+    namespace: str
+    name: str
+    type: str
+    """ClusterIP, NodePort, LoadBalancer or ExternalName."""
+    selector: LabelSelector | None
+    """None where there is none: the backends come from EndpointSlices then."""
+    ports: tuple[ServicePort, ...]
+    location: Location
+    cluster_ips: tuple[str, ...] = ()
+    external_ips: tuple[str, ...] = ()
+    """`spec.externalIPs` and the load balancer's addresses and host names."""
+    external_name: str = ""
+    headless: bool = False
+    external_traffic_local: bool = False
+    """`externalTrafficPolicy: Local`: the client's address survives."""
+    source_ranges: tuple[str, ...] = ()
+    """`spec.loadBalancerSourceRanges`."""
+    backends: tuple[Backend, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        """Return `svc/namespace/name`, as questions name it."""
+        return f"svc/{self.namespace}/{self.name}"
+
+
+class Route(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One way from outside to a Service: a rule of an Ingress or of a Gateway API route."""
+
+    kind: str
+    """Ingress, HTTPRoute, GRPCRoute, TLSRoute or TCPRoute."""
+    namespace: str
+    name: str
+    service_namespace: str
+    service: str
+    port: int | str | None
+    location: Location
+    host: str = ""
+    path: str = ""
+    parent: str = ""
+    """The Ingress's class, or the Gateway as `namespace/name`."""
+
+
+class Node(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A node: a peer of its own."""
+
+    name: str
+    labels: dict[str, str]
+    addresses: tuple[str, ...]
+    """`status.addresses` of the types that are IPs."""
+    pod_cidrs: tuple[str, ...] = ()

@@ -1,0 +1,54 @@
+"""What a judge concludes, and from what."""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class Verdict(StrEnum):
+    """Allow, deny, or unknown.
+
+    Unknown where a document that matters could not be read, or where the specification leaves
+    the answer to the implementation and the profile does not settle it.
+    """
+
+    ALLOW = "allow"
+    DENY = "deny"
+    UNKNOWN = "unknown"
+
+    def __and__(self, other: "Verdict") -> "Verdict":
+        """Both must allow: a deny decides, then an unknown."""
+        if Verdict.DENY in (self, other):
+            return Verdict.DENY
+        return Verdict.UNKNOWN if Verdict.UNKNOWN in (self, other) else Verdict.ALLOW
+
+
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that decided: an object's rule, or the default where no object applies."""
+
+    layer: str
+    """`network` or `mesh`."""
+    direction: str
+    action: str
+    """What it did: allow, deny, pass; `unknown` for what could not be understood."""
+    object: str | None
+    """`Kind/namespace/name`; None for a default that no object brings about."""
+    rule: str
+    """`ingress[0]`; `isolation` where the policy selects the pod and no rule matches;
+    `default` where no policy selects it."""
+    file: str | None = None
+    line: int | None = None
+
+
+class Judgement(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The verdict on one connection, with both directions and what decided each."""
+
+    verdict: Verdict
+    egress: Verdict
+    ingress: Verdict
+    evidence: tuple[Evidence, ...] = ()
+    unknown_because: tuple[str, ...] = ()
+    limited_to: tuple[dict[str, Any], ...] = ()
+    """What an allow is limited to, where the question left it open."""
+    notes: tuple[str, ...] = ()

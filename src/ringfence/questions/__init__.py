@@ -1,0 +1,1 @@
+"""What can be asked of a snapshot: one file per question."""

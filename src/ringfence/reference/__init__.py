@@ -1,0 +1,1 @@
+"""The slow judge: each specification transcribed literally, one connection at a time."""

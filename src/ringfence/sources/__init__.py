@@ -1,0 +1,1 @@
+"""Where a cluster comes from: one file per source, each returning a `Reading`."""
