@@ -4,7 +4,7 @@
     ├── UsageError            exit 2: the question cannot be understood
     │   └── UnknownNameError          the cluster has nothing of that name
     ├── InputError            exit 3: something could not be read or evaluated
-    │   └── SnapshotFormatError       not a snapshot file, or of a version this program does not know
+    │   └── SnapshotFormatError       no snapshot file, or of an unknown version
     └── ClusterError          exit 4: the cluster or its API failed
 
 An error is raised when the program cannot go on. A document that cannot be read while

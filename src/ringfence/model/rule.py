@@ -25,7 +25,7 @@ class Direction(StrEnum):
 
 
 class Action(StrEnum):
-    """What a rule says of the traffic that it matches. (ClusterNetworkPolicy writes Accept.)"""
+    """What a rule says of the traffic that it matches; ClusterNetworkPolicy writes Accept."""
 
     ALLOW = "allow"
     DENY = "deny"

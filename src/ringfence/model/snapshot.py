@@ -8,15 +8,13 @@ from ringfence.model.location import Location, Problem
 from ringfence.model.profile import Profile
 from ringfence.model.rule import Policy
 
-
 ASSUMED_POD_CIDRS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 """Where pods live if nothing tells: the private IPv4 ranges (RFC 1918). Every verdict that rests
 on this says so; `--pod-cidr` settles it."""
 
 
 class BlindSpot(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Policies may exist that could not be read: both directions of the pods concerned are
-    unknown."""
+    """Policies may exist that could not be read: the pods concerned are unknown both ways."""
 
     because: str
     location: Location

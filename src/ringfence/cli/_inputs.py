@@ -1,0 +1,74 @@
+"""The inputs that every verb takes which looks at a cluster, and how their problems are told."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from ringfence.errors import UsageError
+
+if TYPE_CHECKING:
+    from ringfence.model.snapshot import Snapshot
+
+
+PROFILES = ("generic", "ovn-kubernetes", "antrea", "calico", "cilium", "none")
+HELP = "a file, a directory, a snapshot, or `-` for standard input"
+
+
+def add_cluster_options(parser: ArgumentParser) -> None:
+    """Add the options that say which cluster is meant; the positional INPUTs are the verb's."""
+    group = parser.add_argument_group("cluster")
+    group.add_argument("--live", action="store_true", help="read a live cluster")
+    group.add_argument("--context", metavar="NAME", help="kubeconfig context (implies --live)")
+    group.add_argument("--kubeconfig", metavar="FILE", help="kubeconfig file (implies --live)")
+    group.add_argument("-n", "--namespace", metavar="NS", help="only this namespace's workloads")
+    group.add_argument(
+        "-A", "--all-namespaces", action="store_true", help="all namespaces (the default)"
+    )
+    group.add_argument(
+        "--profile", choices=PROFILES, help="which CNI enforces (default: detected, else generic)"
+    )
+    group.add_argument(
+        "--pod-cidr",
+        action="append",
+        default=[],
+        metavar="CIDR",
+        help="where pods without a known address live (repeatable)",
+    )
+    group.add_argument(
+        "--strict", action="store_true", help="exit 3 if anything is unknown or unreadable"
+    )
+
+
+def load_cluster(args: Namespace, inputs: list[str]) -> "Snapshot":
+    """Return the snapshot that the arguments name; tell its problems on standard error.
+
+    Raises:
+        UsageError: neither an input nor `--live` was given, or both.
+        RingfenceError: nothing could be read at all, or the cluster failed.
+    """
+    from ringfence import assemble
+
+    live = bool(args.live or args.context or args.kubeconfig)
+    if live and inputs:
+        raise UsageError("give either files or `--live`, not both")
+    if not live and not inputs:
+        raise UsageError("nothing to look at: give files, directories, `-`, or `--live`")
+    if live:
+        snapshot = assemble.load_live(
+            context=args.context,
+            kubeconfig=args.kubeconfig,
+            namespace=None if args.all_namespaces else args.namespace,
+            cni=args.profile,
+            pod_cidrs=args.pod_cidr,
+        )
+    else:
+        snapshot = assemble.load(inputs, cni=args.profile, pod_cidrs=args.pod_cidr)
+    for problem in (*snapshot.problems, *snapshot.ignored):
+        word = "warning: " if problem.severity == "warning" else "error: "
+        print(f"{word}{problem}", file=sys.stderr)
+    return snapshot
+
+
+def unreadable(snapshot: "Snapshot") -> bool:
+    """Return whether anything of the input could not be read, which makes the exit code 3."""
+    return any(problem.severity == "error" for problem in snapshot.problems)

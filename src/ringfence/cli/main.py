@@ -1,0 +1,61 @@
+"""The entry point: finds the verb, runs it, and turns what went wrong into an exit code."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+from ringfence import cli, rooms
+from ringfence.cli._verb import Verb
+from ringfence.errors import RingfenceError
+
+DESCRIPTION = "Takes a Kubernetes cluster from default-allow to proven zero trust."
+EPILOG = """\
+exit codes: 0 clean or allowed; 1 findings, differences, a denied check; 2 bad usage;
+3 could not be evaluated; 4 the cluster or its API failed"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line, one subparser per file of this room."""
+    parser = argparse.ArgumentParser(
+        prog="ringfence",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"ringfence {metadata.version('kube-ringfence')}"
+    )
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for name, verb in rooms.members(cli, "VERB", Verb, skip=("main",)).items():
+        subparser = verbs.add_parser(
+            name.replace("_", "-"),
+            help=verb.summary,
+            description=verb.summary[0].upper() + verb.summary[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        subparser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+        verb.configure(subparser)
+        subparser.set_defaults(run=verb.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    args = build_parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except RingfenceError as error:
+        if args.debug:
+            raise
+        print(f"ringfence: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader went away (`| head`): not an error, but Python must not flush again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return code

@@ -1,0 +1,55 @@
+"""All pairs at once: who may connect to whom, and by which traffic."""
+
+import msgspec
+
+from ringfence.model.location import Problem
+from ringfence.model.profile import Profile
+
+ANY = "ANY"
+"""The protocol of an allowance without limits: every protocol, every port."""
+
+
+class Allowance(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
+    """Traffic of one protocol."""
+
+    protocol: str
+    """TCP, UDP, SCTP, ICMP, or ANY for every protocol without limits."""
+    ports: str = ""
+    """Sorted numbers and ranges: `80,443,8000-8100`; `1-65535` for all. Empty for ANY and ICMP."""
+    ip_family: int | None = None
+    """4 or 6 where only one of a dual-stack pair's families is meant."""
+
+
+class Peer(msgspec.Struct, frozen=True, order=True):
+    """One end of a pair: a workload, a node, or a range of outside addresses."""
+
+    name: str
+    """`namespace/name` (`namespace/Kind/name` where that is ambiguous; `[pod, …]` behind it where
+    policies tell the pods of a workload apart), `node/NAME`, or `0.0.0.0-9.255.255.255`."""
+    kind: str
+    """The workload's kind, `Node`, or `External`."""
+
+
+class Pair(msgspec.Struct, frozen=True, rename={"source": "from", "destination": "to"}):
+    """What one peer may send another.
+
+    Pairs with nothing allowed and nothing unknown are left out, as is a workload to itself.
+    """
+
+    source: str
+    destination: str
+    allow: tuple[Allowance, ...]
+    unknown: tuple[Allowance, ...] = ()
+
+
+class Connectivity(msgspec.Struct, frozen=True, kw_only=True):
+    """Every pair of a snapshot, sorted by source, then destination."""
+
+    profile: Profile
+    endpoints: tuple[Peer, ...]
+    connections: tuple[Pair, ...]
+    unknown_because: tuple[str, ...] = ()
+    """Every reason for which something in `connections` is unknown."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know to read the rest rightly: assumptions, ignored objects."""
+    problems: tuple[Problem, ...] = ()
