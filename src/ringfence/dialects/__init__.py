@@ -1,1 +1,78 @@
-"""One file per policy language: parse to the common rule, emit from it."""
+"""One file per policy language: parse to the common rule, emit from it.
+
+`parse` turns the policy objects of a cluster into common rules, as the cluster's CNI profile
+reads them. A file of this room exposes `DIALECT`; the folder listing is the registry.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from ringfence import rooms
+from ringfence.model.document import Document
+from ringfence.model.kinds import group_of
+from ringfence.model.location import Problem
+from ringfence.model.profile import Profile
+from ringfence.model.rule import Policy
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What a file of this room exposes as `DIALECT`."""
+
+    kinds: frozenset[tuple[str, str]]
+    """The (group, kind) pairs that it parses."""
+    parse: Callable[[int, Document, Profile], Policy]
+    """Index and document to policy; never raises for what the document holds."""
+    inert_because: Callable[[Document, Profile], str | None]
+    """Why the profile does not enforce objects of this kind; None where it does."""
+
+
+class Parsed(msgspec.Struct, frozen=True):
+    """All policies of a cluster in common form."""
+
+    policies: tuple[Policy, ...]
+    """Those that the profile enforces, in the order of the documents."""
+    ignored: tuple[Problem, ...]
+    """The others, one warning each."""
+    problems: tuple[Problem, ...]
+    """What could not be understood; the policies concerned carry it too."""
+
+
+def parse(documents: Sequence[Document], profile: Profile) -> Parsed:
+    """Return the policies among the documents; documents of other kinds are passed over."""
+    from ringfence import dialects  # noqa: PLC0415 - the package itself, as a room
+
+    by_kind: Final = {
+        kind: dialect
+        for dialect in rooms.members(dialects, "DIALECT", Dialect).values()
+        for kind in dialect.kinds
+    }
+    policies: list[Policy] = []
+    ignored: list[Problem] = []
+    problems: list[Problem] = []
+    for index, document in enumerate(documents):
+        dialect = by_kind.get((group_of(document.api_version), document.kind))
+        if dialect is None:
+            continue
+        if reason := dialect.inert_because(document, profile):
+            message = f"{document.ref} has no effect: {reason}"
+            ignored.append(
+                Problem(message, document.location_of(), (), document.ref, severity="warning")
+            )
+            continue
+        policy = dialect.parse(index, document, profile)
+        policies.append(policy)
+        problems += [
+            Problem(
+                f"{document.ref}: {part.reason}",
+                document.location_of(part.path),
+                (document.kind,),
+                document.ref,
+            )
+            for part in (*policy.unreadable, *(r.unreadable for r in policy.rules))
+            if part is not None
+        ]
+    return Parsed(tuple(policies), tuple(ignored), tuple(problems))

@@ -1,0 +1,218 @@
+"""What ClusterNetworkPolicy and its forerunners have in common: subjects, peers, failing closed.
+
+Authority: kubernetes-sigs/network-policy-api `apis/v1alpha2` and `apis/v1alpha1`.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ringfence.dialects._shared import (
+    Malformed,
+    fields,
+    integer,
+    items,
+    label_selector,
+    network,
+    one_of,
+    text,
+    type_text,
+)
+from ringfence.model.document import Document, Path
+from ringfence.model.profile import Cni, Profile
+from ringfence.model.rule import (
+    Action,
+    Direction,
+    DomainPeer,
+    IpPeer,
+    NamedPort,
+    NodePeer,
+    Peer,
+    PodPeer,
+    Policy,
+    Rule,
+    Subject,
+    Tier,
+    Traffic,
+    Unreadable,
+)
+from ringfence.model.selector import EVERYTHING
+
+SECTIONS: Final = (("ingress", "from", Direction.INGRESS), ("egress", "to", Direction.EGRESS))
+
+
+@dataclass(frozen=True)
+class Form:
+    """How one of the kinds writes what all of them say."""
+
+    spec_fields: Collection[str]
+    actions: dict[str, Action]
+    traffic_field: str
+    parse_traffic: Callable[[Any, Path], Traffic]
+    ingress_peers: Collection[str]
+    egress_peers: Collection[str]
+    place: Callable[[Document, dict[str, Any]], tuple[Tier, int]]
+    """Document and spec to tier and priority."""
+
+
+def parse(form: Form, index: int, document: Document, profile: Profile) -> Policy:
+    """Return a policy of one of these kinds in common form."""
+    unreadable: list[Unreadable] = []
+    subject: Subject | None = None
+    tier, priority = Tier.ADMIN, 0
+    rules: list[Rule] = []
+    try:
+        fields(document.body, (), ("apiVersion", "kind", "metadata", "spec", "status"))
+    except Malformed as malformed:
+        unreadable.append(malformed.unreadable)
+    try:
+        spec = document.body.get("spec")
+        if not isinstance(spec, dict):
+            raise Malformed(f"expected a map, found {type_text(spec)}", ("spec",))
+        subject = _subject(spec.get("subject"), ("spec", "subject"))
+        given = fields(spec, ("spec",), form.spec_fields)
+        tier, priority = form.place(document, given)
+        for section, peers_key, direction in SECTIONS:
+            for path, value in items(given.get(section), ("spec", section)):
+                rules.append(_rule(form, value, path, direction, peers_key, profile))
+    except Malformed as malformed:
+        unreadable.append(malformed.unreadable)
+    if profile.cni is Cni.CILIUM and profile.cluster_network_policy is None:
+        why = "cilium enforces this only where `enable-k8s-cluster-network-policy` is on, unknown"
+        unreadable.append(Unreadable(why))
+    return Policy(
+        document=index,
+        kind=document.kind,
+        namespace=document.namespace,
+        name=document.name,
+        tier=tier,
+        priority=priority,
+        subject=subject,
+        rules=tuple(rules),
+        unreadable=tuple(unreadable),
+    )
+
+
+def _subject(value: Any, path: Path) -> Subject:  # noqa: ANN401
+    given = fields(value, path, ("namespaces", "pods"))
+    if len(given) != 1:
+        raise Malformed("a subject has exactly one of namespaces and pods", path)
+    if "namespaces" in given:
+        return Subject(label_selector(given["namespaces"], (*path, "namespaces")), EVERYTHING)
+    peer = _pods(given["pods"], (*path, "pods"))
+    return Subject(peer.namespaces, peer.pods)
+
+
+def _pods(value: Any, path: Path) -> PodPeer:  # noqa: ANN401
+    given = fields(value, path, ("namespaceSelector", "podSelector"))
+    selectors = {}
+    for name in ("namespaceSelector", "podSelector"):
+        if name not in given:
+            raise Malformed(f"`{name}` is required", path)
+        selectors[name] = label_selector(given[name], (*path, name))
+    return PodPeer(selectors["namespaceSelector"], selectors["podSelector"])
+
+
+def _rule(
+    form: Form,
+    value: Any,  # noqa: ANN401
+    path: Path,
+    direction: Direction,
+    peers_key: str,
+    profile: Profile,
+) -> Rule:
+    """Return one rule; one that cannot be understood matches perhaps."""
+    action = Action.DENY
+    try:
+        given = fields(value, path, ("name", "action", peers_key, form.traffic_field))
+        if len(text(given.get("name", ""), (*path, "name"))) > 100:
+            raise Malformed("a rule's name has at most 100 characters", (*path, "name"))
+        action = form.actions[one_of(given.get("action"), (*path, "action"), form.actions)]
+        listed = items(given.get(peers_key), (*path, peers_key))
+        if not listed:
+            raise Malformed(f"`{peers_key}` needs at least one peer", path)
+        known = form.ingress_peers if direction is Direction.INGRESS else form.egress_peers
+        found = [_peer(peer, at, known, action, profile) for at, peer in listed]
+        peers = [peer for group in found for peer in group or ()]
+        traffic = tuple(
+            form.parse_traffic(port, at)
+            for at, port in items(given.get(form.traffic_field), (*path, form.traffic_field))
+        )
+        if any(isinstance(port, NamedPort) for port in traffic) and any(
+            not isinstance(peer, PodPeer) for peer in peers
+        ):
+            raise Malformed("a named port goes with pods only", path)
+    except Malformed as malformed:
+        return Rule(
+            direction=direction,
+            action=action,
+            peers=None,
+            traffic=None,
+            path=path,
+            unreadable=malformed.unreadable,
+        )
+    # A peer without any field that the implementation knows fails closed: an Accept matches
+    # nothing by it, a Deny or Pass becomes a deny of everything (types.go, EgressPeer).
+    if None in found and action is not Action.ALLOW:
+        return Rule(direction=direction, action=Action.DENY, peers=None, traffic=None, path=path)
+    return Rule(
+        direction=direction, action=action, peers=tuple(peers), traffic=traffic or None, path=path
+    )
+
+
+def _peer(
+    value: Any,  # noqa: ANN401
+    path: Path,
+    known: Collection[str],
+    action: Action,
+    profile: Profile,
+) -> tuple[Peer, ...] | None:
+    """Return what a peer stands for; None for one of which no field is known."""
+    given = fields(value, path, known)
+    if profile.cni is Cni.CALICO:
+        # Calico implements neither (libcalico-go `conversion/clusternetworkpolicy.go`).
+        given = {key: v for key, v in given.items() if key not in ("nodes", "domainNames")}
+    if not given:
+        return None
+    if len(given) > 1:
+        raise Malformed(f"a peer has exactly one of {', '.join(sorted(known))}", path)
+    ((name, content),) = given.items()
+    at = (*path, name)
+    match name:
+        case "namespaces":
+            return (PodPeer(label_selector(content, at), EVERYTHING),)
+        case "pods":
+            return (_pods(content, at),)
+        case "nodes":
+            return (NodePeer(label_selector(content, at)),)
+        case "networks":
+            listed = items(content, at)
+            if not listed:
+                raise Malformed("`networks` needs at least one CIDR", at)
+            return tuple(IpPeer(network(cidr, where)) for where, cidr in listed)
+        case _:
+            if action is not Action.ALLOW:
+                raise Malformed("domainNames can only be accepted", at)
+            listed = items(content, at)
+            if not listed:
+                raise Malformed("`domainNames` needs at least one name", at)
+            return tuple(DomainPeer(_domain(written, where)) for where, written in listed)
+
+
+def _domain(value: Any, path: Path) -> str:  # noqa: ANN401
+    pattern = text(value, path).lower().removesuffix(".")
+    labels = pattern.removeprefix("*.").split(".")
+    if len(labels) < 2 or not all(
+        label and label.replace("-", "").replace("_", "").isalnum() for label in labels
+    ):
+        raise Malformed(f"`{pattern}` is not a domain name", path)
+    return pattern
+
+
+def priority(value: Any, path: Path) -> int:  # noqa: ANN401
+    """Return a priority, 0 to 1000.
+
+    Raises:
+        Malformed: anything else.
+    """
+    return integer(value, path, 0, 1000)

@@ -1,0 +1,148 @@
+"""Reads the plain values of a manifest strictly: an unknown field or a wrong type is told.
+
+What the API server would reject is told likewise: such an object either is not in the cluster
+or means something that this program does not know.
+"""
+
+import ipaddress
+from collections.abc import Collection
+from typing import Any
+
+from ringfence.model.document import Path, path_text
+from ringfence.model.rule import Unreadable
+from ringfence.model.selector import LabelSelector, Operator, Requirement
+
+
+class Malformed(Exception):  # noqa: N818 - not an error of the program
+    """Something in a document is not as its schema says; becomes `Unreadable` at its grain."""
+
+    def __init__(self, reason: str, path: Path) -> None:
+        """Keep the reason and the place."""
+        super().__init__(reason)
+        self.unreadable = Unreadable(f"{reason} at `{path_text(path)}`" if path else reason, path)
+
+
+def fields(value: Any, path: Path, known: Collection[str]) -> dict[str, Any]:  # noqa: ANN401
+    """Return a mapping's fields that are not null, all of them known.
+
+    Raises:
+        Malformed: not a mapping, or a field that is not among `known`.
+    """
+    if not isinstance(value, dict):
+        raise Malformed(f"expected a map, found {type_text(value)}", path)
+    for key in value:
+        if key not in known:
+            raise Malformed(f"unknown field `{key}`", (*path, key))
+    return {key: child for key, child in value.items() if child is not None}
+
+
+def items(value: Any, path: Path) -> list[tuple[Path, Any]]:  # noqa: ANN401
+    """Return a list's items with their paths; an absent list (None) has none.
+
+    Raises:
+        Malformed: not a list.
+    """
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise Malformed(f"expected a list, found {type_text(value)}", path)
+    return [((*path, index), item) for index, item in enumerate(value)]
+
+
+def text(value: Any, path: Path) -> str:  # noqa: ANN401
+    """Return a string.
+
+    Raises:
+        Malformed: not a string.
+    """
+    if not isinstance(value, str):
+        raise Malformed(f"expected a string, found {type_text(value)}", path)
+    return value
+
+
+def integer(value: Any, path: Path, low: int, high: int) -> int:  # noqa: ANN401
+    """Return a whole number from `low` to `high`.
+
+    Raises:
+        Malformed: not a whole number, or outside the range.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Malformed(f"expected a whole number, found {type_text(value)}", path)
+    if not low <= value <= high:
+        raise Malformed(f"`{value}` is not between {low} and {high}", path)
+    return value
+
+
+def one_of(value: Any, path: Path, choices: Collection[str]) -> str:  # noqa: ANN401
+    """Return a string that is one of the choices.
+
+    Raises:
+        Malformed: anything else.
+    """
+    chosen = text(value, path)
+    if chosen not in choices:
+        raise Malformed(f"`{chosen}` is none of {', '.join(sorted(choices))}", path)
+    return chosen
+
+
+def network(value: Any, path: Path) -> str:  # noqa: ANN401
+    """Return a CIDR in canonical form, host bits cleared.
+
+    Raises:
+        Malformed: not a CIDR.
+    """
+    written = text(value, path)
+    try:
+        if "/" not in written:
+            raise ValueError
+        return str(ipaddress.ip_network(written, strict=False))
+    except ValueError:
+        raise Malformed(f"`{written}` is not a CIDR", path) from None
+
+
+def label_selector(value: Any, path: Path) -> LabelSelector:  # noqa: ANN401
+    """Return a `metav1.LabelSelector`.
+
+    Raises:
+        Malformed: an unknown field or operator, values missing or superfluous.
+    Source: apimachinery `pkg/apis/meta/v1/validation/validation.go` ValidateLabelSelector.
+    """
+    given = fields(value, path, ("matchLabels", "matchExpressions"))
+    requirements: list[Requirement] = []
+    labels = given.get("matchLabels", {})
+    labels_path = (*path, "matchLabels")
+    if not isinstance(labels, dict):
+        raise Malformed(f"expected a map, found {type_text(labels)}", labels_path)
+    for key, wanted in labels.items():
+        requirements.append(
+            Requirement(key, Operator.IN, (text(wanted, (*labels_path, key)),)),
+        )
+    for at, expression in items(given.get("matchExpressions"), (*path, "matchExpressions")):
+        parts = fields(expression, at, ("key", "operator", "values"))
+        key = text(parts.get("key"), (*at, "key"))
+        operator = Operator(one_of(parts.get("operator"), (*at, "operator"), tuple(Operator)))
+        values = tuple(text(v, p) for p, v in items(parts.get("values"), (*at, "values")))
+        if bool(values) != (operator in (Operator.IN, Operator.NOT_IN)):
+            needs = "needs" if not values else "takes no"
+            raise Malformed(f"operator `{operator}` {needs} values", at)
+        requirements.append(Requirement(key, operator, tuple(sorted(values))))
+    return LabelSelector(tuple(sorted(requirements)))
+
+
+def type_text(value: Any) -> str:  # noqa: ANN401
+    """Return a value's type in the words of a manifest's author."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"the truth value `{str(value).lower()}`"
+        case int() | float():
+            return f"the number `{value}`"
+        case str():
+            return f"the text `{value[:60]}`"
+        case list():
+            return "a list"
+        case _:
+            return "a map"
