@@ -1,0 +1,111 @@
+"""IP space cut into the coarsest cells that the blocks of a snapshot tell apart."""
+
+import ipaddress
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from ringfence.model.rule import IpPeer
+
+Interval = tuple[int, int]
+"""First and last address, both included, as integers."""
+
+LAST = {4: 2**32 - 1, 6: 2**128 - 1}
+
+
+def parse(address: str) -> tuple[int, int]:
+    """Return family and number of an address; an IPv4-mapped IPv6 address is IPv4."""
+    parsed = ipaddress.ip_address(address)
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    return parsed.version, int(parsed)
+
+
+@cache
+def interval(cidr: str) -> tuple[int, Interval]:
+    """Return the family of a CIDR and the interval that it covers."""
+    network = ipaddress.ip_network(cidr)
+    return network.version, (int(network.network_address), int(network.broadcast_address))
+
+
+@cache
+def intervals(block: IpPeer) -> tuple[int, tuple[Interval, ...]]:
+    """Return the family of a block and what it covers, its exceptions cut out, ascending."""
+    family, (first, last) = interval(block.cidr)
+    covered = []
+    for low, high in sorted(interval(cidr)[1] for cidr in block.excepts):
+        if low > first:
+            covered.append((first, low - 1))
+        first = max(first, high + 1)
+    if first <= last:
+        covered.append((first, last))
+    return family, tuple(covered)
+
+
+def whole_family(block: IpPeer) -> bool:
+    """Return whether a block covers every address of its family."""
+    family, covered = intervals(block)
+    return covered == ((0, LAST[family]),)
+
+
+def covers(block: IpPeer, cidrs: Sequence[str]) -> bool | None:
+    """Return whether a block holds every address of some CIDRs (True), none (False), or some."""
+    family, covered = intervals(block)
+    spans = [span for version, span in map(interval, cidrs) if version == family]
+    if not spans:
+        return False
+    touched = [any(a <= high and low <= b for a, b in covered) for low, high in spans]
+    if not any(touched):
+        return False
+    merged: list[list[int]] = []
+    for a, b in covered:
+        if merged and merged[-1][1] + 1 == a:
+            merged[-1][1] = b
+        else:
+            merged.append([a, b])
+    inside = all(any(a <= low and high <= b for a, b in merged) for low, high in spans)
+    return True if inside else None
+
+
+class AddressSpace:
+    """The cells of both families, numbered from 0: first IPv4's, then IPv6's, ascending."""
+
+    def __init__(self, blocks: Iterable[IpPeer]) -> None:
+        """Cut each family at the ends of the blocks."""
+        cuts: dict[int, set[int]] = {4: {0}, 6: {0}}
+        for block in blocks:
+            family, covered = intervals(block)
+            for first, last in covered:
+                cuts[family] |= {first, last + 1} - {LAST[family] + 1}
+        self._starts = {family: sorted(starts) for family, starts in cuts.items()}
+        self._offset = {4: 0, 6: len(self._starts[4])}
+        self.count = len(self._starts[4]) + len(self._starts[6])
+
+    def cell_of(self, family: int, address: int) -> int:
+        """Return the cell that an address lies in."""
+        return self._offset[family] + bisect_right(self._starts[family], address) - 1
+
+    def cells_of(self, block: IpPeer) -> list[tuple[int, int]]:
+        """Return the runs of cells, as (first, past the last), that a block covers."""
+        family, covered = intervals(block)
+        return [
+            (self.cell_of(family, first), self.cell_of(family, last) + 1) for first, last in covered
+        ]
+
+    def family_of(self, cell: int) -> int:
+        """Return the family of a cell."""
+        return 4 if cell < self._offset[6] else 6
+
+    def span_of(self, cell: int) -> Interval:
+        """Return the first and last address of a cell."""
+        family = self.family_of(cell)
+        starts = self._starts[family]
+        index = cell - self._offset[family]
+        last = starts[index + 1] - 1 if index + 1 < len(starts) else LAST[family]
+        return starts[index], last
+
+
+def text(family: int, first: int, last: int) -> str:
+    """Return a range of addresses as questions and answers name it."""
+    make = ipaddress.IPv4Address if family == 4 else ipaddress.IPv6Address
+    return f"{make(first)}-{make(last)}"
