@@ -3,6 +3,7 @@
 A class is a run of ports of one protocol (or ICMP as a whole); a set of classes is a bit mask.
 """
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cache
@@ -47,6 +48,12 @@ class TrafficSpace:
         if protocol is Protocol.ICMP:
             return self.count - 1
         return self._offsets[protocol] + bisect_right(self._starts[protocol], port or 0) - 1
+
+    def runs(self, protocol: Protocol) -> list[tuple[int, int]]:
+        """Return the classes of a protocol as (first port, last port), port 0 left out."""
+        starts = [*self._starts[protocol], 65536]
+        found = ((max(a, 1), b - 1) for a, b in itertools.pairwise(starts))
+        return [(first, last) for first, last in found if first <= last]
 
     def _allowances(self, certain: int, possible: int) -> tuple[Allowance, ...]:
         """Return traffic as people write it.

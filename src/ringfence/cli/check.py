@@ -1,0 +1,234 @@
+"""`ringfence check`: may this connect to that?"""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster, unreadable
+from ringfence.cli._verb import Verb
+from ringfence.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from ringfence.model.profile import Profile
+    from ringfence.model.query import Query
+    from ringfence.model.verdict import Judgement
+    from ringfence.questions.check import Checker
+
+EXAMPLES = """
+  ringfence check cluster/ shop/web shop/db:5432
+  ringfence check cluster/ 203.0.113.9 svc/shop/web:80
+  ringfence check cluster/ shop/payment api.stripe.com:443
+  ringfence check cluster/ --queries questions.jsonl
+"""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.usage = "ringfence check [INPUT...] FROM TO[:PORT[/PROTOCOL]] [options]"
+    parser.epilog = f"examples:{EXAMPLES}"
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="INPUT... FROM TO",
+        help=f"{HELP}; then who connects, and to what",
+    )
+    parser.add_argument(
+        "--queries", metavar="FILE", help="answer many questions, JSON Lines in and out"
+    )
+    parser.add_argument(
+        "--judge",
+        choices=("engine", "reference"),
+        default="engine",
+        help="the reference judge is slow and literal: a second opinion",
+    )
+    parser.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
+    add_cluster_options(parser)
+
+
+def run(args: Namespace) -> int:
+    """Answer, and return 0 if allowed, 1 if denied, 3 if it could not be evaluated."""
+    from ringfence.questions.check import Checker
+
+    if args.queries:
+        inputs, pair = args.words, None
+    else:
+        if len(args.words) < 2:
+            raise UsageError("check needs FROM and TO[:PORT[/PROTOCOL]]")
+        *inputs, source, target = args.words
+        pair = (source, target)
+    snapshot = load_cluster(args, inputs)
+    checker = Checker(snapshot, judge=args.judge, namespace=args.namespace)
+    if pair is None:
+        code = _answer_all(checker, args.queries, strict=args.strict)
+        return 3 if unreadable(snapshot) else code
+    query = parse_query(*pair)
+    judgement = checker.ask(query)
+    _print(args.output, query, judgement, snapshot.profile)
+    if unreadable(snapshot):
+        return 3
+    if judgement.verdict == "unknown":
+        return 3
+    return 0 if judgement.verdict == "allow" else 1
+
+
+def parse_query(source: str, target: str) -> "Query":
+    """Return the query that FROM and TO[:PORT[/PROTOCOL]] mean.
+
+    Raises:
+        UsageError: the port or protocol cannot be understood.
+    """
+    from ringfence.model.query import Query
+
+    name, port, protocol = target, "", ""
+    if target.startswith("["):
+        name, _, rest = target[1:].partition("]")
+        port, _, protocol = rest.removeprefix(":").partition("/")
+    elif target.count(":") == 1:
+        name, _, rest = target.partition(":")
+        port, _, protocol = rest.partition("/")
+    if not name or (target != name and not port and not protocol):
+        raise UsageError(f"`{target}` is not TO[:PORT[/PROTOCOL]]")
+    return Query(
+        source=source,
+        destination=name,
+        port=int(port) if port.isdigit() else port or None,
+        protocol=protocol.upper() or None,
+    )
+
+
+# -- many ------------------------------------------------------------------------------------
+
+
+def _answer_all(checker: "Checker", path: str, *, strict: bool) -> int:
+    import msgspec
+
+    encode = msgspec.json.Encoder().encode
+    code = 0
+    buffer: list[bytes] = []
+    try:
+        with _open(path) as lines:
+            for answer in answers(checker, lines):
+                if "error" in answer or (strict and answer["verdict"] == "unknown"):
+                    code = 3
+                buffer.append(encode(answer))
+                if len(buffer) >= 256:
+                    sys.stdout.buffer.write(b"\n".join(buffer) + b"\n")
+                    buffer.clear()
+    except OSError as error:
+        raise InputError(f"cannot read `{path}`: {error.strerror}") from error
+    if buffer:
+        sys.stdout.buffer.write(b"\n".join(buffer) + b"\n")
+    return code
+
+
+def _open(path: str) -> BinaryIO:
+    # Standard input is duplicated so that closing the file does not close it.
+    return open(sys.stdin.fileno() if path == "-" else path, "rb", closefd=path != "-")  # noqa: PTH123, SIM115
+
+
+def answers(checker: "Checker", lines: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Yield one answer per line; a query that cannot be understood gets an error in its place."""
+    import msgspec
+
+    from ringfence.errors import RingfenceError
+    from ringfence.model.query import Query
+
+    decode = msgspec.json.Decoder(Query).decode
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        query: Query | None = None
+        try:
+            query = decode(line)
+            yield answer_json(query, checker.ask(query), checker.snapshot.profile)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RingfenceError) as error:
+            given = query.id if query else _id_of(line)
+            yield {"id": given, "error": f"line {number}: {error}"}
+
+
+def _id_of(line: bytes) -> Any:  # noqa: ANN401
+    """Return the id of a line of which only so much can be understood."""
+    import msgspec
+
+    try:
+        decoded = msgspec.json.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return decoded.get("id") if isinstance(decoded, dict) else None
+
+
+def answer_json(query: "Query", judgement: "Judgement", profile: "Profile") -> dict[str, Any]:
+    """Return an answer in the shape of the design's contract."""
+    answer: dict[str, Any] = {
+        "id": query.id,
+        "verdict": judgement.verdict.value,
+        "profile": profile.cni.value,
+        "layers": {
+            "network": {"egress": judgement.egress.value, "ingress": judgement.ingress.value}
+        },
+        "evidence": [
+            {
+                "layer": e.layer,
+                "direction": e.direction,
+                "action": e.action,
+                "object": e.object,
+                "rule": e.rule,
+                "file": e.file,
+                "line": e.line,
+            }
+            for e in judgement.evidence
+        ],
+        "unknown_because": list(judgement.unknown_because),
+    }
+    if judgement.limited_to:
+        answer["limited_to"] = list(judgement.limited_to)
+    if judgement.notes:
+        answer["notes"] = list(judgement.notes)
+    return answer
+
+
+# -- one -------------------------------------------------------------------------------------
+
+
+def _print(output: str, query: "Query", judgement: "Judgement", profile: "Profile") -> None:
+    if output == "text":
+        print(_text(query, judgement, profile))
+        return
+    from ringfence.outputs import _document
+
+    answer = answer_json(query, judgement, profile)
+    shaped = {"apiVersion": "ringfence.dev/v1", "kind": "Check", **answer}
+    shaped |= {"from": query.source, "to": query.destination}
+    shaped |= {"port": query.port, "protocol": query.protocol or "TCP"}
+    del shaped["id"]
+    print(_document.render(shaped, output))
+
+
+def _text(query: "Query", judgement: "Judgement", profile: "Profile") -> str:
+    port = "" if query.port is None else f":{query.port}"
+    protocol = f"/{query.protocol}" if query.protocol else ""
+    lines = [
+        f"{judgement.verdict.value.upper():8}{query.source} -> {query.destination}{port}{protocol}"
+        f"   (profile {profile.cni.value})"
+    ]
+    for limit in judgement.limited_to:
+        lines.append("  only " + ", ".join(f"{key} {value}" for key, value in limit.items()))
+    for e in judgement.evidence:
+        where = f"   {e.file}:{e.line}" if e.file and e.line else f"   {e.file}" if e.file else ""
+        what = f"{e.object} {e.rule}" if e.object else DEFAULTS.get(e.rule, e.rule)
+        lines.append(f"  {e.direction:8}{e.action:8}{what}{where}")
+    lines += [f"  unknown because {reason}" for reason in judgement.unknown_because]
+    lines += [f"  note: {note}" for note in judgement.notes]
+    return "\n".join(lines)
+
+
+DEFAULTS = {
+    "default": "no policy decides: Kubernetes allows by default",
+    "outside": "outside the cluster: no policy of this cluster applies",
+    "host network": "on the host network: no policy applies",
+    "own node": "a pod always admits its own node",
+    "self": "a pod always reaches itself",
+}
+
+VERB = Verb("say whether one connection is allowed, and by which rule", configure, run)

@@ -1,0 +1,343 @@
+"""Who may connect to whom: every pair of a snapshot, by which traffic."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from ringfence.engine import Engine, bits
+from ringfence.engine.addresses import text
+from ringfence.engine.classes import Classes
+from ringfence.engine.matrix import Reach
+from ringfence.model.cluster import Protocol
+from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
+from ringfence.model.connectivity import Allowance, Connectivity, Pair, Peer
+from ringfence.model.profile import Cni
+from ringfence.model.rule import IpPeer, NodePeer
+from ringfence.model.snapshot import Snapshot
+from ringfence.questions.naming import Names
+
+EXTERNAL, DOMAIN, NODE = "External", "Domain", "Node"
+SAMPLES = 32
+"""How many unknown pairs are followed to tell the reasons; most share theirs."""
+
+Traffic = tuple[int, int]
+"""Masks of what is allowed, and of what is allowed or unknown."""
+
+Written = tuple[tuple[Allowance, ...], tuple[Allowance, ...]]
+"""The same as people write it: what is allowed, and what is unknown."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What the answer calls one endpoint: elements whose pairs are all the same."""
+
+    peer: Peer
+    elements: tuple[int, ...]
+    workload: int | None = None
+    namespace: str = ""
+
+    @property
+    def outside(self) -> bool:
+        """Whether no policy of this cluster has it as a subject's workload."""
+        return self.workload is None
+
+
+def connectivity(snapshot: Snapshot, *, namespace: str | None = None) -> Connectivity:
+    """Return what every workload may send to and receive from every other, and the outside.
+
+    ICMP is judged where it is asked for (`check`); here it only keeps ANY from being written
+    where it is denied. That a pod's own node always reaches it is not listed, nor what outside
+    peers do among themselves. Nodes are listed where a policy names nodes; elsewhere they are
+    outside addresses like any other.
+
+    Args:
+        snapshot: the cluster.
+        namespace: only pairs with a workload of this namespace at one end or the other.
+    """
+    return _Survey(snapshot, namespace).answer()
+
+
+class _Survey:
+    """The work of one answer."""
+
+    def __init__(self, snapshot: Snapshot, namespace: str | None) -> None:
+        self._snapshot = snapshot
+        self._namespace = namespace
+        self._engine = Engine(snapshot)
+        self._names = Names(snapshot)
+        universe = self._engine.compiled(4).classes.universe
+        found = {f for e in range(universe.first_node) for f in universe.families[e]}
+        self._families = sorted(found) or [4]
+        """The families in which pods can talk to each other."""
+        self._classes = [self._engine.compiled(f).classes for f in self._families]
+        self._rows = [dict(self._engine.matrix(f).rows()) for f in self._families]
+        self._write = cache(self._allowances)
+
+    def answer(self) -> Connectivity:
+        units = sorted(self._units(), key=lambda unit: (unit.outside, unit.peer.name))
+        named = self._namespace
+        reach = [self._reach(units, f) for f in range(len(self._families))]
+        pairs: list[Pair] = []
+        unknown: list[tuple[Unit, Unit]] = []
+        for number, source in enumerate(units):
+            if source.peer.kind == DOMAIN:
+                continue
+            found = self._merge(source, units, [of_family(number) for of_family in reach])
+            row = []
+            for other, (allow, perhaps) in found.items():
+                target = units[other]
+                if not (allow or perhaps) or not self._listed(source, target, named):
+                    continue
+                row.append(Pair(source.peer.name, target.peer.name, allow, perhaps))
+                if perhaps and len(unknown) < SAMPLES:
+                    unknown.append((source, target))
+            row.sort(key=lambda pair: pair.destination)
+            pairs += row
+        pairs.sort(key=lambda pair: pair.source)
+        return Connectivity(
+            profile=self._snapshot.profile,
+            endpoints=tuple(unit.peer for unit in units),
+            connections=tuple(pairs),
+            unknown_because=self._reasons(unknown),
+            notes=self._notes(),
+            problems=self._snapshot.problems,
+        )
+
+    @staticmethod
+    def _listed(source: Unit, target: Unit, namespace: str | None) -> bool:
+        """Return whether a pair belongs in the answer."""
+        if source.outside and target.outside:
+            return False
+        if source.workload is not None and source.workload == target.workload:
+            return False
+        return namespace is None or namespace in (source.namespace, target.namespace)
+
+    # -- endpoints ---------------------------------------------------------------------------
+
+    def _units(self) -> list[Unit]:
+        """Return the endpoints: the coarsest that the policies tell apart."""
+        alike = self._alike()
+        universe = self._classes[0].universe
+        found: list[Unit] = []
+        for number, workload in enumerate(self._snapshot.workloads):
+            groups: dict[int, list[int]] = defaultdict(list)
+            for i in range(len(workload.identities)):
+                element = universe.first_identity[number] + i
+                groups[alike(element)].append(element)
+            for elements in groups.values():
+                name = self._names.workload_name(number)
+                if len(groups) > 1:
+                    pods = [p.name for e in elements for p in universe.identity(e).pods]
+                    shown = ", ".join(pods[:3]) + (f", … {len(pods)}" if len(pods) > 3 else "")
+                    name += f"[{shown or elements[0] - universe.first_identity[number]}]"
+                peer = Peer(name, workload.kind)
+                found.append(Unit(peer, tuple(elements), number, workload.namespace))
+        peers = (
+            p for policy in self._snapshot.policies for r in policy.rules for p in r.peers or ()
+        )
+        if any(isinstance(peer, NodePeer) for peer in peers):
+            found += [
+                Unit(Peer(f"node/{node.name}", NODE), (universe.first_node + n,))
+                for n, node in enumerate(self._snapshot.nodes)
+            ]
+        found += self._ranges(alike)
+        for n, domain in enumerate(universe.domains):
+            found.append(Unit(Peer(domain.pattern, DOMAIN), (universe.first_domain + n,)))
+        return found
+
+    def _ranges(self, alike: Callable[[int], int]) -> list[Unit]:
+        """Return the outside, adjacent cells joined where all their pairs are the same."""
+        universe = self._classes[0].universe
+        space = universe.space
+        runs: list[list[int]] = []
+        for cell in range(space.count):
+            element = universe.first_cell + cell
+            same = (
+                runs
+                and space.family_of(cell) == space.family_of(cell - 1)
+                and alike(element) == alike(element - 1)
+            )
+            if same:
+                runs[-1].append(element)
+            else:
+                runs.append([element])
+        found = []
+        for run in runs:
+            first, last = run[0] - universe.first_cell, run[-1] - universe.first_cell
+            family = space.family_of(first)
+            name = text(family, space.span_of(first)[0], space.span_of(last)[1])
+            found.append(Unit(Peer(name, EXTERNAL), (run[0],)))
+        return found
+
+    def _alike(self) -> Callable[[int], int]:
+        """Return a function from elements to numbers: equal where all their pairs are equal."""
+        numbers: dict[tuple[object, ...], int] = {}
+        per_family: list[list[tuple[object, ...]]] = []
+        for classes, rows in zip(self._classes, self._rows, strict=True):
+            concerned = self._concerned(classes)
+            columns: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+            for source, reaches in rows.items():
+                for reach in reaches:
+                    for destination in bits.members(reach.destinations & concerned):
+                        columns[destination].append((source, reach.certain, reach.possible))
+            inside = self._inside(classes)
+            contents: list[tuple[object, ...]] = []
+            for number in range(classes.count):
+                row = sorted(
+                    (r.certain, r.possible, r.destinations & inside)
+                    for r in rows[number]
+                    if r.destinations & inside
+                )
+                column = tuple(c for c in columns[number] if inside >> c[0] & 1)
+                contents.append((classes.families[number], tuple(row), column))
+            per_family.append(contents)
+
+        def alike(element: int) -> int:
+            key = tuple(
+                contents[classes.class_of[element]]
+                for classes, contents in zip(self._classes, per_family, strict=True)
+            )
+            return numbers.setdefault(key, len(numbers))
+
+        return cache(alike)
+
+    def _inside(self, classes: Classes) -> int:
+        """Return the classes of workloads."""
+        return bits.from_members({classes.class_of[e] for e in range(classes.universe.first_node)})
+
+    def _concerned(self, classes: Classes) -> int:
+        """Return the classes of which two may have to be compared."""
+        universe = classes.universe
+        found = set(classes.class_of[universe.first_cell : universe.first_domain])
+        for number, workload in enumerate(self._snapshot.workloads):
+            if len(workload.identities) > 1:
+                first = universe.first_identity[number]
+                found |= set(classes.class_of[first : first + len(workload.identities)])
+        return bits.from_members(found)
+
+    # -- pairs -------------------------------------------------------------------------------
+
+    def _reach(self, units: list[Unit], index: int) -> Callable[[int], dict[int, Traffic]]:
+        """Return a function from a unit's number to what it may send to which unit."""
+        classes, rows = self._classes[index], self._rows[index]
+        by_class: dict[int, list[int]] = defaultdict(list)
+        for number, unit in enumerate(units):
+            by_class[classes.class_of[unit.elements[0]]].append(number)
+        expanded: dict[int, list[tuple[list[int], Traffic]]] = {}
+
+        def expand(reaches: list[Reach]) -> list[tuple[list[int], Traffic]]:
+            return [
+                (
+                    [u for c in bits.members(reach.destinations) for u in by_class.get(c, ())],
+                    (reach.certain, reach.possible),
+                )
+                for reach in reaches
+            ]
+
+        def reach(number: int) -> dict[int, Traffic]:
+            own = classes.class_of[units[number].elements[0]]
+            if own not in expanded:
+                expanded[own] = expand(rows[own])
+            return {u: traffic for listed, traffic in expanded[own] for u in listed}
+
+        return reach
+
+    def _merge(
+        self, source: Unit, units: list[Unit], found: list[dict[int, Traffic]]
+    ) -> dict[int, Written]:
+        """Return one row in writing.
+
+        Pods are judged by every family that both have, and told apart by family where these
+        differ. With an outside end there is but one family, and any compilation tells it.
+        """
+        if len(found) == 1:
+            return {unit: self._write(*traffic, None) for unit, traffic in found[0].items()}
+        merged: dict[int, Written] = {}
+        for unit in dict.fromkeys(u for row in found for u in row):
+            target = units[unit]
+            if source.outside or target.outside:
+                if unit in found[0]:
+                    merged[unit] = self._write(*found[0][unit], None)
+                continue
+            common = self._unit_families(source) & self._unit_families(target)
+            given = [
+                (family, row.get(unit, (0, 0)))
+                for family, row in zip(self._families, found, strict=True)
+                if family in common
+            ]
+            if len({traffic for _, traffic in given}) == 1:
+                merged[unit] = self._write(*given[0][1], None)
+            else:
+                parts = [self._write(*traffic, family) for family, traffic in given]
+                merged[unit] = (
+                    tuple(a for allow, _ in parts for a in allow),
+                    tuple(p for _, perhaps in parts for p in perhaps),
+                )
+        return merged
+
+    def _unit_families(self, unit: Unit) -> frozenset[int]:
+        return self._classes[0].universe.families[unit.elements[0]]
+
+    def _allowances(self, certain: int, possible: int, family: int | None) -> Written:
+        """Return masks in writing: what is allowed, and what is unknown (ICMP alone is not)."""
+        traffic = self._classes[0].traffic
+        unknown = possible & ~certain & ~traffic.icmp
+        allow = traffic.allowances(certain, possible)
+        perhaps = traffic.allowances(unknown, unknown | traffic.icmp)
+        if family is None:
+            return allow, perhaps
+        return (
+            tuple(Allowance(a.protocol, a.ports, family) for a in allow),
+            tuple(Allowance(p.protocol, p.ports, family) for p in perhaps),
+        )
+
+    # -- reasons -----------------------------------------------------------------------------
+
+    def _reasons(self, unknown: list[tuple[Unit, Unit]]) -> tuple[str, ...]:
+        """Return why some pairs are unknown."""
+        found: dict[str, None] = {}
+        for source, target in unknown:
+            ends = self._end(source), self._end(target)
+            for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
+                for port, _ in self._classes[0].traffic.runs(protocol):
+                    judged = self._engine.judge(Connection(*ends, protocol, port))
+                    found |= dict.fromkeys(judged.unknown_because)
+        return tuple(found)
+
+    def _end(self, unit: Unit) -> End:
+        universe = self._classes[0].universe
+        element = unit.elements[0]
+        if unit.workload is not None:
+            return PodEnd(*universe.identities[element])
+        if unit.peer.kind == NODE:
+            return NodeEnd(element - universe.first_node)
+        if unit.peer.kind == DOMAIN:
+            return DomainEnd(unit.peer.name)
+        return AddressEnd(unit.peer.name.partition("-")[0])
+
+    def _notes(self) -> tuple[str, ...]:
+        """Return what a reader must know to read the answer rightly."""
+        snapshot = self._snapshot
+        notes = []
+        if snapshot.profile.cni is Cni.NONE:
+            notes.append("nothing in this cluster enforces network policies: all is allowed")
+        if snapshot.ignored:
+            notes.append(
+                f"{len(snapshot.ignored)} policy objects have no effect under profile "
+                f"{snapshot.profile.cni}"
+            )
+        rules = [rule for policy in snapshot.policies for rule in policy.rules]
+        blocks = any(isinstance(peer, IpPeer) for rule in rules for peer in rule.peers or ())
+        template = any(not i.pods for w in snapshot.workloads for i in w.identities)
+        if (
+            blocks
+            and template
+            and snapshot.pod_cidrs_assumed
+            and snapshot.profile.cni is not Cni.CILIUM
+        ):
+            notes.append(
+                "pods without a known address are taken to live in "
+                f"{', '.join(snapshot.pod_cidrs)}; --pod-cidr says where they do"
+            )
+        return tuple(notes)
