@@ -124,7 +124,7 @@ def _answer_all(checker: "Checker", path: str, *, strict: bool) -> int:
 
 def _open(path: str) -> BinaryIO:
     # Standard input is duplicated so that closing the file does not close it.
-    return open(sys.stdin.fileno() if path == "-" else path, "rb", closefd=path != "-")  # noqa: PTH123, SIM115
+    return open(sys.stdin.fileno() if path == "-" else path, "rb", closefd=path != "-")
 
 
 def answers(checker: "Checker", lines: BinaryIO) -> Iterator[dict[str, Any]]:
@@ -195,25 +195,39 @@ def _print(output: str, query: "Query", judgement: "Judgement", profile: "Profil
     if output == "text":
         print(_text(query, judgement, profile))
         return
-    from ringfence.outputs import _document
-
     answer = answer_json(query, judgement, profile)
     shaped = {"apiVersion": "ringfence.dev/v1", "kind": "Check", **answer}
     shaped |= {"from": query.source, "to": query.destination}
     shaped |= {"port": query.port, "protocol": query.protocol or "TCP"}
     del shaped["id"]
-    print(_document.render(shaped, output))
+    print_value(shaped, output)
+
+
+def print_value(value: dict[str, Any], output: str) -> None:
+    """Print plain values as indented JSON or as YAML."""
+    if output == "yaml":
+        import yaml
+
+        print(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), end="")
+        return
+    import msgspec
+
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def _text(query: "Query", judgement: "Judgement", profile: "Profile") -> str:
     port = "" if query.port is None else f":{query.port}"
     protocol = f"/{query.protocol}" if query.protocol else ""
     lines = [
-        f"{judgement.verdict.value.upper():8}{query.source} -> {query.destination}{port}{protocol}"
-        f"   (profile {profile.cni.value})"
+        (
+            f"{judgement.verdict.value.upper():8}{query.source} -> "
+            f"{query.destination}{port}{protocol}   (profile {profile.cni.value})"
+        )
     ]
-    for limit in judgement.limited_to:
-        lines.append("  only " + ", ".join(f"{key} {value}" for key, value in limit.items()))
+    lines += [
+        "  only " + ", ".join(f"{key} {value}" for key, value in limit.items())
+        for limit in judgement.limited_to
+    ]
     for e in judgement.evidence:
         where = f"   {e.file}:{e.line}" if e.file and e.line else f"   {e.file}" if e.file else ""
         what = f"{e.object} {e.rule}" if e.object else DEFAULTS.get(e.rule, e.rule)

@@ -1,0 +1,114 @@
+"""`ringfence explain`: the whole way a verdict was reached, and what would change it."""
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster, unreadable
+from ringfence.cli._verb import Verb
+from ringfence.cli.check import parse_query, print_value
+from ringfence.errors import UsageError
+
+if TYPE_CHECKING:
+    from ringfence.model.explanation import Explanation, PolicyStep, RuleStep, Side
+
+EXAMPLES = """
+  ringfence explain cluster/ shop/web shop/db:5432
+  ringfence explain --live shop/web svc/shop/db:5432
+"""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.usage = "ringfence explain [INPUT...] FROM TO:PORT[/PROTOCOL] [options]"
+    parser.epilog = f"examples:{EXAMPLES}"
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="INPUT... FROM TO",
+        help=f"{HELP}; then who connects, and to what",
+    )
+    parser.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
+    add_cluster_options(parser)
+
+
+def run(args: Namespace) -> int:
+    """Explain, and return 0 if allowed, 1 if denied, 3 if it could not be evaluated."""
+    import msgspec
+
+    from ringfence.questions.explain import explain
+
+    if len(args.words) < 2:
+        raise UsageError("explain needs FROM and TO:PORT[/PROTOCOL]")
+    *inputs, source, target = args.words
+    query = parse_query(source, target)
+    snapshot = load_cluster(args, inputs)
+    explanation = explain(snapshot, query, namespace=args.namespace)
+    if args.output == "text":
+        print(render(explanation))
+    else:
+        head = {"apiVersion": "ringfence.dev/v1", "kind": "Explanation"}
+        print_value(head | msgspec.to_builtins(explanation), args.output)
+    verdict = explanation.judgement.verdict.value
+    if unreadable(snapshot) or verdict == "unknown":
+        return 3
+    return 0 if verdict == "allow" else 1
+
+
+def render(explanation: "Explanation") -> str:
+    """Return an explanation as a person reads it at a terminal."""
+    port = "" if explanation.port is None else f":{explanation.port}"
+    judgement = explanation.judgement
+    lines = [
+        f"{explanation.source} -> {explanation.destination}{port}/{explanation.protocol}: "
+        f"{judgement.verdict.value.upper()}   (profile {explanation.profile})"
+    ]
+    for side in explanation.sides:
+        lines += ["", *_side(side)]
+    lines += [f"note: {note}" for note in judgement.notes]
+    if explanation.changes:
+        proved = all(change.proved for change in explanation.changes)
+        told = "judged anew with it: allowed" if proved else "judged anew with it: NOT yet allowed"
+        lines += ["", f"What would allow it ({told})"]
+        for change in explanation.changes:
+            lines.append(f"  {change.summary}{_at(change.file, change.line)}")
+            lines += [f"    {line}" for line in change.manifest.rstrip().splitlines()]
+    if explanation.also:
+        lines += ["", "The names stand for more than one pair; the others:"]
+        lines += [f"  {other}" for other in explanation.also]
+    return "\n".join(lines)
+
+
+def _side(side: "Side") -> list[str]:
+    preposition = "from" if side.direction == "egress" else "to"
+    title = f"{side.direction.capitalize()} {preposition} {side.subject}"
+    lines = [f"{title}: {side.verdict.value.upper()}"]
+    lines += [f"  because {reason}" for reason in side.because]
+    for policy in side.policies:
+        lines += _policy(policy)
+    return lines
+
+
+def _policy(policy: "PolicyStep") -> list[str]:
+    tier = "" if policy.tier == "network-policy" else f", tier {policy.tier}"
+    isolates = ", default deny" if policy.isolates else ""
+    mark = "*" if policy.decides else " "
+    lines = [f"  {mark} {policy.object}{tier}{isolates}{_at(policy.file, policy.line)}"]
+    lines += [_rule(rule) for rule in policy.rules]
+    if not policy.rules:
+        lines.append("      no rules: it allows nothing")
+    return lines
+
+
+def _rule(rule: "RuleStep") -> str:
+    mark = "*" if rule.decides else " "
+    word = {"yes": "matches", "no": "no match", "perhaps": "perhaps"}[rule.matches]
+    return f"    {mark} {rule.rule} {rule.action}: {word}: {rule.why}{_at(rule.file, rule.line)}"
+
+
+def _at(file: str | None, line: int | None) -> str:
+    if file is None:
+        return ""
+    return f"  ({file}:{line})" if line else f"  ({file})"
+
+
+VERB = Verb("show the whole way to a verdict, and what would change it", configure, run)
