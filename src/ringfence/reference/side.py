@@ -1,0 +1,135 @@
+"""One side of a connection: what may be said of a pod's ingress or egress, and from what."""
+
+from dataclasses import dataclass
+
+from ringfence.model import kinds
+from ringfence.model.document import Document, path_text
+from ringfence.model.profile import Cni, Profile
+from ringfence.model.rule import Direction
+from ringfence.model.snapshot import Snapshot
+from ringfence.model.verdict import Evidence, Verdict
+from ringfence.reference import admin_network_policy, cluster_network_policy, network_policy
+from ringfence.reference.composition import (
+    ADMIN,
+    BASELINE,
+    CLUSTER,
+    NETWORK_POLICY,
+    decide,
+    enforced_kinds,
+)
+from ringfence.reference.ends import Approach, OwnPod
+from ringfence.reference.outcome import Outcome, Selected, evidence, not_understood
+from ringfence.reference.schema import NotUnderstoodError
+
+FLAG = "it is not known whether `enable-k8s-cluster-network-policy` is on"
+
+
+@dataclass(frozen=True)
+class Side:
+    """What was found for one direction."""
+
+    verdict: Verdict
+    evidence: tuple[Evidence, ...] = ()
+    because: tuple[str, ...] = ()
+    """Why it is unknown."""
+
+
+def plain(direction: Direction, rule: str) -> Side:
+    """Return an allow that no object brings about: `default`, `self`, `own node`."""
+    found = Evidence("network", direction.value, "allow", None, rule)
+    return Side(Verdict.ALLOW, (found,))
+
+
+def judge_side(snapshot: Snapshot, here: Approach) -> Side:
+    """Return what the policies that select the subject say of the connection in one direction.
+
+    Nothing can be said where policies may exist that could not be read, or where of a policy
+    that selects the pod (or may) something was not understood that concerns all of it.
+    """
+    blind = _blind_spots(snapshot, here)
+    selected: list[Selected] = []
+    for document in _enforced(snapshot):
+        try:
+            if _is_in_doubt(document, snapshot.profile):
+                if cluster_network_policy.selects(document, here.subject):
+                    raise NotUnderstoodError(FLAG, ("spec",))
+                continue
+            policy = _select(document, here.subject, snapshot.profile.cni)
+        except NotUnderstoodError as error:
+            where = path_text(error.path)
+            piece = evidence(document, here.direction, "unknown", where, error.path)
+            blind.append((piece, not_understood(document, error)))
+            continue
+        if policy:
+            selected.append(policy)
+    if blind:
+        return _side(Verdict.UNKNOWN, [piece for piece, _ in blind], [why for _, why in blind])
+    found = decide(selected, here)
+    outcomes = {one.outcome for one in found}
+    if outcomes == {Outcome.ALLOW}:
+        verdict = Verdict.ALLOW
+    elif outcomes == {Outcome.DENY}:
+        verdict = Verdict.DENY
+    else:
+        verdict = Verdict.UNKNOWN
+    pieces = [piece for one in found for piece in one.evidence]
+    reasons = [reason for one in found for reason in one.because]
+    return _side(verdict, pieces, reasons if verdict is Verdict.UNKNOWN else [])
+
+
+def _side(verdict: Verdict, pieces: list[Evidence], reasons: list[str]) -> Side:
+    return Side(verdict, tuple(dict.fromkeys(pieces)), tuple(dict.fromkeys(reasons)))
+
+
+def _blind_spots(snapshot: Snapshot, here: Approach) -> list[tuple[Evidence, str]]:
+    """Return what hides policies that may select the subject."""
+    return [
+        (
+            Evidence(
+                "network",
+                here.direction.value,
+                "unknown",
+                None,
+                "unread",
+                spot.location.file,
+                spot.location.line,
+            ),
+            f"{spot.location}: {spot.because}",
+        )
+        for spot in snapshot.blind_spots
+        if spot.namespace in (None, here.subject.namespace)
+    ]
+
+
+def _enforced(snapshot: Snapshot) -> list[Document]:
+    """Return the policies of the kinds that the profile enforces."""
+    names = enforced_kinds(snapshot.profile)
+    found = []
+    for document in snapshot.documents:
+        kind = kinds.find(document.api_version, document.kind)
+        if kind is not None and kind.policy and kind.kind in names:
+            found.append(document)
+    return found
+
+
+def _is_in_doubt(document: Document, profile: Profile) -> bool:
+    """Return whether it is not known if Cilium heeds this policy at all."""
+    return (
+        document.kind == CLUSTER
+        and profile.cni is Cni.CILIUM
+        and profile.cluster_network_policy is None
+    )
+
+
+def _select(document: Document, pod: OwnPod, cni: Cni) -> Selected | None:
+    match document.kind:
+        case kind if kind == NETWORK_POLICY:
+            return network_policy.select(document, pod, cni)
+        case kind if kind == CLUSTER:
+            return cluster_network_policy.select(document, pod)
+        case kind if kind == ADMIN:
+            return admin_network_policy.select_admin(document, pod)
+        case kind if kind == BASELINE:
+            return admin_network_policy.select_baseline(document, pod)
+        case other:
+            raise ValueError(f"`{other}` is no kind of policy")
