@@ -1,0 +1,1 @@
+"""Measures ringfence on generated clusters: `python -m bench`, or `make bench`."""
