@@ -42,6 +42,8 @@ class CompiledRule:
     """Traffic classes of its numbered ports."""
     names: tuple[NamedPort, ...]
     """Port names, to be resolved at the destination."""
+    peers: tuple[Matches, ...]
+    """The same per peer: one that many rules share is worked through once for all pairs."""
     split: tuple[tuple[int, int, int], ...] = ()
     """For egress: (mask, certain, perhaps) with the names resolved at each destination."""
 
@@ -202,22 +204,24 @@ class Classes:
             self.unreadable |= found
 
     def _compile_rule(self, policy: Policy, rule: Rule) -> CompiledRule:
-        certain = perhaps = 0
         if rule.unreadable:
-            perhaps = self.everything
+            peers = [Matches(0, self.everything)]
         elif rule.peers is None:
-            certain = self.everything
+            peers = [Matches(self.everything)]
         else:
-            for peer in rule.peers:
-                match = self._matches[peer]
-                certain |= match.certain
-                perhaps |= match.perhaps
+            peers = [self._matches[peer] for peer in rule.peers]
+        certain = perhaps = 0
+        for match in peers:
+            certain |= match.certain
+            perhaps |= match.perhaps
         mask, names = self._traffic_of(policy, rule)
         split: list[tuple[int, int, int]] = [(mask, certain, perhaps)] if mask else []
         for port in names:
             for named, at in self._names[port].items():
                 split.append((named, certain & at, perhaps & at))
-        return CompiledRule(rule, policy, rule.action, certain, perhaps, mask, names, tuple(split))
+        return CompiledRule(
+            rule, policy, rule.action, certain, perhaps, mask, names, tuple(peers), tuple(split)
+        )
 
     def _traffic_of(self, policy: Policy, rule: Rule) -> tuple[int, tuple[NamedPort, ...]]:
         if rule.traffic is None or rule.unreadable:

@@ -1,4 +1,11 @@
-"""All pairs at once."""
+"""All pairs at once.
+
+A source is worked through against all destinations in a few operations on bit sets. What the
+destinations accept is turned round first: per source, the destinations that accept it. For
+destinations that NetworkPolicies isolate this is done peer by peer, because a peer ("the
+monitoring namespace") is shared by many policies where their unions are not, and the admin tier,
+which few sets of policies share among them, is laid over the result.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -6,114 +13,203 @@ from dataclasses import dataclass
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
-from ringfence.engine.stack import Row, Stacks
+from ringfence.engine.stack import AdminRow, Row, Stacks
 from ringfence.model.rule import Direction
 
 BLOCK = 1024
 """Sources are worked through in blocks of so many, which bounds the memory."""
 
+LARGE = 64
+"""From so many members on, a set of sources is merged with the other large ones once."""
+
+ByTraffic = dict[int, int]
+"""Traffic mask → destinations."""
+
 
 @dataclass(frozen=True)
 class Reach:
-    """What one class of sources may send to some classes of destinations."""
+    """Some traffic that one class of sources may send, and where to.
 
-    destinations: int
-    """Bit set over classes."""
+    A destination may stand in several reaches of one source: it gets the traffic of all.
+    """
+
+    traffic: int
     certain: int
-    """Traffic that is allowed."""
-    possible: int
-    """Traffic that is allowed or unknown."""
+    """Destinations that get it, as a bit set over classes."""
+    unknown: int
+    """Destinations of which that is not known; may overlap with `certain` of another reach."""
 
 
 class Matrix:
     """Both directions ANDed, for every ordered pair of classes."""
 
     def __init__(self, classes: Classes, stacks: Stacks) -> None:
-        """Group the destinations by what they accept."""
+        """Turn round what the destinations accept."""
         self._classes, self._stacks = classes, stacks
-        accepting: dict[tuple[Row, ...], int] = defaultdict(int)
+        self._certain, self._perhaps = _Accepting(classes.count), _Accepting(classes.count)
+        self._governed: dict[tuple[AdminRow, ...], int] = defaultdict(int)
+        """What an admin tier says → the isolated destinations that it says it of."""
+        whole: dict[tuple[Row, ...], list[int]] = defaultdict(list)
         for destination in range(classes.count):
-            accepting[stacks.rows(destination, Direction.INGRESS)] |= 1 << destination
-        # (traffic, sources) → the destinations that accept it from them.
-        self._certain: dict[tuple[int, int], int] = defaultdict(int)
-        self._possible: dict[tuple[int, int], int] = defaultdict(int)
-        for rows, destinations in accepting.items():
+            isolated = (
+                classes.networked >> destination & 1
+                and not classes.unreadable >> destination & 1
+                and stacks.stack(destination, Direction.INGRESS).isolating
+            )
+            if isolated:
+                self._add_isolated(destination)
+            else:
+                whole[stacks.rows(destination, Direction.INGRESS)].append(destination)
+        for rows, destinations in whole.items():
+            accepting = bits.from_members(destinations)
             for mask, certain, possible in rows:
-                if certain:
-                    self._certain[mask, certain] |= destinations
-                if possible & ~certain:
-                    self._possible[mask, possible & ~certain] |= destinations
+                self._certain.add(mask, certain, accepting)
+                self._perhaps.add(mask, possible & ~certain, accepting)
+
+    def _add_isolated(self, destination: int) -> None:
+        classes, here = self._classes, 1 << destination
+        for policy in self._stacks.stack(destination, Direction.INGRESS).isolating:
+            for rule in policy.ingress:
+                mask = classes.mask_at(rule, destination)
+                for peer in rule.peers if mask else ():
+                    self._certain.add(mask, peer.certain, here)
+                    self._perhaps.add(mask, peer.perhaps, here)
+        if classes.icmp_is_open:
+            self._perhaps.add(classes.traffic.icmp, classes.everything, here)
+        admin = self._stacks.before_network_policies(destination)
+        if any(allowed | denied for _, allowed, denied, _ in admin):
+            self._governed[admin] |= here
 
     def rows(self) -> Iterator[tuple[int, list[Reach]]]:
-        """Yield, for each class of sources in order, what it may send to whom.
-
-        The destinations of one source's reaches are disjoint; destinations that it cannot reach
-        at all are in none.
-        """
+        """Yield, for each class of sources in order, what it may send to whom."""
         for start in range(0, self._classes.count, BLOCK):
             past = min(start + BLOCK, self._classes.count)
-            certain = self._accepted(self._certain, start, past)
-            possible = self._accepted(self._possible, start, past)
-            for source in range(start, past):
-                index = source - start
-                yield source, self._reaches(source, certain[index], possible[index])
+            block = zip(
+                range(start, past),
+                self._certain.by_source(start, past),
+                self._perhaps.by_source(start, past),
+                strict=True,
+            )
+            for source, certain, perhaps in block:
+                accepted = certain, perhaps
+                if self._governed:
+                    accepted = self._govern(source, dict(certain), dict(perhaps))
+                yield source, self._reaches(source, *accepted)
 
-    def _accepted(
-        self, accepting: dict[tuple[int, int], int], start: int, past: int
-    ) -> list[dict[int, int]]:
-        """Return per source of a block: traffic mask → destinations that accept it."""
-        window = (1 << (past - start)) - 1
-        found: list[dict[int, int]] = [{} for _ in range(past - start)]
-        for (mask, sources), destinations in accepting.items():
-            seen = sources >> start & window
-            if not seen:
-                continue
-            for index in bits.members(seen):
-                row = found[index]
-                row[mask] = row.get(mask, 0) | destinations
-        return found
+    def _govern(
+        self, source: int, certain: ByTraffic, perhaps: ByTraffic
+    ) -> tuple[ByTraffic, ByTraffic]:
+        """Lay the admin tiers over what the NetworkPolicies of isolated destinations accept."""
+        for admin, destinations in self._governed.items():
+            for mask, allowed, denied, undecided in admin:
+                may_allow = allowed >> source & 1
+                may_deny = denied >> source & 1
+                may_pass = undecided >> source & 1
+                if may_pass and not may_allow and not may_deny:
+                    continue
+                if may_pass and may_allow and not may_deny:
+                    # Allowed here or further on: what the NetworkPolicies deny is unknown.
+                    _add(perhaps, mask, destinations)
+                    continue
+                reached = _cut_out(certain, mask, destinations)
+                maybe = _cut_out(perhaps, mask, destinations)
+                if may_allow and not may_deny:
+                    _add(certain, mask, destinations)
+                elif may_allow:
+                    _add(perhaps, mask, destinations)
+                elif may_pass:
+                    # Denied here, or left to the NetworkPolicies.
+                    for traffic, found in (*reached.items(), *maybe.items()):
+                        _add(perhaps, traffic, found)
+        return certain, perhaps
 
-    def _reaches(
-        self, source: int, accepted: dict[int, int], perhaps: dict[int, int]
-    ) -> list[Reach]:
-        sure: dict[int, int] = {}
-        may: dict[int, int] = {}
-        for mask, certain, possible in self._stacks.rows(source, Direction.EGRESS):
-            for traffic, destinations in accepted.items():
+    def _reaches(self, source: int, certain: ByTraffic, perhaps: ByTraffic) -> list[Reach]:
+        sure: ByTraffic = {}
+        may: ByTraffic = {}
+        for mask, allowed, possible in self._stacks.rows(source, Direction.EGRESS):
+            unsure = possible & ~allowed
+            for traffic, destinations in certain.items():
                 if common := mask & traffic:
-                    _add(sure, common, certain & destinations)
-                    _add(may, common, possible & ~certain & destinations)
+                    _add(sure, common, allowed & destinations)
+                    if unsure:
+                        _add(may, common, unsure & destinations)
             for traffic, destinations in perhaps.items():
                 if common := mask & traffic:
                     _add(may, common, possible & destinations)
-        return _by_destination(sure, may)
+        return [Reach(traffic, sure.get(traffic, 0), may.get(traffic, 0)) for traffic in sure | may]
 
 
-def _add(found: dict[int, int], mask: int, destinations: int) -> None:
+class _Accepting:
+    """Which destinations accept which traffic from which sources, to be read by source."""
+
+    def __init__(self, count: int) -> None:
+        """Begin with nothing accepted among so many classes."""
+        self._count = count
+        self._by_sources: dict[int, ByTraffic] = {}
+        self._common: list[list[ByTraffic]] | None = None
+        self._merged: dict[tuple[int, ...], ByTraffic] = {}
+
+    def add(self, traffic: int, sources: int, destinations: int) -> None:
+        """Let some destinations accept some traffic from some sources."""
+        if sources:
+            _add(self._by_sources.setdefault(sources, {}), traffic, destinations)
+
+    def by_source(self, start: int, past: int) -> list[ByTraffic]:
+        """Return, for each source of a block, the destinations that accept it.
+
+        Large sets of sources are few, and many sources lie in the same ones: what these accept
+        is merged once for all of them. The result must not be changed.
+        """
+        if self._common is None:
+            self._common = [[] for _ in range(self._count)]
+            for sources, accepted in self._by_sources.items():
+                if sources.bit_count() >= LARGE:
+                    for source in bits.members(sources):
+                        self._common[source].append(accepted)
+        self._merged.clear()
+        own: list[ByTraffic | None] = [None] * (past - start)
+        window = (1 << (past - start)) - 1
+        for sources, accepted in self._by_sources.items():
+            if sources.bit_count() < LARGE and (seen := sources >> start & window):
+                for index in bits.members(seen):
+                    row = own[index]
+                    if row is None:
+                        row = own[index] = dict(self._shared(start + index))
+                    for traffic, destinations in accepted.items():
+                        row[traffic] = row.get(traffic, 0) | destinations
+        return [
+            self._shared(start + index) if row is None else row for index, row in enumerate(own)
+        ]
+
+    def _shared(self, source: int) -> ByTraffic:
+        common = self._common[source] if self._common else []
+        if len(common) == 1:
+            return common[0]
+        key = tuple(map(id, common))
+        found = self._merged.get(key)
+        if found is None:
+            found = self._merged[key] = {}
+            for accepted in common:
+                for traffic, destinations in accepted.items():
+                    found[traffic] = found.get(traffic, 0) | destinations
+        return found
+
+
+def _add(found: ByTraffic, mask: int, destinations: int) -> None:
     if destinations:
         found[mask] = found.get(mask, 0) | destinations
 
 
-def _by_destination(sure: dict[int, int], may: dict[int, int]) -> list[Reach]:
-    """Turn traffic → destinations into disjoint destinations → traffic."""
-    parts: list[tuple[int, int, int]] = []
-    for found, certain in ((sure, True), (may, False)):
-        for mask, destinations in found.items():
-            rest, refined = destinations, []
-            for seen, allowed, possible in parts:
-                if common := seen & rest:
-                    rest &= ~common
-                    if seen != common:
-                        refined.append((seen & ~common, allowed, possible))
-                    refined.append(
-                        (common, allowed | mask if certain else allowed, possible | mask)
-                    )
-                else:
-                    refined.append((seen, allowed, possible))
-            if rest:
-                refined.append((rest, mask if certain else 0, mask))
-            parts = refined
-    merged: dict[tuple[int, int], int] = {}
-    for seen, allowed, possible in parts:
-        merged[allowed, possible] = merged.get((allowed, possible), 0) | seen
-    return [Reach(seen, allowed, possible) for (allowed, possible), seen in merged.items()]
+def _cut_out(found: ByTraffic, mask: int, destinations: int) -> ByTraffic:
+    """Remove some traffic to some destinations, and return what of it there was."""
+    removed: ByTraffic = {}
+    for traffic in [traffic for traffic in found if traffic & mask]:
+        concerned = found[traffic] & destinations
+        if concerned:
+            found[traffic] &= ~concerned
+            if not found[traffic]:
+                del found[traffic]
+            if rest := traffic & ~mask:
+                _add(found, rest, concerned)
+            _add(removed, traffic & mask, concerned)
+    return removed

@@ -21,6 +21,9 @@ Cell = list[tuple[Action, int, int]]
 Row = tuple[int, int, int]
 """(traffic mask, peers certainly allowed, peers perhaps allowed)."""
 
+AdminRow = tuple[int, int, int, int]
+"""(traffic mask, peers perhaps allowed, peers perhaps denied, peers perhaps left undecided)."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -58,6 +61,7 @@ class Stacks:
             self._applying[direction] = applying
         self._stacks: dict[tuple[int, ...], Stack] = {}
         self._rows: dict[tuple[object, ...], tuple[Row, ...]] = {}
+        self._admin_rows: dict[tuple[object, ...], tuple[AdminRow, ...]] = {}
 
     def stack(self, subject: int, direction: Direction) -> Stack:
         """Return what applies to a class of pods in one direction."""
@@ -103,16 +107,43 @@ class Stacks:
             found = self._rows[key] = self._evaluate(stack, subject, direction)
         return found
 
-    def _evaluate(self, stack: Stack, subject: int, direction: Direction) -> tuple[Row, ...]:
+    def before_network_policies(self, subject: int) -> tuple[AdminRow, ...]:
+        """Return what the admin tier makes of the ingress of a class of pods.
+
+        The masks of the rows are disjoint; together they are all traffic.
+        """
+        admin = self.stack(subject, Direction.INGRESS).admin
+        rules = [rule for group in admin for policy in group for rule in policy.ingress]
+        named = tuple(self._classes.mask_at(rule, subject) for rule in rules if rule.names)
+        key = (tuple(map(id, rules)), named)
+        found = self._admin_rows.get(key)
+        if found is None:
+            parts, cells = self._cut(rules, subject, Direction.INGRESS)
+            rows = []
+            for cell in cells:
+                outcome = _Outcome(undecided=self._classes.everything)
+                for group in admin:
+                    listed = [_cell(policy.ingress, parts, cell) for policy in group]
+                    self._decide_group(outcome, listed)
+                outcome.leave_tier()
+                rows.append((cell, outcome.allowed, outcome.denied, outcome.undecided))
+            found = self._admin_rows[key] = tuple(rows)
+        return found
+
+    def _cut(
+        self, rules: list[CompiledRule], subject: int, direction: Direction
+    ) -> tuple[dict[int, list[Row]], list[int]]:
+        """Return the rules' parts by rule, and all traffic cut where they tell it apart."""
         classes = self._classes
-        parts = {
-            id(rule): _parts(classes, rule, subject, direction)
-            for policy in stack.policies
-            for rule in policy.rules(direction)
-        }
+        parts = {id(rule): _parts(classes, rule, subject, direction) for rule in rules}
         cells = [classes.traffic.icmp, classes.traffic.everything & ~classes.traffic.icmp]
         for mask in {part[0] for listed in parts.values() for part in listed}:
             cells = [piece for cell in cells for piece in (cell & mask, cell & ~mask) if piece]
+        return parts, cells
+
+    def _evaluate(self, stack: Stack, subject: int, direction: Direction) -> tuple[Row, ...]:
+        rules = [rule for policy in stack.policies for rule in policy.rules(direction)]
+        parts, cells = self._cut(rules, subject, direction)
         rows: dict[tuple[int, int], int] = {}
         for cell in cells:
             allowed, denied = self._decide(stack, parts, direction, cell)

@@ -43,6 +43,33 @@ class Unit:
         return self.workload is None
 
 
+def spread(reaches: list[Reach], icmp: int) -> dict[int, Traffic]:
+    """Return destination class → traffic; destinations of which only ICMP is unknown left out.
+
+    Args:
+        reaches: of one source.
+        icmp: the traffic class of ICMP.
+    """
+    found: dict[int, Traffic] = {}
+    icmp_unknown = 0
+    for reach in reaches:
+        traffic = reach.traffic
+        for destination in bits.members(reach.certain):
+            certain, possible = found.get(destination, (0, 0))
+            found[destination] = (certain | traffic, possible | traffic)
+        if traffic == icmp:
+            icmp_unknown |= reach.unknown
+            continue
+        for destination in bits.members(reach.unknown):
+            certain, possible = found.get(destination, (0, 0))
+            found[destination] = (certain, possible | traffic)
+    if icmp_unknown:
+        for destination, (certain, possible) in found.items():
+            if icmp_unknown >> destination & 1:
+                found[destination] = (certain, possible | icmp)
+    return found
+
+
 def connectivity(snapshot: Snapshot, *, namespace: str | None = None) -> Connectivity:
     """Return what every workload may send to and receive from every other, and the outside.
 
@@ -71,7 +98,13 @@ class _Survey:
         self._families = sorted(found) or [4]
         """The families in which pods can talk to each other."""
         self._classes = [self._engine.compiled(f).classes for f in self._families]
-        self._rows = [dict(self._engine.matrix(f).rows()) for f in self._families]
+        self._rows = [
+            {source: spread(reaches, classes.traffic.icmp) for source, reaches in matrix.rows()}
+            for classes, matrix in (
+                (self._engine.compiled(f).classes, self._engine.matrix(f)) for f in self._families
+            )
+        ]
+        """Per family: source class → destination class → traffic."""
         self._write = cache(self._allowances)
 
     def answer(self) -> Connectivity:
@@ -176,21 +209,22 @@ class _Survey:
         per_family: list[list[tuple[object, ...]]] = []
         for classes, rows in zip(self._classes, self._rows, strict=True):
             concerned = self._concerned(classes)
-            columns: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-            for source, reaches in rows.items():
-                for reach in reaches:
-                    for destination in bits.members(reach.destinations & concerned):
-                        columns[destination].append((source, reach.certain, reach.possible))
             inside = self._inside(classes)
-            contents: list[tuple[object, ...]] = []
-            for number in range(classes.count):
-                row = sorted(
-                    (r.certain, r.possible, r.destinations & inside)
-                    for r in rows[number]
-                    if r.destinations & inside
+            columns: dict[int, list[tuple[int, Traffic]]] = defaultdict(list)
+            for source in inside:
+                row = rows[source]
+                for destination in concerned & row.keys():
+                    columns[destination].append((source, row[destination]))
+            contents: list[tuple[object, ...]] = [
+                (
+                    classes.families[number],
+                    tuple(sorted((d, t) for d, t in rows[number].items() if d in inside)),
+                    tuple(sorted(columns[number])),
                 )
-                column = tuple(c for c in columns[number] if inside >> c[0] & 1)
-                contents.append((classes.families[number], tuple(row), column))
+                if number in concerned
+                else (number,)
+                for number in range(classes.count)
+            ]
             per_family.append(contents)
 
         def alike(element: int) -> int:
@@ -202,11 +236,12 @@ class _Survey:
 
         return cache(alike)
 
-    def _inside(self, classes: Classes) -> int:
+    @staticmethod
+    def _inside(classes: Classes) -> set[int]:
         """Return the classes of workloads."""
-        return bits.from_members({classes.class_of[e] for e in range(classes.universe.first_node)})
+        return set(classes.class_of[: classes.universe.first_node])
 
-    def _concerned(self, classes: Classes) -> int:
+    def _concerned(self, classes: Classes) -> set[int]:
         """Return the classes of which two may have to be compared."""
         universe = classes.universe
         found = set(classes.class_of[universe.first_cell : universe.first_domain])
@@ -214,7 +249,7 @@ class _Survey:
             if len(workload.identities) > 1:
                 first = universe.first_identity[number]
                 found |= set(classes.class_of[first : first + len(workload.identities)])
-        return bits.from_members(found)
+        return found
 
     # -- pairs -------------------------------------------------------------------------------
 
@@ -224,22 +259,10 @@ class _Survey:
         by_class: dict[int, list[int]] = defaultdict(list)
         for number, unit in enumerate(units):
             by_class[classes.class_of[unit.elements[0]]].append(number)
-        expanded: dict[int, list[tuple[list[int], Traffic]]] = {}
-
-        def expand(reaches: list[Reach]) -> list[tuple[list[int], Traffic]]:
-            return [
-                (
-                    [u for c in bits.members(reach.destinations) for u in by_class.get(c, ())],
-                    (reach.certain, reach.possible),
-                )
-                for reach in reaches
-            ]
 
         def reach(number: int) -> dict[int, Traffic]:
             own = classes.class_of[units[number].elements[0]]
-            if own not in expanded:
-                expanded[own] = expand(rows[own])
-            return {u: traffic for listed, traffic in expanded[own] for u in listed}
+            return {u: traffic for c, traffic in rows[own].items() for u in by_class.get(c, ())}
 
         return reach
 
