@@ -1,1 +1,1 @@
-"""From what is known of an application to policies that allow exactly that."""
+"""Who needs whom: the dependency map, its first draft from manifests, and policies that say it."""
