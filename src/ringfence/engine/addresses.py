@@ -34,6 +34,8 @@ def intervals(block: IpPeer) -> tuple[int, tuple[Interval, ...]]:
     family, (first, last) = interval(block.cidr)
     covered = []
     for low, high in sorted(interval(cidr)[1] for cidr in block.excepts):
+        if low > last:
+            break
         if low > first:
             covered.append((first, low - 1))
         first = max(first, high + 1)
