@@ -48,6 +48,8 @@ class Connectivity(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile
     endpoints: tuple[Peer, ...]
     connections: tuple[Pair, ...]
+    namespace: str | None = None
+    """Only pairs with a workload of this namespace at one end or the other; None for all."""
     unknown_because: tuple[str, ...] = ()
     """Every reason for which something in `connections` is unknown."""
     notes: tuple[str, ...] = ()

@@ -1,0 +1,142 @@
+"""Says all pairs of a cluster in as few lines as possible, without losing any.
+
+A workload to itself and the outside to the outside are left out of an answer, so whatever a line
+says of them is right: such pairs are filled in so that `anything → anything` is one line.
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from ringfence.model.connectivity import Allowance, Connectivity, Pair
+from ringfence.outputs._peers import Group, Peers, namespace_of
+
+Traffic = tuple[tuple[Allowance, ...], tuple[Allowance, ...]]
+"""What is allowed, and what is unknown."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """Every one of the sources may send every one of the destinations the same traffic."""
+
+    sources: tuple[int, ...]
+    """Indices of peers, ascending; so are the destinations."""
+    destinations: tuple[int, ...]
+    allow: tuple[Allowance, ...]
+    unknown: tuple[Allowance, ...]
+
+
+class Interned:
+    """Numbers for the kinds of traffic of an answer, from 1; 0 is none at all.
+
+    There are few kinds among a million pairs, and mostly the same objects.
+    """
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.kinds: list[Traffic] = [((), ())]
+        self._by_value: dict[Traffic, int] = {self.kinds[0]: 0}
+        self._by_object: dict[tuple[int, int], int] = {}
+
+    def number(self, pair: Pair) -> int:
+        """Return the number of a pair's traffic.
+
+        INVARIANT: the pairs outlive this object, so that an `id` never comes to mean another.
+        """
+        objects = (id(pair.allow), id(pair.unknown))
+        number = self._by_object.get(objects)
+        if number is None:
+            value = (pair.allow, pair.unknown)
+            number = self._by_value.setdefault(value, len(self.kinds))
+            if number == len(self.kinds):
+                self.kinds.append(value)
+            self._by_object[objects] = number
+        return number
+
+
+def condense(connectivity: Connectivity, peers: Peers) -> list[Line]:
+    """Return lines that say every pair exactly once, sorted by destinations, then sources."""
+    interned = Interned()
+    sources_of = [array("l") for _ in peers.all]
+    traffic_of = [array("l") for _ in peers.all]
+    index = peers.index
+    for pair in connectivity.connections:
+        destination = index[pair.destination]
+        sources_of[destination].append(index[pair.source])
+        traffic_of[destination].append(interned.number(pair))
+
+    together: dict[tuple[int, bytes], list[int]] = {}
+    for destination in range(len(peers.all)):
+        sources, traffic = sources_of[destination], traffic_of[destination]
+        fill = peers.left_out(destination)
+        own = _own_traffic(destination, sources, traffic, fill, peers)
+        by_traffic: dict[int, array[int]] = {}
+        for source, number in zip(sources, traffic, strict=True):
+            by_traffic.setdefault(number, array("l")).append(source)
+        if own in by_traffic:
+            by_traffic[own].extend(fill)
+        for number, found in by_traffic.items():
+            key = array("l", sorted(found)).tobytes()
+            together.setdefault((number, key), []).append(destination)
+
+    lines = []
+    for (number, key), destinations in together.items():
+        sources = array("l")
+        sources.frombytes(key)
+        allow, unknown = interned.kinds[number]
+        lines.append(Line(tuple(sources), tuple(destinations), allow, unknown))
+    return sorted(lines, key=lambda line: (line.destinations, line.sources))
+
+
+def _own_traffic(
+    destination: int,
+    sources: Sequence[int],
+    traffic: Sequence[int],
+    left_out: Sequence[int],
+    peers: Peers,
+) -> int:
+    """Return the traffic by which to fill in a peer's pairs that the answer leaves out.
+
+    That of its namespace's others where they agree, else that of more than half of all.
+    """
+    home = namespace_of(peers.all[destination])
+    if home is not None:
+        siblings = set(peers.namespaces[home]).difference(left_out)
+        if len(siblings) > 1:
+            found = dict(zip(sources, traffic, strict=True))
+            kinds = {found.get(sibling, 0) for sibling in siblings}
+            if len(kinds) == 1:
+                return kinds.pop()
+    number, times = Counter(traffic).most_common(1)[0] if traffic else (0, 0)
+    others = len(peers.all) - len(peers.domains) - len(left_out)
+    return number if 2 * times > others else 0
+
+
+def say(line: Line, peers: Peers) -> tuple[list[Group], list[Group]]:
+    """Return the shortest groups that name a line's sources and its destinations."""
+    return (
+        _shortest(line.sources, line.destinations, peers, sources=True),
+        _shortest(line.destinations, line.sources, peers, sources=False),
+    )
+
+
+def _shortest(
+    members: tuple[int, ...], others: tuple[int, ...], peers: Peers, *, sources: bool
+) -> list[Group]:
+    """Return the groups that name one side of a line.
+
+    Where the other side is a single peer, those that the answer leaves out may be counted in or
+    left out on this side, whichever is shorter: a line about `shop/db` does not speak of
+    `shop/db` to itself.
+    """
+    groups = peers.describe(members, sources=sources)
+    if len(others) > 1:
+        return groups
+    left_out = set(peers.left_out(others[0]))
+    fuller = peers.describe({*members, *left_out}, sources=sources)
+    choices = [
+        [group for group in choice if not left_out.issuperset(group.members)] or choice
+        for choice in (groups, fuller)
+    ]
+    return min(choices, key=lambda choice: sum(1 + group.exceptions for group in choice))

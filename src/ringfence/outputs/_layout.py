@@ -1,0 +1,98 @@
+"""Lays out text in columns that fit a width, with colour where the reader wants it."""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+
+from ringfence.outputs import Style
+
+GAP = "  "
+NARROWEST = 8
+
+
+class Paint(StrEnum):
+    """The colours of a terminal, as ANSI escape sequences. None of them carries a meaning alone."""
+
+    BOLD = "1"
+    DIM = "2"
+    RED = "31"
+    GREEN = "32"
+    YELLOW = "33"
+
+
+def painted(text: str, paint: Paint, style: Style) -> str:
+    """Return text in a colour where the style has colours, else as it is."""
+    return f"\x1b[{paint}m{text}\x1b[0m" if style.colour and text else text
+
+
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    style: Style,
+    right: Iterable[int] = (),
+    indent: str = "",
+) -> Iterator[str]:
+    """Yield the lines of a table; cells too long for the width are wrapped at their spaces.
+
+    Args:
+        head: one title per column.
+        rows: one cell per column each.
+        style: for the width, and the colour of the head.
+        right: the columns to align at their right.
+        indent: what every line begins with.
+    """
+    aligned = set(right)
+    widths = _widths(head, rows, style.width - len(indent))
+    for number, row in enumerate([head, *rows]):
+        cells = [
+            textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
+            for cell, width in zip(row, widths, strict=True)
+        ]
+        for line in range(max(map(len, cells))):
+            parts = [
+                part.rjust(width) if column in aligned else part.ljust(width)
+                for column, (width, part) in enumerate(
+                    zip(widths, (c[line] if line < len(c) else "" for c in cells), strict=True)
+                )
+            ]
+            text = indent + GAP.join(parts).rstrip()
+            yield painted(text, Paint.BOLD, style) if number == 0 else text
+
+
+def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return the widths of the columns: the widest give way until all fit."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    room = width - len(GAP) * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > NARROWEST:
+        widest = max(widths)
+        second = max([w for w in widths if w < widest], default=NARROWEST)
+        many = widths.count(widest)
+        excess = sum(widths) - room
+        step = min(widest - max(second, NARROWEST), -(-excess // many)) or 1
+        for column, current in enumerate(widths):
+            if current == widest and excess > 0:
+                widths[column] = widest - min(step, excess)
+                excess -= min(step, excess)
+    return widths
+
+
+def paragraphs(title: str, texts: Sequence[str], style: Style) -> Iterator[str]:
+    """Yield a titled list of sentences, one dash each, wrapped; nothing where there are none."""
+    if not texts:
+        return
+    yield ""
+    yield painted(title, Paint.BOLD, style)
+    for text in texts:
+        yield from textwrap.wrap(
+            text,
+            style.width,
+            initial_indent="  - ",
+            subsequent_indent="    ",
+            break_on_hyphens=False,
+        )
+
+
+def bar(part: int, whole: int, cells: int = 10) -> str:
+    """Return a share as a bar of blocks; any share above nothing shows."""
+    filled = 0 if not whole else -(-part * cells // whole)
+    return "█" * filled + "░" * (cells - filled)

@@ -1,0 +1,208 @@
+"use strict";
+
+/* Callers, workloads, callees: three lanes, with what is exchanged on a pill at the workload. */
+
+const LANE = { row: 30, box: 24, pill: 22, gap: 10, top: 44, most: 34, tokens: 6 };
+
+const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
+
+class Lanes {
+  /* shown: the peers in the middle lane. */
+  constructor(answer, shown, label) {
+    this.answer = answer;
+    this.shown = shown;
+    this.context = document.createElement("canvas").getContext("2d");
+    this.context.font = FONT;
+    this.field = element("div", { class: "field lanes", tabindex: "0", role: "group", "aria-label": label });
+    this.draw();
+  }
+
+  text(text) {
+    return this.context.measureText(text).width;
+  }
+
+  /* One side of a workload: a socket per kind of traffic, and the tokens wired to it. */
+  sockets(peer, byTraffic, tokens) {
+    return [...byTraffic].map(([number, indices]) => {
+      const traffic = this.answer.traffic[number];
+      const wired = this.bundled(this.answer.describe(indices, peer), indices);
+      for (const token of wired) {
+        if (!tokens.has(token.key)) tokens.set(token.key, { ...token, at: [], wires: [] });
+      }
+      return { traffic, keys: wired.map((token) => token.key) };
+    }).sort((a, b) => Number(b.traffic.any) - Number(a.traffic.any) || (a.traffic.text < b.traffic.text ? -1 : 1));
+  }
+
+  /* Many tokens as one: with several workloads in sight, a wire to each would hide them all. */
+  bundled(tokens, indices) {
+    if (this.shown.length === 1 || tokens.length <= LANE.tokens) return tokens;
+    const words = tokens.map((token) => token.text);
+    return [{ key: words.join(), text: `${words[0]}, ${words[1]} and ${tokens.length - 2} more`, all: words.join(", "),
+      note: `${indices.length}`, group: true, href: null }];
+  }
+
+  draw() {
+    const { answer } = this, left = new Map(), right = new Map();
+    const items = this.shown.map((peer) => ({
+      peer,
+      into: this.sockets(peer, answer.callers(peer), left),
+      out: this.sockets(peer, answer.callees(peer), right),
+    }));
+    const widest = (tokens) => Math.min(300, Math.max(90, ...[...tokens.values()].map((t) => this.text(t.text) + this.text(t.note) + 34)));
+    const pillWidth = (sockets) => Math.min(190, Math.max(0, ...sockets.map((s) => this.text(s.traffic.text) + 20)));
+    const into = Math.max(40, ...items.map((i) => pillWidth(i.into)));
+    const out = Math.max(40, ...items.map((i) => pillWidth(i.out)));
+    const name = Math.min(280, Math.max(120, ...items.map((i) => this.text(answer.short(i.peer)) + 26)));
+    const view = Math.max(860, document.getElementById("main").clientWidth - 52);
+    const sides = { left: widest(left), right: widest(right) };
+    const middle = into + 8 + name + 8 + out;
+    const wire = Math.max(110, (view - 40 - sides.left - sides.right - middle) / 2);
+    const x = { left: 20, pills: 20 + sides.left + wire };
+    x.name = x.pills + into + 8;
+    x.out = x.name + name + 8;
+    x.right = x.out + out + wire;
+    const width = x.right + sides.right + 20;
+
+    let y = LANE.top;
+    for (const item of items) {
+      const rows = Math.max(1, item.into.length, item.out.length);
+      item.y = y;
+      item.high = rows * (LANE.pill + 4);
+      for (const [sockets, tokens] of [[item.into, left], [item.out, right]]) {
+        this.stack(sockets, item, rows, tokens);
+      }
+      y += item.high + LANE.gap;
+    }
+    this.place(left, y);
+    this.place(right, y);
+    /* Once more, now that it is known where the tokens stand: fewer wires cross. */
+    for (const token of [...left.values(), ...right.values()]) token.at = [];
+    for (const item of items) {
+      const rows = Math.max(1, item.into.length, item.out.length);
+      for (const [sockets, tokens] of [[item.into, left], [item.out, right]]) {
+        for (const socket of sockets) socket.aim = mean(socket.keys.map((key) => tokens.get(key).y));
+        sockets.sort((a, b) => a.aim - b.aim);
+        this.stack(sockets, item, rows, tokens);
+      }
+    }
+    const height = Math.max(y, this.place(left, y), this.place(right, y)) + 10;
+
+    const svg = element("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "presentation" });
+    const title = (text, at, anchor) => element("text", { x: at, y: 24, class: "title", "text-anchor": anchor }, text);
+    svg.append(title("Callers", x.left, "start"), title("Workloads", x.name + name / 2, "middle"),
+      title("Callees", x.right + sides.right, "end"));
+    const wires = element("g"), nodes = element("g");
+    svg.append(wires, nodes);
+    this.lit = new Map();
+    for (const item of items) {
+      const own = `m${item.peer.index}`;
+      this.wire(wires, item.into, left, own, x.left + sides.left, x.pills, into, true);
+      this.wire(wires, item.out, right, own, x.right, x.out + out, out, false);
+      this.node(nodes, own, x.name, item.y + item.high / 2, name, answer.short(item.peer), "", "own",
+        hrefs.peer(item.peer), Math.max(LANE.box, item.high - 4));
+      this.pills(nodes, own, item.into, x.pills, into, "end");
+      this.pills(nodes, own, item.out, x.out, out, "start");
+      if (!item.into.length) this.quiet(nodes, x.pills + into - 4, item, "nobody", "end");
+      if (!item.out.length) this.quiet(nodes, x.out + 4, item, "nothing", "start");
+    }
+    for (const [tokens, at, lane] of [[left, x.left, "left"], [right, x.right, "right"]]) {
+      for (const token of tokens.values()) {
+        this.node(nodes, `${lane}${token.key}`, at, token.y, sides[lane], token.text, token.note,
+          token.group ? "group" : "", token.href, LANE.box, token.all);
+      }
+    }
+    this.field.replaceChildren(svg);
+  }
+
+  /* Give the sockets of one side of a workload their heights, one below the other. */
+  stack(sockets, item, rows, tokens) {
+    const shift = (rows - sockets.length) * (LANE.pill + 4) / 2;
+    sockets.forEach((socket, i) => {
+      socket.y = item.y + 2 + shift + i * (LANE.pill + 4) + LANE.pill / 2;
+      for (const key of socket.keys) tokens.get(key).at.push(socket.y);
+    });
+  }
+
+  /* Give the tokens of a lane their heights: near what they are wired to, none upon another. */
+  place(tokens, height) {
+    const order = [...tokens.values()].sort((a, b) => mean(a.at) - mean(b.at) || (a.text < b.text ? -1 : 1));
+    const need = order.length * LANE.row;
+    let y = LANE.top + LANE.box / 2;
+    order.forEach((token, i) => {
+      const room = Math.max(height, need + LANE.top) - (order.length - 1 - i) * LANE.row - LANE.box;
+      token.y = Math.max(y, Math.min(mean(token.at), room));
+      y = token.y + LANE.row;
+    });
+    return y;
+  }
+
+  kind(traffic) {
+    return traffic.any ? "any" : traffic.allow ? "" : "doubt";
+  }
+
+  wire(parent, sockets, tokens, own, from, to, pill, leftward) {
+    for (const socket of sockets) {
+      for (const key of socket.keys) {
+        const token = tokens.get(key), bend = (to - from) / 2;
+        const path = element("path", {
+          class: `wire ${this.kind(socket.traffic)}`,
+          d: `M${from},${token.y}C${from + bend},${token.y} ${to - bend},${socket.y} ${to},${socket.y}`,
+        });
+        parent.append(path);
+        const ends = [own, `${leftward ? "left" : "right"}${key}`];
+        for (const end of ends) (this.lit.get(end) || this.lit.set(end, []).get(end)).push([path, ends]);
+      }
+    }
+  }
+
+  pills(parent, own, sockets, x, width, anchor) {
+    for (const socket of sockets) {
+      const text = clip(this.context, socket.traffic.text, 172);
+      const wide = this.text(text) + 16, at = anchor === "end" ? x + width - wide : x;
+      parent.append(element("g", { class: `pill node ${this.kind(socket.traffic)}`, "data-node": own },
+        element("title", {}, socket.traffic.text),
+        element("rect", { x: at, y: socket.y - LANE.pill / 2 + 0.5, width: wide, height: LANE.pill - 1, rx: 10 }),
+        element("text", { x: at + wide / 2, y: socket.y + 4, "text-anchor": "middle" }, text)));
+      /* The wire ends at the lane's border: lead it on to the pill. */
+      const [a, b] = anchor === "end" ? [x, at] : [at + wide, x + width];
+      if (b - a > 1) {
+        const lead = element("path", { class: `wire ${this.kind(socket.traffic)}`, d: `M${a},${socket.y}H${b}` });
+        parent.prepend(lead);
+        (this.lit.get(own) || this.lit.set(own, []).get(own)).push([lead, [own]]);
+      }
+    }
+  }
+
+  quiet(parent, x, item, words, anchor) {
+    parent.append(element("text", { class: "quiet", x, y: item.y + item.high / 2 + 4, "text-anchor": anchor }, words));
+  }
+
+  node(parent, key, x, y, width, text, note, kind, href, high, all) {
+    const room = note ? width - this.text(note) - 30 : width - 18;
+    const light = () => this.light(key), dark = () => this.light(null);
+    const link = element("a:svg", {
+      class: `node ${kind}`, "data-node": key, href: href || null, tabindex: "0",
+      "aria-label": `${text} ${note}`, onmouseenter: light, onmouseleave: dark, onfocus: light, onblur: dark,
+    },
+    element("title", {}, `${all || text}${note ? ` (${note})` : ""}`),
+    element("rect", { class: "box", x, y: y - high / 2, width, height: high, rx: 6 }),
+    element("text", { x: x + 9, y: y + 4.5 }, clip(this.context, text, room)),
+    note ? element("text", { class: "dim", x: x + width - 9, y: y + 4.5, "text-anchor": "end" }, note) : null);
+    parent.append(link);
+  }
+
+  /* Show only the wires of one node, and what they lead to. */
+  light(key) {
+    this.field.classList.toggle("chosen", key !== null);
+    for (const lit of this.field.querySelectorAll(".lit")) lit.classList.remove("lit");
+    if (key === null) return;
+    const near = new Set([key]);
+    for (const [path, ends] of this.lit.get(key) || []) {
+      path.classList.add("lit");
+      for (const end of ends) near.add(end);
+    }
+    for (const node of this.field.querySelectorAll("[data-node]")) {
+      if (near.has(node.dataset.node)) node.classList.add("lit");
+    }
+  }
+}

@@ -1,0 +1,9 @@
+"""Markdown as GitHub and GitLab show it, for pull requests and wikis."""
+
+from typing import Final
+
+from ringfence.model.connectivity import Connectivity
+from ringfence.outputs import Output
+from ringfence.outputs._markdown_connectivity import connectivity_markdown
+
+OUTPUT: Final = Output({Connectivity: connectivity_markdown})

@@ -1,0 +1,9 @@
+"""Text for a person at a terminal, or in a log."""
+
+from typing import Final
+
+from ringfence.model.connectivity import Connectivity
+from ringfence.outputs import Output
+from ringfence.outputs._text_connectivity import connectivity_text
+
+OUTPUT: Final = Output({Connectivity: connectivity_text})
