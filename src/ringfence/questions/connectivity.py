@@ -132,6 +132,7 @@ class _Survey:
             profile=self._snapshot.profile,
             endpoints=tuple(unit.peer for unit in units),
             connections=tuple(pairs),
+            namespace=named,
             unknown_because=self._reasons(unknown),
             notes=self._notes(),
             problems=self._snapshot.problems,
