@@ -127,7 +127,7 @@ class ApiServer:
         self.prefix = ""
         """A path before all others, as proxies before clusters have it."""
 
-    def add(self, plural: str, name: str, namespace: str = "", **body: Any) -> Body:  # noqa: ANN401
+    def add(self, plural: str, name: str, namespace: str = "", **body: Any) -> Body:
         """Store an object."""
         metadata: Body = {
             "name": name,

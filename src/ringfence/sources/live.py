@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from ringfence.model.location import Location
 from ringfence.model.reading import Reading
+from ringfence.sources import collector
 
 Progress = Callable[[str, int], None]
 """Called after each page with the kind's plural and how many of it have been read so far."""
@@ -35,7 +36,7 @@ def read_cluster(
     from ringfence.sources.live_requests import Server  # noqa: PLC0415
 
     access = open_access(context=context, kubeconfig=kubeconfig)
-    with access.client:
+    with access.client, collector.paused():
         listing = Listing(Server(access), Location(f"live:{access.name}"), namespace, progress)
         listing.read()
     return Reading(tuple(listing.documents), tuple(listing.problems), access.name)

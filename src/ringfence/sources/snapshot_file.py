@@ -8,7 +8,6 @@ The gzip header holds neither a time nor a name: equal snapshots give equal byte
 """
 
 import contextlib
-import gc
 import gzip
 import os
 import secrets
@@ -23,6 +22,7 @@ import msgspec
 from ringfence.errors import InputError, SnapshotFormatError, UsageError
 from ringfence.model.location import Location
 from ringfence.model.snapshot import Snapshot
+from ringfence.sources import collector
 
 API_VERSION: Final = "ringfence.dev/v1"
 KIND: Final = "Snapshot"
@@ -131,7 +131,7 @@ def read(path: str) -> Snapshot:
             location,
         )
     try:
-        with _without_collections():
+        with collector.paused():
             return msgspec.json.decode(memoryview(data)[len(line) + 1 :], type=Snapshot)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -158,15 +158,3 @@ def _decompressed(path: str, location: Location) -> bytes:
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror or error}", location) from error
     return b"".join(parts)
-
-
-@contextlib.contextmanager
-def _without_collections() -> Iterator[None]:
-    """Keep the garbage collector out of the way: a million new values hold no cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
