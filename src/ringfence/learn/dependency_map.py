@@ -19,6 +19,18 @@ KIND: Final = "DependencyMap"
 ANY_TRAFFIC: Final = "any"
 """What `ports` holds where all traffic of every protocol is meant."""
 
+PRIVATE: Final = (
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+)
+"""Never the public internet: RFC 1918, RFC 6598, loopback, and link-local with its metadata
+services. Source: IANA IPv4 Special-Purpose Address Registry."""
+PRIVATE_V6: Final = ("::1/128", "fc00::/7", "fe80::/10")
+
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DOMAIN: Final = re.compile(rf"(\*\.)?({_LABEL}\.)+{_LABEL}", re.IGNORECASE)
 _ADDRESS: Final = re.compile(r"[0-9.]+(/[0-9]+)?|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(/[0-9]+)?")
@@ -99,7 +111,9 @@ class Place(StrEnum):
     """Ends that have a word of their own."""
 
     INTERNET = "internet"
-    """Every address outside the cluster's pods."""
+    """Public addresses: neither private ones (`PRIVATE`) nor those of the cluster's pods."""
+    OUTSIDE = "outside"
+    """Every address but those of the cluster's pods: the internet and private networks."""
     NODES = "nodes"
     """The cluster's nodes, and with them what runs on the host network."""
     ANYWHERE = "anywhere"
@@ -208,7 +222,7 @@ def parse_end(text: str) -> End:
         return Domain(text.removesuffix(".").lower())
     raise Malformed(
         f"`{text}` is no workload (`namespace/name`), Service (`svc/namespace/name`), CIDR, "
-        "domain name, `internet`, `nodes` or `anywhere`"
+        "domain name, `internet`, `outside`, `nodes` or `anywhere`"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from ringfence.learn.cluster_dns import DnsAnswer, find_dns
-from ringfence.learn.dependency_map import Dependency, DependencyMap
+from ringfence.learn.dependency_map import PRIVATE, PRIVATE_V6, Dependency, DependencyMap
 from ringfence.learn.resolve import NAME_LABEL, ResolvedDependency, Resolver, pod_networks
 from ringfence.learn.stable_selector import on_host_network
 from ringfence.model.location import Problem
@@ -31,18 +31,6 @@ from ringfence.model.rule import (
 )
 from ringfence.model.selector import EVERYTHING, LabelSelector, from_labels
 from ringfence.model.snapshot import Snapshot
-
-PRIVATE: Final = (
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-)
-"""Never the public internet: RFC 1918, RFC 6598, loopback, and link-local with its metadata
-services. Source: IANA IPv4 Special-Purpose Address Registry."""
-PRIVATE_V6: Final = ("::1/128", "fc00::/7", "fe80::/10")
 
 PREFIX: Final = "ringfence-"
 """Begins the name of every generated policy, so that it replaces none that somebody wrote."""

@@ -197,7 +197,9 @@ class _Reader:
         if http and ports is None:
             self.fail((*path, "http"), "`http` needs the ports on which HTTP is spoken")
         numbered = isinstance(other, Block | Domain) and key == "to"
-        numbered = numbered or (key == "to" and other in (Place.INTERNET, Place.NODES))
+        numbered = numbered or (
+            key == "to" and other in (Place.INTERNET, Place.OUTSIDE, Place.NODES)
+        )
         for port in ports or ():
             if port.name and numbered:
                 self.fail((*path, "ports"), f"`{other}` has no port names: write `{port}`'s number")

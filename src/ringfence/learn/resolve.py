@@ -4,7 +4,6 @@ import difflib
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -12,6 +11,8 @@ import msgspec
 from ringfence.learn import resolve_ports
 from ringfence.learn.dependency_map import (
     KIND,
+    PRIVATE,
+    PRIVATE_V6,
     Block,
     Dependency,
     DependencyMap,
@@ -158,8 +159,10 @@ class Resolver:
                 return (IpPeer(end.cidr),)
             case Domain():
                 return (DomainPeer(end.name),)
+            case Place.OUTSIDE:
+                return self._all_but(())
             case Place.INTERNET:
-                return self._outside
+                return self._all_but((*PRIVATE, *PRIVATE_V6))
             case Place.NODES:
                 return (ALL_NODES,)
             case _:
@@ -225,16 +228,20 @@ class Resolver:
             self._problem(f"{end}: no workload of the input is selected", location)
         return tuple(found)
 
-    @cached_property
-    def _outside(self) -> tuple[IpPeer, ...]:
-        """Every address that is no pod's, in the families that pods have."""
-        inside = pod_networks(self._snapshot)
-        blocks = []
-        for version, everything in ((4, "0.0.0.0/0"), (6, "::/0")):
-            family = [network for network in inside if network.version == version]
-            if family:
-                blocks.append(IpPeer(everything, tuple(map(str, family))))
-        return tuple(blocks)
+    def _all_but(self, also: tuple[str, ...]) -> tuple[IpPeer, ...]:
+        """Return every address that is no pod's, in the families that pods have.
+
+        Args:
+            also: CIDRs to leave out beside the pods'.
+        """
+        pods = pod_networks(self._snapshot)
+        families = {network.version for network in pods}
+        inside = collapse((*map(str, pods), *also))
+        return tuple(
+            IpPeer(everything, tuple(str(n) for n in inside if n.version == version))
+            for version, everything in ((4, "0.0.0.0/0"), (6, "::/0"))
+            if version in families
+        )
 
     # -- problems ----------------------------------------------------------------------------
 
@@ -272,8 +279,6 @@ def pods_peer(end: Pods) -> PodPeer:
 
 def pod_networks(snapshot: Snapshot) -> list[Network]:
     """Return where pods live: the snapshot's CIDRs, and known pod addresses outside them."""
-    v4: list[ipaddress.IPv4Network] = []
-    v6: list[ipaddress.IPv6Network] = []
     addresses = {
         address
         for workload in snapshot.workloads
@@ -282,7 +287,14 @@ def pod_networks(snapshot: Snapshot) -> list[Network]:
         for pod in identity.pods
         for address in pod.addresses
     }
-    for text in (*snapshot.pod_cidrs, *addresses):
+    return collapse((*snapshot.pod_cidrs, *addresses))
+
+
+def collapse(cidrs: Iterable[str]) -> list[Network]:
+    """Return the same addresses in as few networks as possible, IPv4 first, ascending."""
+    v4: list[ipaddress.IPv4Network] = []
+    v6: list[ipaddress.IPv6Network] = []
+    for text in cidrs:
         network = ipaddress.ip_network(text)
         if isinstance(network, ipaddress.IPv4Network):
             v4.append(network)

@@ -1,0 +1,221 @@
+"""Proves of generated policies that they allow what the map says: nothing more, nothing less.
+
+The bytes that were written are read back as any other manifest, judged in the cluster that they
+are meant for, and held against the map itself, pair by pair and port by port.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import NamedTuple
+
+import msgspec
+
+from ringfence import assemble
+from ringfence.learn.dependency_map import DependencyMap
+from ringfence.learn.propose import Proposal
+from ringfence.model.document import Document
+from ringfence.model.location import Location, Problem
+from ringfence.model.outside import AddressRange, merge
+from ringfence.model.proposal import Emission, EmittedFile
+from ringfence.model.reading import Reading
+from ringfence.model.snapshot import Snapshot
+from ringfence.model.verdict import Judgement
+from ringfence.prove import port_sets
+from ringfence.prove.actual import Actual
+from ringfence.prove.elements import Element, PodElement, RangeElement, cut
+from ringfence.prove.expected import Intent, Stated
+from ringfence.sources import manifests
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A pair of which the policies say something else than the map."""
+
+    source: str
+    destination: str
+    ports: str
+    """As `TCP 5432; UDP 53`."""
+    because: tuple[str, ...] = ()
+    """What decided, as `egress: NetworkPolicy/shop/x ingress[0] (x.yaml:12)`."""
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of the comparison."""
+
+    workloads: int
+    """To which the policies apply."""
+    connections: int
+    """Ordered pairs for which the map lists something, DNS aside; the outside counts as one."""
+    more: tuple[Difference, ...] = ()
+    """Allowed, but not in the map."""
+    less: tuple[Difference, ...] = ()
+    """In the map, but not allowed."""
+    unknown: tuple[Difference, ...] = ()
+    """Allowed or not: that cannot be told."""
+    unknown_because: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    """What of the written policies could not be read back."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is no difference, and nothing that cannot be told."""
+        return not (self.more or self.less or self.unknown or self.problems)
+
+
+def prove(
+    dependency_map: DependencyMap, snapshot: Snapshot, proposal: Proposal, emission: Emission
+) -> Proof:
+    """Return whether the written policies allow exactly what the map says.
+
+    Args:
+        dependency_map: what is meant.
+        snapshot: the cluster, with whatever policies it has; those of `kept` stay.
+        proposal: for what it states beyond the map: DNS, and workloads that nothing tells apart.
+        emission: the policies as they were written, and what it states likewise.
+    """
+    read = read_back(emission.files)
+    stated = Stated(proposal.dns, proposal.twins, emission.substitutes)
+    judged = assemble.with_documents(snapshot, (*kept(dependency_map, snapshot), *read.documents))
+    paths = {file.path for file in emission.files}
+    problems = [p for p in (*read.problems, *judged.problems) if p.location.file in paths]
+    comparison = _Comparison(Intent(dependency_map, judged, stated), Actual(judged))
+    return comparison.proof(problems)
+
+
+def read_back(files: Iterable[EmittedFile]) -> Reading:
+    """Return written files as they are read, their objects and problems under their paths."""
+    found = Reading()
+    for file in files:
+        reading = manifests.read(["-"], BytesIO(file.text.encode("utf-8")))
+        found += Reading(
+            tuple(msgspec.structs.replace(each, file=file.path) for each in reading.documents),
+            tuple(
+                msgspec.structs.replace(each, location=Location(file.path, each.location.line))
+                for each in reading.problems
+            ),
+        )
+    return found
+
+
+def kept(dependency_map: DependencyMap, snapshot: Snapshot) -> tuple[Document, ...]:
+    """Return the cluster's policies that generation leaves in place: all but the covered ones."""
+    gone = {document.ref for document in replaced(dependency_map, snapshot)}
+    return tuple(document for document in snapshot.documents if document.ref not in gone)
+
+
+def replaced(dependency_map: DependencyMap, snapshot: Snapshot) -> tuple[Document, ...]:
+    """Return the NetworkPolicies that the covered namespaces have already.
+
+    They are not part of the proof. As NetworkPolicies only ever add, each that stays in the
+    cluster may allow more than the map says.
+    """
+    return tuple(
+        document
+        for document in snapshot.documents
+        if document.kind == "NetworkPolicy" and document.namespace in dependency_map.namespaces
+    )
+
+
+class _Comparison:
+    """Holds one judge's verdicts against what is meant."""
+
+    def __init__(self, intent: Intent, actual: Actual) -> None:
+        self._intent = intent
+        self._actual = actual
+        self._found: dict[str, dict[_Key, list[AddressRange]]] = defaultdict(dict)
+        """Per kind of difference, the differences; those with the outside with its ranges."""
+        self._connections: set[tuple[str, str]] = set()
+
+    def proof(self, problems: list[Problem]) -> Proof:
+        """Compare every pair in which something is meant, or possible."""
+        elements = self._cut(self._actual.elements())
+        places = self._intent.places
+        policed = {element for element in elements if self._intent.policed(element)}
+        # A workload to itself is left out by `connectivity`, so it is asked about in any case.
+        pairs: dict[tuple[Element, Element], None] = {(each, each): None for each in policed}
+        pairs |= dict.fromkeys(self._intent.candidates(elements))
+        pairs |= dict.fromkeys(self._actual.pairs(elements))
+        for source, destination in pairs:
+            if source in policed or destination in policed:
+                common = places.families(source) & places.families(destination)
+                for family in sorted(common):
+                    self._compare(source, destination, family)
+        unknown = self._differences("unknown")
+        return Proof(
+            workloads=len({e.workload for e in policed if isinstance(e, PodElement)}),
+            connections=len(self._connections),
+            more=self._differences("more"),
+            less=self._differences("less"),
+            unknown=unknown,
+            unknown_because=self._actual.answer.unknown_because if unknown else (),
+            problems=tuple(problems),
+        )
+
+    def _cut(self, elements: list[Element]) -> list[Element]:
+        """Return the elements, the outside cut where the map speaks of only a part of a range."""
+        found: list[Element] = []
+        for element in elements:
+            if isinstance(element, RangeElement):
+                pieces = cut(element.addresses, self._intent.ranges)
+                found += [RangeElement(piece) for piece in pieces]
+            else:
+                found.append(element)
+        return found
+
+    def _compare(self, source: Element, destination: Element, family: int) -> None:
+        meant = self._intent.between(source, destination, family)
+        certain, possible = self._actual.between(source, destination, family, meant.possible)
+        if meant.own and meant.possible:
+            self._connections.add((self._end(source), self._end(destination)))
+        more = certain & ~meant.possible
+        less = meant.certain & ~possible
+        unknown = (certain ^ meant.certain | possible ^ meant.possible) & ~more & ~less
+        for kind, ports in (("more", more), ("less", less), ("unknown", unknown)):
+            if ports:
+                self._add(kind, source, destination, family, ports)
+
+    def _end(self, element: Element) -> str:
+        return "" if isinstance(element, RangeElement) else self._actual.name(element)
+
+    def _add(
+        self, kind: str, source: Element, destination: Element, family: int, ports: int
+    ) -> None:
+        protocol, port = port_sets.edges(ports)[0]
+        judged = self._actual.judge(source, destination, family, protocol, port)
+        because = tuple(_decided_by(judged))
+        key = _Key(self._end(source), self._end(destination), port_sets.text(ports), because)
+        ranges = self._found[kind].setdefault(key, [])
+        for end in (source, destination):
+            if isinstance(end, RangeElement):
+                ranges.append(end.addresses)
+
+    def _differences(self, kind: str) -> tuple[Difference, ...]:
+        found = []
+        for key, ranges in self._found[kind].items():
+            outside = ", ".join(part.short for part in merge(ranges))
+            found.append(
+                Difference(
+                    source=key.source or outside,
+                    destination=key.destination or outside,
+                    ports=key.ports,
+                    because=key.because,
+                )
+            )
+        return tuple(sorted(found))
+
+
+class _Key(NamedTuple):
+    """A difference but for the outside addresses, whose names are empty here."""
+
+    source: str
+    destination: str
+    ports: str
+    because: tuple[str, ...]
+
+
+def _decided_by(judged: Judgement) -> Iterator[str]:
+    """Yield what decided a verdict, one part for each direction."""
+    for evidence in judged.evidence:
+        place = f" ({evidence.file}:{evidence.line})" if evidence.file else ""
+        what = f"{evidence.object} {evidence.rule}" if evidence.object else evidence.rule
+        yield f"{evidence.direction} {evidence.action}: {what}{place}"
