@@ -155,7 +155,7 @@ class ApiServer:
             return _json(self._groups())
         for resource in self.resources:
             if request.path == resource.prefix:
-                return _json(self._resource_list(resource.prefix))
+                return _json(self._resource_list(resource.api_version))
             if request.path.startswith(resource.prefix + "/"):
                 parts = request.path.removeprefix(resource.prefix + "/").split("/")
                 namespace = None
@@ -220,21 +220,25 @@ class ApiServer:
         ]
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
-    def _resource_list(self, prefix: str) -> Body:
-        resources = []
+    def _resource_list(self, api_version: str) -> Body:
+        resources: list[Body] = []
         for resource in self.resources:
-            if resource.prefix == prefix:
+            if resource.api_version == api_version:
                 entry = {
                     "name": resource.plural,
+                    "singularName": resource.kind.lower(),
                     "kind": resource.kind,
                     "namespaced": resource.namespaced,
                     "verbs": ["get", "list", "watch"],
                 }
-                resources += [
-                    entry,
-                    {**entry, "name": f"{resource.plural}/status", "verbs": ["get"]},
-                ]
-        return {"kind": "APIResourceList", "groupVersion": prefix, "resources": resources}
+                part = {**entry, "name": f"{resource.plural}/status", "verbs": ["get"]}
+                resources += [entry, part]
+        return {
+            "kind": "APIResourceList",
+            "apiVersion": "v1",
+            "groupVersion": api_version,
+            "resources": resources,
+        }
 
 
 def _json(body: Body) -> Answer:

@@ -142,7 +142,7 @@ def test_policies_stay_whole_and_the_rest_loses_its_bulk(api: ApiServer, kubecon
     assert policy.body["status"] == {"conditions": [1]}
     assert pod.body["metadata"]["annotations"] == {"a": "b"}
     assert pod.body["spec"] == {"hostNetwork": True}
-    assert pod.body["status"] == {"phase": "Running", "podIP": "10.0.0.1"}
+    assert pod.body["status"] == {"phase": "Running", "podIP": "10.0.0.1", "conditions": [1]}
     assert node.body["status"] == {"addresses": []}
 
 

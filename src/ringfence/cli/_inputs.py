@@ -4,6 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
+from ringfence.cli._progress import reading_progress
 from ringfence.errors import UsageError
 
 if TYPE_CHECKING:
@@ -54,13 +55,15 @@ def load_cluster(args: Namespace, inputs: list[str]) -> "Snapshot":
     if not live and not inputs:
         raise UsageError("nothing to look at: give files, directories, `-`, or `--live`")
     if live:
-        snapshot = assemble.load_live(
-            context=args.context,
-            kubeconfig=args.kubeconfig,
-            namespace=None if args.all_namespaces else args.namespace,
-            cni=args.profile,
-            pod_cidrs=args.pod_cidr,
-        )
+        with reading_progress() as progress:
+            snapshot = assemble.load_live(
+                context=args.context,
+                kubeconfig=args.kubeconfig,
+                namespace=None if args.all_namespaces else args.namespace,
+                cni=args.profile,
+                pod_cidrs=args.pod_cidr,
+                progress=progress,
+            )
     else:
         snapshot = assemble.load(inputs, cni=args.profile, pod_cidrs=args.pod_cidr)
     for problem in (*snapshot.problems, *snapshot.ignored):

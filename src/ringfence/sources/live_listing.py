@@ -36,12 +36,7 @@ CILIUM_CONFIG: Final = Served(
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 BULK: Final = {
-    "Pod": (
-        "conditions",
-        "containerStatuses",
-        "ephemeralContainerStatuses",
-        "initContainerStatuses",
-    ),
+    "Pod": ("containerStatuses", "ephemeralContainerStatuses", "initContainerStatuses"),
     "Node": ("conditions", "images", "volumesAttached", "volumesInUse"),
 }
 """Keys of `status` that take much room and no part in any question, by kind."""
