@@ -6,7 +6,7 @@ says of them is right: such pairs are filled in so that `anything → anything` 
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -15,6 +15,13 @@ from ringfence.outputs._peers import Group, Peers, namespace_of
 
 Traffic = tuple[tuple[Allowance, ...], tuple[Allowance, ...]]
 """What is allowed, and what is unknown."""
+
+
+Cell = tuple[int, int, int]
+"""Index of a source, of a destination, and a number from 1 for what is between them."""
+
+Block = tuple[tuple[int, ...], tuple[int, ...], int]
+"""Sources and destinations, ascending, and the number that each pair of them has."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -58,45 +65,58 @@ class Interned:
 def condense(connectivity: Connectivity, peers: Peers) -> list[Line]:
     """Return lines that say every pair exactly once, sorted by destinations, then sources."""
     interned = Interned()
-    sources_of = [array("l") for _ in peers.all]
-    traffic_of = [array("l") for _ in peers.all]
     index = peers.index
-    for pair in connectivity.connections:
-        destination = index[pair.destination]
-        sources_of[destination].append(index[pair.source])
-        traffic_of[destination].append(interned.number(pair))
+    gathered = gather(
+        (
+            (index[pair.source], index[pair.destination], interned.number(pair))
+            for pair in connectivity.connections
+        ),
+        peers,
+    )
+    return [
+        Line(sources, destinations, *interned.kinds[number])
+        for sources, destinations, number in gathered
+    ]
 
+
+def gather(cells: Iterable[Cell], peers: Peers) -> list[Block]:
+    """Return blocks that hold every cell exactly once, sorted by destinations, then sources."""
+    sources_of = [array("l") for _ in peers.all]
+    numbers_of = [array("l") for _ in peers.all]
+    for source, destination, number in cells:
+        sources_of[destination].append(source)
+        numbers_of[destination].append(number)
     together: dict[tuple[int, bytes], list[int]] = {}
     for destination in range(len(peers.all)):
-        sources, traffic = sources_of[destination], traffic_of[destination]
+        sources, numbers = sources_of[destination], numbers_of[destination]
+        if not sources:
+            continue
         fill = peers.left_out(destination)
-        own = _own_traffic(destination, sources, traffic, fill, peers)
-        by_traffic: dict[int, array[int]] = {}
-        for source, number in zip(sources, traffic, strict=True):
-            by_traffic.setdefault(number, array("l")).append(source)
-        if own in by_traffic:
-            by_traffic[own].extend(fill)
-        for number, found in by_traffic.items():
+        own = _own_number(destination, sources, numbers, fill, peers)
+        by_number: dict[int, array[int]] = {}
+        for source, number in zip(sources, numbers, strict=True):
+            by_number.setdefault(number, array("l")).append(source)
+        if own in by_number:
+            by_number[own].extend(fill)
+        for number, found in by_number.items():
             key = array("l", sorted(found)).tobytes()
             together.setdefault((number, key), []).append(destination)
-
-    lines = []
+    blocks = []
     for (number, key), destinations in together.items():
         sources = array("l")
         sources.frombytes(key)
-        allow, unknown = interned.kinds[number]
-        lines.append(Line(tuple(sources), tuple(destinations), allow, unknown))
-    return sorted(lines, key=lambda line: (line.destinations, line.sources))
+        blocks.append((tuple(sources), tuple(destinations), number))
+    return sorted(blocks, key=lambda block: (block[1], block[0]))
 
 
-def _own_traffic(
+def _own_number(
     destination: int,
     sources: Sequence[int],
-    traffic: Sequence[int],
+    numbers: Sequence[int],
     left_out: Sequence[int],
     peers: Peers,
 ) -> int:
-    """Return the traffic by which to fill in a peer's pairs that the answer leaves out.
+    """Return the number by which to fill in a peer's cells that the answer leaves out.
 
     That of its namespace's others where they agree, else that of more than half of all.
     """
@@ -104,20 +124,22 @@ def _own_traffic(
     if home is not None:
         siblings = set(peers.namespaces[home]).difference(left_out)
         if len(siblings) > 1:
-            found = dict(zip(sources, traffic, strict=True))
+            found = dict(zip(sources, numbers, strict=True))
             kinds = {found.get(sibling, 0) for sibling in siblings}
             if len(kinds) == 1:
                 return kinds.pop()
-    number, times = Counter(traffic).most_common(1)[0] if traffic else (0, 0)
+    number, times = Counter(numbers).most_common(1)[0]
     others = len(peers.all) - len(peers.domains) - len(left_out)
     return number if 2 * times > others else 0
 
 
-def say(line: Line, peers: Peers) -> tuple[list[Group], list[Group]]:
-    """Return the shortest groups that name a line's sources and its destinations."""
+def say(
+    sources: tuple[int, ...], destinations: tuple[int, ...], peers: Peers
+) -> tuple[list[Group], list[Group]]:
+    """Return the shortest groups that name the sources and the destinations of a block."""
     return (
-        _shortest(line.sources, line.destinations, peers, sources=True),
-        _shortest(line.destinations, line.sources, peers, sources=False),
+        _shortest(sources, destinations, peers, sources=True),
+        _shortest(destinations, sources, peers, sources=False),
     )
 
 

@@ -3,18 +3,23 @@
 The shapes are versioned: keys are added, never changed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from ringfence.model.connectivity import Connectivity
+from ringfence.model.diff import Diff
 from ringfence.model.location import Problem
+from ringfence.model.profile import Profile
 
 API_VERSION: Final = "ringfence.dev/v1"
 
 Part = tuple[str, Any]
 """A key and its value; a value that is a sequence is written row by row."""
+
+Document = Callable[[Any], list[Part]]
+"""Takes an answer of one type."""
 
 
 def connectivity_document(connectivity: Connectivity) -> list[Part]:
@@ -23,13 +28,38 @@ def connectivity_document(connectivity: Connectivity) -> list[Part]:
         ("apiVersion", API_VERSION),
         ("kind", "Connectivity"),
         ("profile", connectivity.profile.cni.value),
-        ("profile_details", connectivity.profile),
+        ("profile_details", profile_row(connectivity.profile)),
         ("endpoints", connectivity.endpoints),
         ("connections", connectivity.connections),
         ("unknown_because", connectivity.unknown_because),
         ("notes", connectivity.notes),
         ("problems", problem_rows(connectivity.problems)),
     ]
+
+
+def diff_document(diff: Diff) -> list[Part]:
+    """Return the keys of `diff -o json`, in their order."""
+    return [
+        ("apiVersion", API_VERSION),
+        ("kind", "Diff"),
+        ("profile", diff.profile.cni.value),
+        ("profile_details", profile_row(diff.profile)),
+        ("old_profile", diff.old_profile.cni.value),
+        ("old_profile_details", profile_row(diff.old_profile)),
+        ("appeared", diff.appeared),
+        ("disappeared", diff.disappeared),
+        ("changes", diff.changes),
+        ("of_appeared", diff.of_appeared),
+        ("of_disappeared", diff.of_disappeared),
+        ("unknown_because", diff.unknown_because),
+        ("notes", diff.notes),
+        ("problems", problem_rows(diff.problems)),
+    ]
+
+
+def profile_row(profile: Profile) -> dict[str, str]:
+    """Return how a profile was chosen, and from what."""
+    return {"chosen": profile.chosen, "evidence": profile.evidence, "version": profile.version}
 
 
 class ProblemRow(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -48,3 +78,10 @@ def problem_rows(problems: Sequence[Problem]) -> tuple[ProblemRow, ...]:
         ProblemRow(p.message, p.location.file, p.location.line, p.object, p.severity)
         for p in problems
     )
+
+
+DOCUMENTS: Final[Mapping[type, Document]] = {
+    Connectivity: connectivity_document,
+    Diff: diff_document,
+}
+"""By the type of the answer."""

@@ -110,7 +110,7 @@ def page_data(connectivity: Connectivity) -> PageData:
 
 
 def _line(line: Line, peers: Peers) -> tuple[str, str, str, bool]:
-    sources, destinations = say(line, peers)
+    sources, destinations = say(line.sources, line.destinations, peers)
     return (
         names(sources),
         names(destinations),

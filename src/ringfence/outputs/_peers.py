@@ -94,6 +94,19 @@ class Peers:
         own = workload_of(peer)
         return [other for other in alike if workload_of(self.all[other]) == own]
 
+    def numbers(self, name: str) -> list[int]:
+        """Return the peers that a name stands for: of a joined range, all that lie in it."""
+        if name in self.index:
+            return [self.index[name]]
+        whole = parse_range(name)
+        if whole is None:
+            return [n for n, peer in enumerate(self.all) if workload_of(peer) == name]
+        return [
+            number
+            for number, part in self.ranges.items()
+            if part.family == whole.family and whole.first <= part.first <= whole.last
+        ]
+
     def describe(self, members: Iterable[int], *, sources: bool = False) -> list[Group]:
         """Return groups that together name exactly these peers, general ones first.
 

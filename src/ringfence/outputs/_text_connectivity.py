@@ -52,7 +52,7 @@ def _lines(connectivity: Connectivity, style: Style) -> Iterator[str]:
     yield from _headline(summary, style)
     if summary.namespaces:
         yield ""
-        yield from _namespace_table(summary, style)
+        yield from _namespace_table(summary, connectivity.namespace, style)
         yield ""
         yield from _openness("INGRESS", summary.ingress, peers, style)
         yield from _openness("EGRESS", summary.egress, peers, style)
@@ -92,7 +92,7 @@ def _headline(summary: Summary, style: Style) -> Iterator[str]:
         yield "  " + painted(doubt, Paint.YELLOW, style)
 
 
-def _namespace_table(summary: Summary, style: Style) -> Iterator[str]:
+def _namespace_table(summary: Summary, asked: str | None, style: Style) -> Iterator[str]:
     head = ["NAMESPACE", "WORKLOADS", "OPEN PAIRS INTO IT", "", "ANY", "FROM OUTSIDE", "TO OUTSIDE"]
     shown = sorted(
         summary.namespaces, key=lambda home: (-home.open / max(home.pairs, 1), home.name)
@@ -104,8 +104,10 @@ def _namespace_table(summary: Summary, style: Style) -> Iterator[str]:
             f"{bar(home.open, home.pairs)} {percent(home.open, home.pairs):>5}",
             f"{home.open:,} of {home.pairs:,}",
             f"{home.unlimited:,}",
-            f"{home.from_outside:,} of {home.workloads:,}",
-            f"{home.to_outside:,} of {home.workloads:,}",
+            *(
+                f"{number:,} of {home.workloads:,}" if asked in {None, home.name} else "-"
+                for number in (home.from_outside, home.to_outside)
+            ),
         ]
         for home in sorted(shown, key=lambda home: home.name)
     ]
@@ -157,7 +159,7 @@ def _size(line: Line) -> int:
 
 
 def _from_to(line: Line, peers: Peers) -> list[str]:
-    sources, destinations = say(line, peers)
+    sources, destinations = say(line.sources, line.destinations, peers)
     return [names(sources), "→", names(destinations)]
 
 

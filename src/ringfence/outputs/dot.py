@@ -38,7 +38,10 @@ def connectivity_dot(connectivity: Connectivity, style: Style) -> Iterator[bytes
 
 def _lines(connectivity: Connectivity) -> Iterator[str]:
     peers = Peers(connectivity.endpoints)
-    edges = [(*say(line, peers), line) for line in condense(connectivity, peers)]
+    edges = [
+        (*say(line.sources, line.destinations, peers), line)
+        for line in condense(connectivity, peers)
+    ]
     groups = {group for sources, destinations, _ in edges for group in (*sources, *destinations)}
     yield HEAD
     profile = f"profile {connectivity.profile.cni}"

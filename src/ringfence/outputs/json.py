@@ -1,13 +1,12 @@
 """JSON for programs: one object, each row of it on a line of its own."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from ringfence.model.connectivity import Connectivity
 from ringfence.outputs import Output, Style, Writer
-from ringfence.outputs._document import Part, connectivity_document
+from ringfence.outputs._document import DOCUMENTS, Document, Part
 
 CHUNK_ROWS: Final = 2_000
 """Rows encoded at a time: enough for speed, few enough for memory."""
@@ -39,11 +38,11 @@ def document(parts: Sequence[Part]) -> Iterator[bytes]:
     yield b"}\n"
 
 
-def _writer(parts_of: Callable[[Any], Sequence[Part]]) -> Writer:
+def _writer(parts_of: Document) -> Writer:
     def write(answer: object, style: Style) -> Iterator[bytes]:  # noqa: ARG001
         return document(parts_of(answer))
 
     return write
 
 
-OUTPUT: Final = Output({Connectivity: _writer(connectivity_document)})
+OUTPUT: Final = Output({answer: _writer(parts_of) for answer, parts_of in DOCUMENTS.items()})

@@ -3,7 +3,9 @@
 from typing import Final
 
 from ringfence.model.connectivity import Connectivity
+from ringfence.model.diff import Diff
 from ringfence.outputs import Output
 from ringfence.outputs._markdown_connectivity import connectivity_markdown
+from ringfence.outputs._markdown_diff import diff_markdown
 
-OUTPUT: Final = Output({Connectivity: connectivity_markdown})
+OUTPUT: Final = Output({Connectivity: connectivity_markdown, Diff: diff_markdown})

@@ -3,7 +3,9 @@
 from typing import Final
 
 from ringfence.model.connectivity import Connectivity
+from ringfence.model.diff import Diff
 from ringfence.outputs import Output
 from ringfence.outputs._text_connectivity import connectivity_text
+from ringfence.outputs._text_diff import diff_text
 
-OUTPUT: Final = Output({Connectivity: connectivity_text})
+OUTPUT: Final = Output({Connectivity: connectivity_text, Diff: diff_text})

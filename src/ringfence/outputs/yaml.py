@@ -6,14 +6,13 @@ million rows.
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from ringfence.model.connectivity import Connectivity
 from ringfence.outputs import Output, Style, Writer
-from ringfence.outputs._document import Part, connectivity_document
+from ringfence.outputs._document import DOCUMENTS, Document, Part
 from ringfence.outputs._words import encoded
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*([./][A-Za-z0-9_./-]*)?")
@@ -78,11 +77,11 @@ def _lines(parts: Sequence[Part]) -> Iterator[str]:
             yield from _entry(f"{key}:", msgspec.to_builtins(value), "")
 
 
-def _writer(parts_of: Callable[[Any], Sequence[Part]]) -> Writer:
+def _writer(parts_of: Document) -> Writer:
     def write(answer: object, style: Style) -> Iterator[bytes]:  # noqa: ARG001
         return encoded(_lines(parts_of(answer)))
 
     return write
 
 
-OUTPUT: Final = Output({Connectivity: _writer(connectivity_document)})
+OUTPUT: Final = Output({answer: _writer(parts_of) for answer, parts_of in DOCUMENTS.items()})

@@ -70,7 +70,9 @@ def spread(reaches: list[Reach], icmp: int) -> dict[int, Traffic]:
     return found
 
 
-def connectivity(snapshot: Snapshot, *, namespace: str | None = None) -> Connectivity:
+def connectivity(
+    snapshot: Snapshot, *, namespace: str | None = None, nodes: bool = False
+) -> Connectivity:
     """Return what every workload may send to and receive from every other, and the outside.
 
     ICMP is judged where it is asked for (`check`); here it only keeps ANY from being written
@@ -81,15 +83,17 @@ def connectivity(snapshot: Snapshot, *, namespace: str | None = None) -> Connect
     Args:
         snapshot: the cluster.
         namespace: only pairs with a workload of this namespace at one end or the other.
+        nodes: list nodes even where no policy names them, to compare with an answer that does.
     """
-    return _Survey(snapshot, namespace).answer()
+    return _Survey(snapshot, namespace, nodes=nodes).answer()
 
 
 class _Survey:
     """The work of one answer."""
 
-    def __init__(self, snapshot: Snapshot, namespace: str | None) -> None:
+    def __init__(self, snapshot: Snapshot, namespace: str | None, *, nodes: bool) -> None:
         self._snapshot = snapshot
+        self._nodes = nodes
         self._namespace = namespace
         self._engine = Engine(snapshot)
         self._names = Names(snapshot)
@@ -170,7 +174,7 @@ class _Survey:
         peers = (
             p for policy in self._snapshot.policies for r in policy.rules for p in r.peers or ()
         )
-        if any(isinstance(peer, NodePeer) for peer in peers):
+        if self._nodes or any(isinstance(peer, NodePeer) for peer in peers):
             found += [
                 Unit(Peer(f"node/{node.name}", NODE), (universe.first_node + n,))
                 for n, node in enumerate(self._snapshot.nodes)

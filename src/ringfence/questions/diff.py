@@ -1,0 +1,171 @@
+"""What differs between two answers, in connections: gained, lost, become unknown or settled.
+
+Both sides are told in the same peers first, the coarsest that either tells apart; what changed
+alike is joined again afterwards.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+import msgspec
+
+from ringfence.model.connectivity import Allowance, Connectivity, Peer
+from ringfence.model.diff import Change, Diff
+from ringfence.model.outside import AddressRange, merge
+from ringfence.questions.refinement import DOMAIN, EXTERNAL, NODE, NONE, Atom, Side, refine
+from ringfence.questions.traffic_sets import TrafficSet
+
+_CACHED = 1 << 14
+Found = tuple[int, int, Change]
+"""Two atoms, and what changed between them; the change's own ends are empty."""
+
+
+def diff(old: Connectivity, new: Connectivity) -> Diff:
+    """Return what differs between two answers of `connectivity`.
+
+    Nodes are told apart only where a policy names nodes: ask both sides with `nodes=True` where
+    only one does, or they seem to have appeared.
+    """
+    atoms, notes = refine(old, new)
+    before = Side(old, [atom.old for atom in atoms])
+    now = Side(new, [atom.new for atom in atoms])
+    changes: list[Found] = []
+    of_appeared: list[Found] = []
+    of_disappeared: list[Found] = []
+    for source, atom in enumerate(atoms):
+        was, became = before.row(source), now.row(source)
+        for destination in was.keys() | became.keys():
+            sides = was.get(destination, NONE), became.get(destination, NONE)
+            change = None if sides[0] == sides[1] else _compare(*sides[0], *sides[1])
+            if change is None:
+                continue
+            other = atoms[destination]
+            if atom.appeared or other.appeared:
+                of_appeared.append((source, destination, change))
+            elif atom.disappeared or other.disappeared:
+                of_disappeared.append((source, destination, change))
+            else:
+                changes.append((source, destination, change))
+    return Diff(
+        old_profile=old.profile,
+        profile=new.profile,
+        endpoints=_sorted(a.peer for a in atoms if not (a.appeared or a.disappeared)),
+        appeared=_only([a.peer for a in atoms if a.appeared], new.namespace),
+        disappeared=_only([a.peer for a in atoms if a.disappeared], old.namespace),
+        changes=_joined(changes, atoms),
+        of_appeared=_joined(of_appeared, atoms),
+        of_disappeared=_joined(of_disappeared, atoms),
+        unknown_because=_both(old.unknown_because, new.unknown_because),
+        notes=(*notes, *_both(old.notes, new.notes)),
+        problems=tuple(dict.fromkeys((*old.problems, *new.problems))),
+    )
+
+
+def _only(peers: Sequence[Peer], namespace: str | None) -> tuple[Peer, ...]:
+    """Return those of a namespace, if one is meant."""
+    return _sorted(p for p in peers if not namespace or p.name.startswith(f"{namespace}/"))
+
+
+def _sorted(peers: Iterable[Peer]) -> tuple[Peer, ...]:
+    """Return workloads first, then nodes, then the outside."""
+    kinds = {NODE: 1, EXTERNAL: 2, DOMAIN: 2}
+    return tuple(sorted(peers, key=lambda peer: (kinds.get(peer.kind, 0), peer.name)))
+
+
+def _both(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    """Return the sentences of both sides; those of one side alone with its name before them."""
+    return (
+        *(text for text in new if text in old),
+        *(f"before: {text}" for text in old if text not in new),
+        *(f"now: {text}" for text in new if text not in old),
+    )
+
+
+@lru_cache(_CACHED)
+def _compare(
+    allowed: tuple[Allowance, ...],
+    unknown: tuple[Allowance, ...],
+    now_allowed: tuple[Allowance, ...],
+    now_unknown: tuple[Allowance, ...],
+) -> Change | None:
+    """Return the change of a pair, its ends still empty; None where none of its traffic changed."""
+    a0, a1 = TrafficSet.of(allowed), TrafficSet.of(now_allowed)
+    u0, u1 = TrafficSet.of(unknown) - a0, TrafficSet.of(now_unknown) - a1
+    if a0 == a1 and u0 == u1:
+        return None
+    return Change(
+        "",
+        "",
+        gained=(a1 - a0 - u0).allowances(),
+        lost=(a0 - a1 - u1).allowances(),
+        became_unknown=(u1 - u0).allowances(),
+        became_allowed=(u0 & a1).allowances(),
+        became_denied=(u0 - a1 - u1).allowances(),
+        before=a0.allowances(),
+        now=a1.allowances(),
+    )
+
+
+# -- joining what changed alike --------------------------------------------------------------
+
+End = str | AddressRange
+Row = tuple[End, End, Change]
+
+
+def _joined(found: Sequence[Found], atoms: Sequence[Atom]) -> tuple[Change, ...]:
+    """Return changes by name, those of a workload's parts and of adjacent ranges joined."""
+    parts: dict[str, set[str]] = defaultdict(set)
+    whole: dict[str, str] = {}
+    for atom in atoms:
+        if atom.whole:
+            parts[atom.whole].add(atom.peer.name)
+            whole[atom.peer.name] = atom.whole
+    ends: list[End] = [atom.addresses or atom.peer.name for atom in atoms]
+    rows: list[Row] = [(ends[source], ends[other], change) for source, other, change in found]
+    for side in (0, 1) if whole else ():
+        rows = _join_parts(rows, side, parts, whole)
+    for side in (0, 1):
+        rows = _join_ranges(rows, side)
+    changes = (
+        msgspec.structs.replace(change, source=str(source), destination=str(destination))
+        for source, destination, change in rows
+    )
+    return tuple(sorted(changes, key=lambda change: (change.source, change.destination)))
+
+
+def _join_parts(
+    rows: Sequence[Row], side: int, parts: dict[str, set[str]], whole: dict[str, str]
+) -> list[Row]:
+    """Return the rows with a workload's name where all of its parts changed alike."""
+    joined: list[Row] = []
+    alike: dict[tuple[str, End, Change], list[str]] = defaultdict(list)
+    for row in rows:
+        end, other = row[:2] if side == 0 else (row[1], row[0])
+        if isinstance(end, str) and end in whole:
+            alike[whole[end], other, row[2]].append(end)
+        else:
+            joined.append(row)
+    for (name, other, change), found in alike.items():
+        names = [name] if parts[name] == set(found) else found
+        joined += [_row(end, other, change, side) for end in names]
+    return joined
+
+
+def _join_ranges(rows: Sequence[Row], side: int) -> list[Row]:
+    """Return the rows with as few ranges as possible."""
+    joined: list[Row] = []
+    alike: dict[tuple[End, Change], list[AddressRange]] = defaultdict(list)
+    for row in rows:
+        end, other = row[:2] if side == 0 else (row[1], row[0])
+        if isinstance(end, AddressRange):
+            alike[other, row[2]].append(end)
+        else:
+            joined.append(row)
+    for (other, change), ranges in alike.items():
+        joined += [_row(part, other, change, side) for part in merge(ranges)]
+    return joined
+
+
+def _row(end: End, other: End, change: Change, side: int) -> Row:
+    return (end, other, change) if side == 0 else (other, end, change)
