@@ -8,7 +8,7 @@ from typing import Any, Final
 WIDTH: Final = 96
 
 _PLAIN: Final = re.compile(
-    r"[A-Za-z]([A-Za-z0-9 ,.;()/_=+-]*[A-Za-z0-9.)*])?"
+    r"[A-Za-z]((?:[A-Za-z0-9 ,.;()\[\]/_=+-]|:(?=[^ ]))*[A-Za-z0-9.)\]])?"
     r"|/[A-Za-z0-9/_.*-]*"
     r"|[0-9]{1,5}(-[0-9]{1,5})?/[A-Z]+|[0-9]{1,5}-[0-9]{1,5}"
     r"|[0-9]+(\.[0-9]+){3}(/[0-9]+)?"
@@ -21,7 +21,7 @@ _MISREAD: Final = frozenset(
 
 
 class OneLine(tuple[str | int, ...]):
-    """Short values without commas, to be written on one line: `[8080, metrics]`."""
+    """Short values to be written on one line: `[8080, metrics]`."""
 
     __slots__ = ()
 
@@ -32,6 +32,10 @@ def scalar(value: str | float | bool) -> str:  # noqa: FBT001 - a value, not a s
         return json.dumps(value)
     if _PLAIN.fullmatch(value) and value.lower() not in _MISREAD and "  " not in value:
         return value
+    return _quoted(value)
+
+
+def _quoted(value: str) -> str:
     return '"' + "".join(map(_escaped, value)) + '"'
 
 
@@ -70,16 +74,28 @@ def item(value: Any, indent: int) -> Iterator[str]:  # noqa: ANN401
 
 def _inline(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, OneLine):
-        return f"[{', '.join(map(scalar, value))}]"
+        return f"[{', '.join(map(_in_flow, value))}]"
     if isinstance(value, dict):
         return "{}"
     return "[]" if isinstance(value, list) else scalar(value)
 
 
-def comment(sentences: Iterable[str], indent: int = 0) -> Iterator[str]:
+def _in_flow(value: str | int) -> str:
+    """Return a value between brackets, where commas and brackets must be quoted."""
+    if isinstance(value, str) and any(char in ",[]{}" for char in value):
+        return _quoted(value)
+    return scalar(value)
+
+
+def comment(sentences: Iterable[str], indent: int = 0, hang: int = 2) -> Iterator[str]:
     """Yield comment lines: each sentence begins a line of its own and is wrapped to `WIDTH`.
 
     Control characters, line separators among them, become spaces: no text can leave the comment.
+
+    Args:
+        sentences: an empty one gives an empty comment line.
+        indent: columns before the `#`.
+        hang: by how many more the continuation lines are set in.
     """
     start = " " * indent + "#"
     for sentence in sentences:
@@ -88,6 +104,6 @@ def comment(sentences: Iterable[str], indent: int = 0) -> Iterator[str]:
         for position, word in enumerate(words):
             if position and len(line) + 1 + len(word) > WIDTH:
                 yield line
-                line = start + "  "
+                line = start + " " * hang
             line += " " + word
         yield line

@@ -11,10 +11,12 @@ from typing import Final
 import msgspec
 
 from ringfence import rooms
+from ringfence.errors import UsageError
 from ringfence.model.document import Document
 from ringfence.model.kinds import group_of
 from ringfence.model.location import Problem
 from ringfence.model.profile import Profile
+from ringfence.model.proposal import Emission, ProposedPolicy, Surroundings
 from ringfence.model.rule import Policy
 
 
@@ -28,6 +30,8 @@ class Dialect:
     """Index and document to policy; never raises for what the document holds."""
     inert_because: Callable[[Document, Profile], str | None]
     """Why the profile does not enforce objects of this kind; None where it does."""
+    emit: Callable[[Sequence[ProposedPolicy], Surroundings], Emission] | None = None
+    """Writes policies in this language; None where it is only read."""
 
 
 class Parsed(msgspec.Struct, frozen=True):
@@ -39,6 +43,27 @@ class Parsed(msgspec.Struct, frozen=True):
     """The others, one warning each."""
     problems: tuple[Problem, ...]
     """What could not be understood; the policies concerned carry it too."""
+
+
+def emit(dialect: str, policies: Sequence[ProposedPolicy], surroundings: Surroundings) -> Emission:
+    """Return policies as the files of a dialect, and what the dialect cannot say.
+
+    Args:
+        dialect: its name, as `kubernetes`.
+        policies: what is to be written.
+        surroundings: of the cluster that they are for.
+
+    Raises:
+        UsageError: there is no such dialect, or it is only read.
+    """
+    from ringfence import dialects  # noqa: PLC0415 - the package itself, as a room
+
+    known = rooms.members(dialects, "DIALECT", Dialect)
+    write = known[dialect].emit if dialect in known else None
+    if write is None:
+        writable = ", ".join(f"`{name}`" for name, found in known.items() if found.emit)
+        raise UsageError(f"policies cannot be written in `{dialect}`: choose {writable}")
+    return write(policies, surroundings)
 
 
 def parse(documents: Sequence[Document], profile: Profile) -> Parsed:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from ringfence import yaml_text
 from ringfence.model.cluster import Protocol
 from ringfence.model.proposal import (
+    GENERATED,
     Emission,
     EmittedFile,
     ProposedPolicy,
@@ -35,9 +36,6 @@ from ringfence.model.rule import (
     Traffic,
 )
 from ringfence.model.selector import LabelSelector, Operator, from_labels
-
-HEADER: Final = "Written by ringfence generate: change the dependency map, not this file."
-"""The first line of every file: only files that begin with it are ever replaced or removed."""
 
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "ringfence"}
 
@@ -87,7 +85,7 @@ class _Emission:
         self.substitutes: list[Substitute] = []
 
     def file(self, path: str, policies: list[ProposedPolicy]) -> str:
-        lines = list(yaml_text.comment([HEADER]))
+        lines = list(yaml_text.comment([GENERATED]))
         for number, proposed in enumerate(policies):
             if number:
                 lines.append("---")

@@ -8,6 +8,7 @@ import ipaddress
 from typing import Any, Final
 
 from ringfence.dialects import Dialect
+from ringfence.dialects._emit_kubernetes import emit
 from ringfence.dialects._shared import (
     Malformed,
     fields,
@@ -209,4 +210,5 @@ DIALECT: Final = Dialect(
     kinds=frozenset({("networking.k8s.io", "NetworkPolicy")}),
     parse=parse,
     inert_because=inert_because,
+    emit=emit,
 )

@@ -23,20 +23,20 @@ def write(dependency_map: DependencyMap, comments: Sequence[str] = ()) -> str:
 
     Args:
         dependency_map: the map.
-        comments: sentences to stand above everything.
+        comments: paragraphs to stand above everything.
     """
     return "\n".join(_lines(dependency_map, comments)) + "\n"
 
 
 def _lines(dependency_map: DependencyMap, comments: Sequence[str]) -> Iterator[str]:
-    yield from yaml_text.comment(comments)
+    yield from yaml_text.comment(comments, hang=0)
     head: dict[str, Any] = {"apiVersion": API_VERSION, "kind": KIND}
     if dependency_map.name:
         head["metadata"] = {"name": dependency_map.name}
     yield from yaml_text.block(head)
     yield ""
     yield from yaml_text.comment(["In these namespaces, what is not listed below will be denied."])
-    yield from yaml_text.block({"namespaces": list(dependency_map.namespaces)})
+    yield from yaml_text.block({"namespaces": yaml_text.OneLine(dependency_map.namespaces)})
     if not dependency_map.dns:
         yield "dns: false"
     yield ""

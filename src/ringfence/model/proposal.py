@@ -1,8 +1,13 @@
 """Policies that are to be written, why each rule is there, and what came of writing them."""
 
+from typing import Final
+
 import msgspec
 
 from ringfence.model.rule import Direction, IpPeer, Policy, Rule, Traffic
+
+GENERATED: Final = "Written by ringfence generate: change the dependency map, not this file."
+"""The first line of every file, as a comment: only such files are ever replaced or removed."""
 
 
 class ProposedRule(msgspec.Struct, frozen=True, kw_only=True):
