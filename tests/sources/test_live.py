@@ -1,5 +1,7 @@
 """Reading a live cluster: what is listed, page by page, and what becomes of what cannot be."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +56,15 @@ def names(reading: Reading, kind: str) -> list[str]:
 
 def problem(message: str, kind: str, severity: str = "error") -> Problem:
     return Problem(message, Location("live:test"), (kind,), severity=severity)
+
+
+def test_the_module_is_light_until_it_is_used() -> None:
+    """Every verb imports it; only `--live` shall wait for the HTTP client."""
+    code = (
+        "import sys, ringfence.sources.live\n"
+        "sys.exit(' '.join({'lightkube', 'httpx2', 'yaml'} & set(sys.modules)) or 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_objects_come_as_documents(api: ApiServer, kubeconfig: str) -> None:
