@@ -157,10 +157,10 @@ class _RuleWriter:
         tier = self._proposed.policy.tier
         if tier is not Tier.NETWORK_POLICY or rule.action is not Action.ALLOW:
             what = f"{rule.action.value} in tier {tier.value}"
-            self._tell(what, "a NetworkPolicy only allows", _CLOSED, wider=False)
+            self._tell("action", what, "a NetworkPolicy only allows", _CLOSED, wider=False)
             return None
         if rule.traffic and any(part.protocol is Protocol.ICMP for part in rule.traffic):
-            self._tell("ICMP", "a NetworkPolicy knows no ICMP", _CLOSED, wider=False)
+            self._tell("ICMP", "ICMP", "a NetworkPolicy knows no ICMP", _CLOSED, wider=False)
         ports = _ports(rule.traffic)
         if rule.traffic is not None and not ports:
             return None
@@ -170,7 +170,7 @@ class _RuleWriter:
         if self._each.http:
             what = f"only HTTP {', '.join(self._each.http)}"
             because = "a NetworkPolicy does not look into connections"
-            self._tell(what, because, "every request on the port", wider=True)
+            self._tell("HTTP", what, because, "every request on the port", wider=True)
         body: dict[str, Any] = {}
         if peers is not None:
             body["from" if rule.direction is Direction.INGRESS else "to"] = peers
@@ -197,11 +197,13 @@ class _RuleWriter:
         around = self._emission.around
         blocks: tuple[IpPeer, ...] = ()
         if isinstance(peer, DomainPeer):
-            name, because = peer.pattern, "a NetworkPolicy knows no domain names"
+            sort, name = "domain name", peer.pattern
+            because = "a NetworkPolicy knows no domain names"
             if around.allow_wider:
                 blocks = public_blocks(around.inside)
         else:
-            name, because = "the nodes", "a NetworkPolicy cannot name nodes"
+            sort, name = "nodes", "the nodes"
+            because = "a NetworkPolicy cannot name nodes"
             blocks = tuple(IpPeer(_single(address)) for address in around.nodes)
             if not blocks:
                 because += ", and no node's address is known"
@@ -209,7 +211,7 @@ class _RuleWriter:
         preposition = "from" if rule.direction is Direction.INGRESS else "to"
         what = f"{preposition} {name}, {traffic_text(rule.traffic)}"
         wider = bool(blocks) and isinstance(peer, DomainPeer)
-        self._tell(what, because, _blocks_text(blocks), wider=wider)
+        self._tell(sort, what, because, _blocks_text(blocks), wider=wider)
         if blocks:
             self._emission.substitutes.append(
                 Substitute(
@@ -221,15 +223,15 @@ class _RuleWriter:
             )
         return blocks
 
-    def _tell(self, what: str, because: str, instead: str, *, wider: bool) -> None:
-        direction = self._rule.direction.value
+    def _tell(self, sort: str, what: str, because: str, instead: str, *, wider: bool) -> None:
         self._emission.unsupported.append(
             Unsupported(
                 file=self._path,
                 object=self._proposed.policy.ref,
                 subject=self._proposed.subject,
-                direction=direction,
-                what=f"{direction} {what}",
+                direction=self._rule.direction.value,
+                sort=sort,
+                what=what,
                 because=because,
                 instead=instead,
                 wider=wider,

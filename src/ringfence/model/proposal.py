@@ -55,8 +55,10 @@ class Unsupported(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """The policy, as `NetworkPolicy/shop/payment`."""
     subject: tuple[str, ...]
     direction: str
+    sort: str
+    """What the language lacks: `HTTP`, `domain name`, `nodes`, `ICMP`, `action`."""
     what: str
-    """What was to be said, as `egress to api.stripe.com, TCP 443`."""
+    """What was to be said, as `to api.stripe.com, TCP 443`."""
     because: str
     instead: str
     """What stands there now; `nothing: it stays closed` where nothing was written."""

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from ringfence import assemble
+from ringfence import assemble, dialects
 from ringfence.learn.dependency_map import DependencyMap
-from ringfence.learn.propose import Proposal
+from ringfence.learn.propose import Proposal, propose
 from ringfence.model.document import Document
 from ringfence.model.location import Location, Problem
 from ringfence.model.outside import AddressRange, merge
@@ -39,6 +39,18 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """What decided, as `egress: NetworkPolicy/shop/x ingress[0] (x.yaml:12)`."""
 
 
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
+    """Policies for a map, and the proof of them."""
+
+    proposal: Proposal
+    emission: Emission
+    proof: "Proof | None"
+    """None where the map names what the cluster does not have: nothing was written then."""
+    stays: tuple[Document, ...] = ()
+    """NetworkPolicies of the covered namespaces that none of the new ones replaces: as they only
+    ever add, each may allow more than the map says for as long as it stays."""
+
+
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
     """What came of the comparison."""
 
@@ -53,6 +65,8 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[Difference, ...] = ()
     """Allowed or not: that cannot be told."""
     unknown_because: tuple[str, ...] = ()
+    unplaced: int = 0
+    """Pairs of which the map itself leaves open whether it means them: an address is not known."""
     problems: tuple[Problem, ...] = ()
     """What of the written policies could not be read back."""
 
@@ -60,6 +74,41 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     def holds(self) -> bool:
         """Whether there is no difference, and nothing that cannot be told."""
         return not (self.more or self.less or self.unknown or self.problems)
+
+
+def generate(
+    dependency_map: DependencyMap,
+    snapshot: Snapshot,
+    *,
+    dialect: str = "kubernetes",
+    allow_wider: bool = False,
+) -> Generation:
+    """Return the policies that a map comes to in a cluster, proved.
+
+    Args:
+        dependency_map: who may call whom.
+        snapshot: the cluster.
+        dialect: the language to write in.
+        allow_wider: where the language cannot say a peer, write what contains it.
+
+    Raises:
+        UsageError: policies cannot be written in that dialect.
+    """
+    proposal = propose(dependency_map, snapshot, allow_wider=allow_wider)
+    emission = dialects.emit(dialect, proposal.policies, proposal.surroundings)
+    if proposal.problems:
+        return Generation(proposal=proposal, emission=emission, proof=None)
+    names = {(p.policy.namespace, p.policy.name) for p in proposal.policies}
+    return Generation(
+        proposal=proposal,
+        emission=emission,
+        proof=prove(dependency_map, snapshot, proposal, emission),
+        stays=tuple(
+            document
+            for document in replaced(dependency_map, snapshot)
+            if (document.namespace, document.name) not in names
+        ),
+    )
 
 
 def prove(
@@ -104,11 +153,7 @@ def kept(dependency_map: DependencyMap, snapshot: Snapshot) -> tuple[Document, .
 
 
 def replaced(dependency_map: DependencyMap, snapshot: Snapshot) -> tuple[Document, ...]:
-    """Return the NetworkPolicies that the covered namespaces have already.
-
-    They are not part of the proof. As NetworkPolicies only ever add, each that stays in the
-    cluster may allow more than the map says.
-    """
+    """Return the NetworkPolicies that the covered namespaces have already: no part of a proof."""
     return tuple(
         document
         for document in snapshot.documents
@@ -125,6 +170,7 @@ class _Comparison:
         self._found: dict[str, dict[_Key, list[AddressRange]]] = defaultdict(dict)
         """Per kind of difference, the differences; those with the outside with its ranges."""
         self._connections: set[tuple[str, str]] = set()
+        self._unplaced: set[tuple[str, str]] = set()
 
     def proof(self, problems: list[Problem]) -> Proof:
         """Compare every pair in which something is meant, or possible."""
@@ -148,6 +194,7 @@ class _Comparison:
             less=self._differences("less"),
             unknown=unknown,
             unknown_because=self._actual.answer.unknown_because if unknown else (),
+            unplaced=len(self._unplaced),
             problems=tuple(problems),
         )
 
@@ -167,6 +214,8 @@ class _Comparison:
         certain, possible = self._actual.between(source, destination, family, meant.possible)
         if meant.own and meant.possible:
             self._connections.add((self._end(source), self._end(destination)))
+        if meant.possible != meant.certain:
+            self._unplaced.add((self._end(source), self._end(destination)))
         more = certain & ~meant.possible
         less = meant.certain & ~possible
         unknown = (certain ^ meant.certain | possible ^ meant.possible) & ~more & ~less

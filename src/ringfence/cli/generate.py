@@ -1,0 +1,250 @@
+"""`ringfence generate`: policies that allow exactly what a dependency map says, proved."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster, unreadable
+from ringfence.cli._verb import Verb
+from ringfence.errors import UsageError
+
+if TYPE_CHECKING:
+    from ringfence.cli._files import Changes
+    from ringfence.learn.dependency_map import DependencyMap
+    from ringfence.model.snapshot import Snapshot
+    from ringfence.prove.generated import Difference, Generation, Proof
+
+EXAMPLES = """
+  ringfence generate --map map.yaml cluster/ -o policies/
+  ringfence generate --map map.yaml cluster/ -o policies/ --dry-run
+  ringfence generate --map map.yaml --live -o - > policies.yaml
+"""
+NOTE = """
+What was written is read back, judged, and held against the map: allowed = map, nothing more and
+nothing less. If that does not hold, every difference is named, nothing is written, and the exit
+code is 1."""
+
+SHOWN = 20
+"""How many differences of a kind the text names; JSON has all of them."""
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.epilog = f"examples:{EXAMPLES}{NOTE}"
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help=HELP)
+    parser.add_argument("--map", required=True, metavar="FILE", help="the dependency map")
+    parser.add_argument(
+        "--dialect",
+        default="kubernetes",
+        metavar="NAME",
+        help="the language to write in (default: kubernetes, NetworkPolicies)",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="DIR",
+        help="the folder to write to, one file per workload; `-` for standard output",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="prove, and tell what would change, but write nothing",
+    )
+    parser.add_argument(
+        "--allow-wider",
+        action="store_true",
+        help="where the dialect cannot say a domain name, allow the public internet on its ports",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="the form of the report"
+    )
+    add_cluster_options(parser)
+
+
+def run(args: Namespace) -> int:
+    """Generate, prove, write; return 0 if proved, 1 if not, 3 if that cannot be told."""
+    from ringfence.prove.generated import generate
+
+    if args.map == "-" and "-" in args.inputs:
+        raise UsageError("standard input can be the map or the cluster, not both")
+    dependency_map = read_map(args.map)
+    if dependency_map is None:
+        return 3
+    snapshot = load_cluster(args, args.inputs)
+    generation = generate(
+        dependency_map, snapshot, dialect=args.dialect, allow_wider=args.allow_wider
+    )
+    if generation.proof is None:
+        for problem in generation.proposal.problems:
+            print(f"ringfence: {problem}", file=sys.stderr)
+        return 2
+    tell_warnings(generation)
+    changes = _write(args, generation, generation.proof)
+    report = sys.stderr if args.output == "-" else sys.stdout
+    if args.format == "json":
+        print(_json(snapshot, generation, generation.proof), file=report)
+    else:
+        for line in _text(args, generation, changes):
+            print(line, file=report)
+    return _exit_code(snapshot, generation.proof)
+
+
+def read_map(path: str) -> "DependencyMap | None":
+    """Return the map in a file; None where it cannot be read, which standard error is told."""
+    from ringfence.learn.read_map import read_file
+
+    reading = read_file(path)
+    for problem in reading.problems:
+        print(f"ringfence: {problem}", file=sys.stderr)
+    return reading.map
+
+
+def tell_warnings(generation: "Generation") -> None:
+    """Tell on standard error what the reader of the policies must know."""
+    for note in generation.proposal.notes:
+        print(f"warning: {note}", file=sys.stderr)
+    for line in unsaid(generation):
+        print(f"warning: {line}", file=sys.stderr)
+    for document in generation.stays:
+        print(
+            f"warning: {document.location_of()}: {document.ref} is not part of the proof: as long "
+            "as it stays in the cluster, it may allow more",
+            file=sys.stderr,
+        )
+    dns = generation.proposal.dns
+    if dns and dns.assumed:
+        for sentence in dns.why:
+            print(f"warning: every pod may connect {sentence}", file=sys.stderr)
+
+
+def unsaid(generation: "Generation") -> Iterator[str]:
+    """Yield a sentence for each thing that the dialect cannot say."""
+    for each in generation.emission.unsupported:
+        what = f"{each.file}: {each.direction} {each.what}: {each.because}"
+        yield f"{what}; written: {each.instead}"
+
+
+def _write(args: Namespace, generation: "Generation", proof: "Proof") -> "Changes | None":
+    """Write the policies if they are proved; return what that changed, or would."""
+    from ringfence.cli import _files
+    from ringfence.model.proposal import GENERATED
+
+    if not proof.holds:
+        return None
+    files = {file.path: file.text for file in generation.emission.files}
+    if args.output == "-":
+        if not args.dry_run:
+            print("---\n".join(text for _, text in sorted(files.items())), end="")
+        return None
+    write = _files.changes if args.dry_run else _files.write_folder
+    return write(args.output, files, f"# {GENERATED}")
+
+
+def _exit_code(snapshot: "Snapshot", proof: "Proof") -> int:
+    if proof.more or proof.less:
+        return 1
+    return 0 if proof.holds and not unreadable(snapshot) else 3
+
+
+# -- the report ------------------------------------------------------------------------------
+
+
+def _text(args: Namespace, generation: "Generation", changes: "Changes | None") -> Iterator[str]:
+    proof = generation.proof
+    if changes is not None:
+        parts = [
+            f"{len(listed)} {word}"
+            for word, listed in zip(
+                ("new", "changed", "unchanged", "removed"), changes, strict=True
+            )
+            if listed
+        ]
+        verb = "would write" if args.dry_run else "wrote"
+        yield f"{verb} {args.output}: {', '.join(parts) or 'nothing'}"
+        yield from (f"  removed {path}" for path in changes.removed)
+    if proof is not None:
+        yield from proof_text(generation, proof)
+        if not proof.holds:
+            yield "nothing was written"
+
+
+def proof_text(generation: "Generation", proof: "Proof") -> Iterator[str]:
+    """Yield the lines that say what was proved, or what differs."""
+    counted = f"{_count(proof.workloads, 'workload')}, {_count(proof.connections, 'connection')}"
+    if proof.holds:
+        yield f"proved: {counted}, nothing more, nothing less"
+    else:
+        yield f"NOT proved: {counted}"
+    titles = (
+        ("allowed, but not in the map", proof.more),
+        ("in the map, but not allowed", proof.less),
+        ("cannot be told", proof.unknown),
+    )
+    for title, differences in titles:
+        if differences:
+            yield f"{title}:"
+            yield from _differences(differences)
+    yield from (f"  because {reason}" for reason in proof.unknown_because)
+    yield from (f"  {problem}" for problem in proof.problems)
+    dns = generation.proposal.dns
+    if dns:
+        yield f"  beside it, DNS: {'; '.join(dns.why)}"
+    wider = [each for each in generation.emission.unsupported if each.wider]
+    closed = [
+        each for each in generation.emission.unsupported if each.instead.startswith("nothing")
+    ]
+    for title, listed in (("wider than the map by", wider), ("closed, against the map", closed)):
+        if listed:
+            sorts = sorted({each.sort for each in listed})
+            counts = (f"{s} ({len({e.what for e in listed if e.sort == s})})" for s in sorts)
+            yield f"  {title}: {', '.join(counts)}"
+    if proof.unplaced:
+        yield f"  left open: {_count(proof.unplaced, 'pair')} with an end of unknown address"
+
+
+def _differences(differences: "tuple[Difference, ...]") -> Iterator[str]:
+    for each in differences[:SHOWN]:
+        yield f"  {each.source} -> {each.destination}  {each.ports}"
+        yield from (f"      {reason}" for reason in each.because)
+    if len(differences) > SHOWN:
+        yield f"  and {len(differences) - SHOWN} more (--format json has all)"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
+def _json(snapshot: "Snapshot", generation: "Generation", proof: "Proof") -> str:
+    import msgspec
+
+    def listed(differences: "tuple[Difference, ...]") -> list[dict[str, Any]]:
+        return [
+            {"from": d.source, "to": d.destination, "ports": d.ports, "because": list(d.because)}
+            for d in differences
+        ]
+
+    value = {
+        "apiVersion": "ringfence.dev/v1",
+        "kind": "Generation",
+        "profile": snapshot.profile.cni.value,
+        "proved": proof.holds,
+        "workloads": proof.workloads,
+        "connections": proof.connections,
+        "more": listed(proof.more),
+        "less": listed(proof.less),
+        "unknown": listed(proof.unknown),
+        "unknown_because": list(proof.unknown_because),
+        "unplaced": proof.unplaced,
+        "problems": [str(problem) for problem in proof.problems],
+        "unsupported": msgspec.to_builtins(generation.emission.unsupported),
+        "notes": [str(note) for note in generation.proposal.notes],
+        "dns": list(generation.proposal.dns.why) if generation.proposal.dns else [],
+        "stays": [document.ref for document in generation.stays],
+        "files": [file.path for file in generation.emission.files],
+    }
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+VERB = Verb("write policies for a dependency map, and prove them", configure, run)
