@@ -48,6 +48,9 @@ class Pod(msgspec.Struct, frozen=True, array_like=True, order=True):
     """`status.podIPs`; empty before the pod has one."""
     node: str = ""
     """`spec.nodeName`; empty before it is scheduled."""
+    labels: tuple[tuple[str, str], ...] = ()
+    """Its labels that its identity leaves out, sorted: they differ from pod to pod (as
+    `pod-template-hash`) and nothing selects by them. Kept so that other policies may."""
 
 
 class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -62,7 +65,8 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     host_network: bool = False
     ports: tuple[ContainerPort, ...] = ()
     pods: tuple[Pod, ...] = ()
-    """Empty where only the workload's template is known; addresses are unknown then."""
+    """Those with an address first, then by name. Empty where only the workload's template is
+    known; addresses are unknown then."""
 
 
 class Reference(msgspec.Struct, frozen=True, omit_defaults=True, order=True):

@@ -1,0 +1,134 @@
+"""Puts a snapshot together: first the policies, then what they tell apart, then who there is."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import msgspec
+
+from ringfence import dialects
+from ringfence.assemble import (
+    blind_spots,
+    catalog,
+    distinctions,
+    identities,
+    profiles,
+    routes,
+    services,
+    surroundings,
+)
+from ringfence.assemble.inventory import Inventory
+from ringfence.model.document import Document
+from ringfence.model.location import Problem
+from ringfence.model.profile import Profile
+from ringfence.model.reading import Reading
+from ringfence.model.snapshot import Snapshot
+
+
+def build(reading: Reading, cni: str | None, pod_cidrs: Sequence[str]) -> Snapshot:
+    """Return the snapshot of what was read.
+
+    Raises:
+        UsageError: the profile given is none, or a block given is no CIDR.
+    """
+    objects = catalog.sort(reading.documents)
+    problems = [*reading.problems, *objects.problems]
+    profile = profiles.choose(cni, objects, problems)
+    parsed = dialects.parse(objects.policies, profile)
+    nodes = surroundings.nodes(objects, problems)
+    cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, nodes)
+    found = services.read(objects, problems)
+    inventory = Inventory(objects)
+    folder = identities.Folder(distinctions.find(parsed.policies, found), nodes, cidrs)
+    workloads = inventory.workloads(folder, {(s.namespace, s.name) for s in found})
+    named = chain(
+        inventory.namespaces(),
+        (document.namespace for document in objects.policies),
+        (document.namespace for listed in objects.by_kind.values() for document in listed),
+    )
+    namespaces = surroundings.namespaces(objects, named, problems)
+    ways_in = routes.read(objects, problems)
+    problems += inventory.problems
+    return Snapshot(
+        profile=profile,
+        namespaces=namespaces,
+        workloads=tuple(workloads),
+        services=found,
+        routes=ways_in,
+        nodes=nodes,
+        pod_cidrs=cidrs,
+        pod_cidrs_assumed=assumed,
+        documents=objects.policies,
+        policies=parsed.policies,
+        ignored=parsed.ignored,
+        problems=ordered(chain(problems, parsed.problems)),
+        blind_spots=blind_spots.find(problems, parsed.policies),
+        source=reading.source,
+    )
+
+
+def rejudged(
+    snapshot: Snapshot,
+    documents: Sequence[Document],
+    *,
+    profile: Profile | None = None,
+    pod_cidrs: Sequence[str] = (),
+    stored: bool = False,
+) -> Snapshot:
+    """Return the same cluster with other policies, and by another profile if one is given.
+
+    Args:
+        snapshot: the cluster.
+        documents: its policies from now on.
+        profile: by which they are judged; the snapshot's own where it is None.
+        pod_cidrs: where pods without a known address live; the snapshot's own where empty.
+        stored: the snapshot comes from a file, without the policies in common form.
+
+    Raises:
+        UsageError: a block given is no CIDR.
+    """
+    objects = catalog.sort(documents)
+    profile = profile or snapshot.profile
+    parsed = dialects.parse(objects.policies, profile)
+    of_dialects = _dialect_problems(snapshot)
+    told = [problem for problem in snapshot.problems if problem not in of_dialects]
+    cidrs, assumed = snapshot.pod_cidrs, snapshot.pod_cidrs_assumed
+    if pod_cidrs:
+        cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, ())
+    before = distinctions.find(snapshot.policies, snapshot.services)
+    now = distinctions.find(parsed.policies, snapshot.services)
+    workloads = snapshot.workloads
+    if stored or (before, snapshot.pod_cidrs) != (now, cidrs):
+        folder = identities.Folder(now, snapshot.nodes, cidrs)
+        workloads = tuple(folder.refold(workload) for workload in workloads)
+    return msgspec.structs.replace(
+        snapshot,
+        profile=profile,
+        namespaces=surroundings.with_implicit(
+            snapshot.namespaces, (document.namespace for document in objects.policies)
+        ),
+        workloads=workloads,
+        pod_cidrs=cidrs,
+        pod_cidrs_assumed=assumed,
+        documents=objects.policies,
+        policies=parsed.policies,
+        ignored=parsed.ignored,
+        problems=ordered(chain(told, parsed.problems)),
+        blind_spots=blind_spots.find(told, parsed.policies),
+    )
+
+
+def _dialect_problems(snapshot: Snapshot) -> frozenset[Problem]:
+    """Return those of a snapshot's problems that the dialects told."""
+    refs = {document.ref for document in snapshot.documents}
+    if not any(problem.object in refs for problem in snapshot.problems):
+        return frozenset()
+    return frozenset(dialects.parse(snapshot.documents, snapshot.profile).problems)
+
+
+def ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems sorted by place, each once."""
+    by_order = {
+        (p.location.file, p.location.line or 0, p.message, p.severity, p.affects): p
+        for p in problems
+    }
+    return tuple(problem for _, problem in sorted(by_order.items()))

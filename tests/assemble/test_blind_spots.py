@@ -1,0 +1,95 @@
+import pytest
+
+from assemble.written import policy, snapshot
+from ringfence.model.location import Location, Problem
+from ringfence.model.snapshot import BlindSpot
+
+HERE = Location("broken.yaml", 7)
+
+
+def problem(
+    *affects: str, about: str | None = None, severity: str = "error", message: str = "broken"
+) -> Problem:
+    return Problem(message, HERE, affects, about, severity)
+
+
+def spots(text: str, *problems: Problem) -> tuple[BlindSpot, ...]:
+    return snapshot(text, problems=problems).blind_spots
+
+
+def test_text_of_which_nothing_can_be_said_blinds_everything() -> None:
+    assert spots("", problem()) == (BlindSpot("broken", HERE),)
+
+
+def test_an_unreadable_policy_blinds_its_namespace() -> None:
+    found = spots("", problem("NetworkPolicy", about="NetworkPolicy/shop/db"))
+    assert found == (BlindSpot("broken", HERE, "shop"),)
+
+
+@pytest.mark.parametrize(
+    "about", [None, "ClusterNetworkPolicy/all", "NetworkPolicy", "ClusterNetworkPolicy/a/b"]
+)
+def test_a_policy_without_a_namespace_blinds_everything(about: str | None) -> None:
+    found = spots("", problem("NetworkPolicy", "ClusterNetworkPolicy", about=about))
+    assert found == (BlindSpot("broken", HERE),)
+
+
+@pytest.mark.parametrize("kind", ["Pod", "Deployment", "Service", "Ingress", "ConfigMap"])
+def test_what_is_no_policy_blinds_nothing(kind: str) -> None:
+    assert spots("", problem(kind)) == ()
+
+
+def test_a_warning_blinds_nothing() -> None:
+    assert spots("", problem(severity="warning")) == ()
+
+
+BY_NAME = "namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: infra}}"
+BY_LABEL = "namespaceSelector: {matchLabels: {team: a}}"
+
+
+def from_namespaces(selector: str) -> str:
+    return policy("p", f"podSelector: {{}}, ingress: [{{from: [{{{selector}}}]}}]")
+
+
+def test_unknown_labels_of_namespaces_blind_where_a_policy_selects_by_them() -> None:
+    unlisted = problem("Namespace")
+    assert spots(from_namespaces(BY_NAME), unlisted) == ()
+    assert spots(from_namespaces("podSelector: {}"), unlisted) == ()
+    assert spots(from_namespaces(BY_LABEL), unlisted) == (BlindSpot("broken", HERE),)
+
+
+SUBJECT_BY_LABEL = """
+---
+apiVersion: policy.networking.k8s.io/v1alpha2
+kind: ClusterNetworkPolicy
+metadata: {name: p}
+spec:
+  tier: Admin
+  priority: 1
+  subject: {namespaces: {matchLabels: {team: a}}}
+  egress: [{action: Deny, to: [{nodes: {matchLabels: {role: edge}}}]}]
+"""
+
+
+@pytest.mark.parametrize("kind", ["Namespace", "Node"])
+def test_subjects_and_nodes_count_as_well(kind: str) -> None:
+    assert spots(SUBJECT_BY_LABEL, problem(kind)) == (BlindSpot("broken", HERE),)
+    assert spots(from_namespaces(BY_NAME), problem(kind)) == ()
+
+
+def test_a_malformed_namespace_blinds_where_a_policy_selects_by_label() -> None:
+    broken = "\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: 1}}\n"
+    found = snapshot(from_namespaces(BY_LABEL) + broken)
+    assert [spot.namespace for spot in found.blind_spots] == [None]
+
+
+def test_what_a_dialect_cannot_understand_is_no_blind_spot() -> None:
+    found = snapshot(policy("p", "podSelector: {}, ingress: [{from: [{}]}]"))
+    assert len(found.problems) == 1
+    assert found.blind_spots == ()
+
+
+def test_blind_spots_are_sorted_and_told_once() -> None:
+    one = problem("NetworkPolicy", about="NetworkPolicy/b/x")
+    two = problem("NetworkPolicy", about="NetworkPolicy/a/x")
+    assert [spot.namespace for spot in spots("", one, two, one)] == ["a", "b"]
