@@ -190,7 +190,7 @@ def proof_text(generation: "Generation", proof: "Proof") -> Iterator[str]:
     yield from (f"  {problem}" for problem in proof.problems)
     dns = generation.proposal.dns
     if dns:
-        yield f"  beside it, DNS: {'; '.join(dns.why)}"
+        yield f"  and from every pod: {'; '.join(dns.why)}"
     wider = [each for each in generation.emission.unsupported if each.wider]
     closed = [
         each for each in generation.emission.unsupported if each.instead.startswith("nothing")
@@ -200,6 +200,8 @@ def proof_text(generation: "Generation", proof: "Proof") -> Iterator[str]:
             sorts = sorted({each.sort for each in listed})
             counts = (f"{s} ({len({e.what for e in listed if e.sort == s})})" for s in sorts)
             yield f"  {title}: {', '.join(counts)}"
+    if any(each.sort == "domain name" for each in closed):
+        yield "    --allow-wider opens the public internet on those ports instead"
     if proof.unplaced:
         yield f"  left open: {_count(proof.unplaced, 'pair')} with an end of unknown address"
 

@@ -218,7 +218,8 @@ class _Comparison:
             self._unplaced.add((self._end(source), self._end(destination)))
         more = certain & ~meant.possible
         less = meant.certain & ~possible
-        unknown = (certain ^ meant.certain | possible ^ meant.possible) & ~more & ~less
+        # Where the map itself leaves open whether an end is meant, any verdict will do.
+        unknown = (possible & ~meant.possible | meant.certain & ~certain) & ~more & ~less
         for kind, ports in (("more", more), ("less", less), ("unknown", unknown)):
             if ports:
                 self._add(kind, source, destination, family, ports)
