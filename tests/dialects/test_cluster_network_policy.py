@@ -8,7 +8,16 @@ from ringfence import dialects
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document
 from ringfence.model.profile import Cni, Profile
-from ringfence.model.rule import Action, DomainPeer, IpPeer, NamedPort, Policy, PortRange, Tier
+from ringfence.model.rule import (
+    Action,
+    DomainPeer,
+    IpPeer,
+    NamedPort,
+    PodPeer,
+    Policy,
+    PortRange,
+    Tier,
+)
 from ringfence.model.selector import EVERYTHING
 
 GROUP = "policy.networking.k8s.io"
@@ -86,6 +95,11 @@ def test_domain_names_can_be_accepted() -> None:
     assert rule.peers == (DomainPeer("*.example.com"),)
 
 
+def test_pods_without_a_namespace_selector_are_those_of_all_namespaces() -> None:
+    rule = egress({"action": "Deny", "to": [{"pods": {"podSelector": {}}}]})
+    assert rule.peers == (PodPeer(EVERYTHING, EVERYTHING),)
+
+
 # -- failing closed ----------------------------------------------------------------------------
 
 
@@ -98,6 +112,14 @@ def test_an_accept_with_a_peer_of_no_known_field_matches_nothing_by_it() -> None
 def test_a_deny_or_pass_with_a_peer_of_no_known_field_denies_all(action: str) -> None:
     rule = egress({"action": action, "to": [{}], "protocols": [{"tcp": {}}]})
     assert (rule.action, rule.peers, rule.traffic) == (Action.DENY, None, None)
+
+
+def test_calico_knows_no_named_port_in_a_cluster_network_policy() -> None:
+    named = {"to": [ALL], "protocols": [{"destinationNamedPort": "web"}]}
+    accept = egress({"action": "Accept", **named}, cni=Cni.CALICO)
+    deny = egress({"action": "Deny", **named}, cni=Cni.CALICO)
+    assert accept.peers == ()
+    assert (deny.action, deny.peers, deny.traffic) == (Action.DENY, None, None)
 
 
 @pytest.mark.parametrize("peer", [{"nodes": {}}, {"domainNames": ["x.io"]}])
@@ -114,7 +136,8 @@ def test_calico_knows_neither_nodes_nor_domain_names(peer: Any) -> None:
         ({"action": "Accept"}, "needs at least one peer"),
         ({"action": "Allow", "to": [ALL]}, "is none of"),
         ({"action": "Deny", "to": [{"namespaces": {}, "networks": ["10.0.0.0/8"]}]}, "exactly one"),
-        ({"action": "Deny", "to": [{"pods": {"podSelector": {}}}]}, "is required"),
+        ({"action": "Deny", "to": [{"pods": {"namespaceSelector": {}}}]}, "is required"),
+        ({"action": "Deny", "to": [ALL] * 26}, "at most 25"),
         ({"action": "Deny", "to": [{"domainNames": ["x.io"]}]}, "can only be accepted"),
         ({"action": "Accept", "to": [{"domainNames": ["io"]}]}, "not a domain name"),
         (
@@ -161,7 +184,7 @@ def test_what_stands_outside_a_rule_makes_the_policy_unreadable(spec: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "subject", [None, {}, {"namespaces": {}, "pods": {}}, {"pods": {"podSelector": {}}}]
+    "subject", [None, {}, {"namespaces": {}, "pods": {}}, {"pods": {"namespaceSelector": {}}}]
 )
 def test_an_unreadable_subject_is_told_as_none(subject: Any) -> None:
     assert parse(cnp(subject=subject)).subject is None

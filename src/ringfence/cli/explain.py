@@ -59,8 +59,8 @@ def render(explanation: "Explanation") -> str:
     port = "" if explanation.port is None else f":{explanation.port}"
     judgement = explanation.judgement
     lines = [
-        f"{explanation.source} -> {explanation.destination}{port}/{explanation.protocol}: "
-        f"{judgement.verdict.value.upper()}   (profile {explanation.profile})"
+        (f"{explanation.source} -> {explanation.destination}{port}/{explanation.protocol}: "
+        f"{judgement.verdict.value.upper()}   (profile {explanation.profile})")
     ]
     for side in explanation.sides:
         lines += ["", *_side(side)]

@@ -58,4 +58,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        # A defect of this program; its users get a line, its developers a traceback.
+        if args.debug:
+            raise
+        name = type(error).__name__
+        print(f"ringfence: internal error: {name}: {error} (--debug shows more)", file=sys.stderr)
+        return 3
     return code

@@ -38,6 +38,8 @@ from ringfence.model.rule import (
 )
 from ringfence.model.selector import EVERYTHING
 
+NOT_PODS: Final = frozenset({"networks", "nodes", "domainNames"})
+
 SECTIONS: Final = (("ingress", "from", Direction.INGRESS), ("egress", "to", Direction.EGRESS))
 
 
@@ -53,6 +55,12 @@ class Form:
     egress_peers: Collection[str]
     place: Callable[[Document, dict[str, Any]], tuple[Tier, int]]
     """Document and spec to tier and priority."""
+    named_port: str
+    """The key by which a container port's name is given."""
+    most: int
+    """How many items a list may have."""
+    namespaces_required: bool
+    """Whether `pods` must have a `namespaceSelector`; all namespaces are meant where not."""
 
 
 def parse(form: Form, index: int, document: Document, profile: Profile) -> Policy:
@@ -69,11 +77,11 @@ def parse(form: Form, index: int, document: Document, profile: Profile) -> Polic
         spec = document.body.get("spec")
         if not isinstance(spec, dict):
             raise Malformed(f"expected a map, found {type_text(spec)}", ("spec",))
-        subject = _subject(spec.get("subject"), ("spec", "subject"))
+        subject = _subject(form, spec.get("subject"), ("spec", "subject"))
         given = fields(spec, ("spec",), form.spec_fields)
         tier, priority = form.place(document, given)
         for section, peers_key, direction in SECTIONS:
-            for path, value in items(given.get(section), ("spec", section)):
+            for path, value in items(given.get(section), ("spec", section), form.most):
                 rules.append(_rule(form, value, path, direction, peers_key, profile))
     except Malformed as malformed:
         unreadable.append(malformed.unreadable)
@@ -93,24 +101,29 @@ def parse(form: Form, index: int, document: Document, profile: Profile) -> Polic
     )
 
 
-def _subject(value: Any, path: Path) -> Subject:  # noqa: ANN401
+def _subject(form: Form, value: Any, path: Path) -> Subject:  # noqa: ANN401
     given = fields(value, path, ("namespaces", "pods"))
     if len(given) != 1:
         raise Malformed("a subject has exactly one of namespaces and pods", path)
     if "namespaces" in given:
         return Subject(label_selector(given["namespaces"], (*path, "namespaces")), EVERYTHING)
-    peer = _pods(given["pods"], (*path, "pods"))
+    peer = _pods(form, given["pods"], (*path, "pods"))
     return Subject(peer.namespaces, peer.pods)
 
 
-def _pods(value: Any, path: Path) -> PodPeer:  # noqa: ANN401
+def _pods(form: Form, value: Any, path: Path) -> PodPeer:  # noqa: ANN401
     given = fields(value, path, ("namespaceSelector", "podSelector"))
-    selectors = {}
-    for name in ("namespaceSelector", "podSelector"):
+    required = (
+        ("namespaceSelector", "podSelector") if form.namespaces_required else ("podSelector",)
+    )
+    for name in required:
         if name not in given:
             raise Malformed(f"`{name}` is required", path)
-        selectors[name] = label_selector(given[name], (*path, name))
-    return PodPeer(selectors["namespaceSelector"], selectors["podSelector"])
+    namespaces = given.get("namespaceSelector", {})
+    return PodPeer(
+        label_selector(namespaces, (*path, "namespaceSelector")),
+        label_selector(given["podSelector"], (*path, "podSelector")),
+    )
 
 
 def _rule(
@@ -128,19 +141,16 @@ def _rule(
         if len(text(given.get("name", ""), (*path, "name"))) > 100:
             raise Malformed("a rule's name has at most 100 characters", (*path, "name"))
         action = form.actions[one_of(given.get("action"), (*path, "action"), form.actions)]
-        listed = items(given.get(peers_key), (*path, peers_key))
+        listed = items(given.get(peers_key), (*path, peers_key), form.most)
         if not listed:
             raise Malformed(f"`{peers_key}` needs at least one peer", path)
         known = form.ingress_peers if direction is Direction.INGRESS else form.egress_peers
-        found = [_peer(peer, at, known, action, profile) for at, peer in listed]
+        found = [_peer(form, peer, at, known, action, profile) for at, peer in listed]
         peers = [peer for group in found for peer in group or ()]
-        traffic = tuple(
-            form.parse_traffic(port, at)
-            for at, port in items(given.get(form.traffic_field), (*path, form.traffic_field))
-        )
-        if any(isinstance(port, NamedPort) for port in traffic) and any(
-            not isinstance(peer, PodPeer) for peer in peers
-        ):
+        ports = items(given.get(form.traffic_field), (*path, form.traffic_field), form.most)
+        traffic = tuple(form.parse_traffic(port, at) for at, port in ports)
+        named = any(isinstance(port, NamedPort) for port in traffic)
+        if named and any(NOT_PODS & peer.keys() for _, peer in listed):
             raise Malformed("a named port goes with pods only", path)
     except Malformed as malformed:
         return Rule(
@@ -152,15 +162,25 @@ def _rule(
             unreadable=malformed.unreadable,
         )
     # A peer without any field that the implementation knows fails closed: an Accept matches
-    # nothing by it, a Deny or Pass becomes a deny of everything (types.go, EgressPeer).
-    if None in found and action is not Action.ALLOW:
+    # nothing by it, a Deny or Pass becomes a deny of everything (types.go, EgressPeer). Calico
+    # treats a rule with a named port so, which the standard channel does not have
+    # (`conversion/clusternetworkpolicy.go` k8sCNPPortToCalicoFields).
+    unknown_port = named and form.named_port == "destinationNamedPort" and _is_calico(profile)
+    if unknown_port and action is Action.ALLOW:
+        peers = []
+    elif (unknown_port or None in found) and action is not Action.ALLOW:
         return Rule(direction=direction, action=Action.DENY, peers=None, traffic=None, path=path)
     return Rule(
         direction=direction, action=action, peers=tuple(peers), traffic=traffic or None, path=path
     )
 
 
+def _is_calico(profile: Profile) -> bool:
+    return profile.cni is Cni.CALICO
+
+
 def _peer(
+    form: Form,
     value: Any,  # noqa: ANN401
     path: Path,
     known: Collection[str],
@@ -169,7 +189,7 @@ def _peer(
 ) -> tuple[Peer, ...] | None:
     """Return what a peer stands for; None for one of which no field is known."""
     given = fields(value, path, known)
-    if profile.cni is Cni.CALICO:
+    if _is_calico(profile):
         # Calico implements neither (libcalico-go `conversion/clusternetworkpolicy.go`).
         given = {key: v for key, v in given.items() if key not in ("nodes", "domainNames")}
     if not given:
@@ -182,18 +202,18 @@ def _peer(
         case "namespaces":
             return (PodPeer(label_selector(content, at), EVERYTHING),)
         case "pods":
-            return (_pods(content, at),)
+            return (_pods(form, content, at),)
         case "nodes":
             return (NodePeer(label_selector(content, at)),)
         case "networks":
-            listed = items(content, at)
+            listed = items(content, at, form.most)
             if not listed:
                 raise Malformed("`networks` needs at least one CIDR", at)
             return tuple(IpPeer(network(cidr, where)) for where, cidr in listed)
         case _:
             if action is not Action.ALLOW:
                 raise Malformed("domainNames can only be accepted", at)
-            listed = items(content, at)
+            listed = items(content, at, form.most)
             if not listed:
                 raise Malformed("`domainNames` needs at least one name", at)
             return tuple(DomainPeer(_domain(written, where)) for where, written in listed)

@@ -36,16 +36,22 @@ def fields(value: Any, path: Path, known: Collection[str]) -> dict[str, Any]:  #
     return {key: child for key, child in value.items() if child is not None}
 
 
-def items(value: Any, path: Path) -> list[tuple[Path, Any]]:  # noqa: ANN401
+def items(
+    value: Any,  # noqa: ANN401
+    path: Path,
+    most: int | None = None,
+) -> list[tuple[Path, Any]]:
     """Return a list's items with their paths; an absent list (None) has none.
 
     Raises:
-        Malformed: not a list.
+        Malformed: not a list, or one of more than `most` items.
     """
     if value is None:
         return []
     if not isinstance(value, list):
         raise Malformed(f"expected a list, found {type_text(value)}", path)
+    if most is not None and len(value) > most:
+        raise Malformed(f"{len(value)} items, where at most {most} are allowed", path)
     return [((*path, index), item) for index, item in enumerate(value)]
 
 
@@ -58,6 +64,18 @@ def text(value: Any, path: Path) -> str:  # noqa: ANN401
     if not isinstance(value, str):
         raise Malformed(f"expected a string, found {type_text(value)}", path)
     return value
+
+
+def filled(value: Any, path: Path) -> str:  # noqa: ANN401
+    """Return a string that is not empty.
+
+    Raises:
+        Malformed: empty, or not a string.
+    """
+    found = text(value, path)
+    if not found:
+        raise Malformed("may not be empty", path)
+    return found
 
 
 def integer(value: Any, path: Path, low: int, high: int) -> int:  # noqa: ANN401

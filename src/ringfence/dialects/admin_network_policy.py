@@ -7,7 +7,7 @@ ClusterNetworkPolicy replaced both.
 from typing import Any, Final
 
 from ringfence.dialects import Dialect, _policy_api
-from ringfence.dialects._shared import Malformed, fields, integer, one_of, text
+from ringfence.dialects._shared import Malformed, fields, filled, integer, one_of
 from ringfence.dialects.cluster_network_policy import older_than
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document, Path
@@ -38,7 +38,7 @@ def _traffic(value: Any, path: Path) -> Traffic:  # noqa: ANN401
     ((name, content),) = given.items()
     at = (*path, name)
     if name == "namedPort":
-        return NamedPort(text(content, at), None)
+        return NamedPort(filled(content, at), None)
     known = ("protocol", "port") if name == "portNumber" else ("protocol", "start", "end")
     parts = fields(content, at, known)
     protocol = Protocol(one_of(parts.get("protocol", "TCP"), (*at, "protocol"), PROTOCOLS))
@@ -60,6 +60,9 @@ ADMIN: Final = _policy_api.Form(
     ingress_peers=("namespaces", "pods"),
     egress_peers=("namespaces", "pods", "nodes", "networks", "domainNames"),
     place=_place_admin,
+    named_port="namedPort",
+    most=100,
+    namespaces_required=True,
 )
 BASELINE: Final = _policy_api.Form(
     spec_fields=("subject", "ingress", "egress"),
@@ -69,6 +72,9 @@ BASELINE: Final = _policy_api.Form(
     ingress_peers=("namespaces", "pods"),
     egress_peers=("namespaces", "pods", "nodes", "networks"),
     place=_place_baseline,
+    named_port="namedPort",
+    most=100,
+    namespaces_required=True,
 )
 
 

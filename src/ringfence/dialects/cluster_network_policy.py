@@ -6,7 +6,7 @@ Authority: kubernetes-sigs/network-policy-api `apis/v1alpha2/clusternetworkpolic
 from typing import Any, Final
 
 from ringfence.dialects import Dialect, _policy_api
-from ringfence.dialects._shared import Malformed, fields, integer, one_of, text
+from ringfence.dialects._shared import Malformed, fields, filled, integer, one_of
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document, Path
 from ringfence.model.profile import Cni, Profile
@@ -27,7 +27,7 @@ def _traffic(value: Any, path: Path) -> Traffic:  # noqa: ANN401
     at = (*path, name)
     if name == "destinationNamedPort":
         # Whatever protocol the container port declares (types.go, DestinationNamedPort).
-        return NamedPort(text(content, at), None)
+        return NamedPort(filled(content, at), None)
     protocol = Protocol(name.upper())
     port = fields(content, at, ("destinationPort",)).get("destinationPort")
     if port is None:
@@ -56,6 +56,9 @@ FORM: Final = _policy_api.Form(
     ingress_peers=("namespaces", "pods"),
     egress_peers=("namespaces", "pods", "nodes", "networks", "domainNames"),
     place=_place,
+    named_port="destinationNamedPort",
+    most=25,
+    namespaces_required=False,
 )
 
 

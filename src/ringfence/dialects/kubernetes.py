@@ -5,6 +5,7 @@ Authority: kubernetes/api `networking/v1/types.go`, the validation in kubernetes
 """
 
 import ipaddress
+import re
 from typing import Any, Final
 
 from ringfence.dialects import Dialect
@@ -40,6 +41,7 @@ from ringfence.model.rule import (
 from ringfence.model.selector import EVERYTHING, LabelSelector, from_labels
 
 PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
+PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 SECTIONS: Final = (("ingress", "from", Direction.INGRESS), ("egress", "to", Direction.EGRESS))
 
 
@@ -192,8 +194,9 @@ def _port(value: Any, path: Path) -> Traffic:  # noqa: ANN401
     if port is None:
         return PortRange(protocol)
     if isinstance(port, str):
-        if not port:
-            raise Malformed("a port's name may not be empty", (*path, "port"))
+        # apimachinery `pkg/util/validation` IsValidPortName: so `"80"` is no name.
+        if len(port) > 15 or not PORT_NAME.fullmatch(port):
+            raise Malformed(f"`{port}` is no port's name", (*path, "port"))
         return NamedPort(port, protocol)
     number = integer(port, (*path, "port"), 1, 65535)
     return PortRange(protocol, number, number)

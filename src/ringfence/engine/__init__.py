@@ -171,7 +171,9 @@ class Engine:
         if isinstance(end, PodEnd):
             identity = self._identity(end)
             if identity.host_network and identity.pods:
-                return identity.pods[end.pod or 0].node
+                pod = identity.pods[end.pod or 0]
+                node = None if pod.node else self.compiled(4).classes.universe.node_of(pod)
+                return pod.node if node is None else self.snapshot.nodes[node].name
         return ""
 
     def _same_node(self, source: End, destination: End) -> bool:

@@ -12,7 +12,7 @@ from functools import cache
 from ringfence.engine import addresses, bits
 from ringfence.engine.addresses import AddressSpace
 from ringfence.engine.traffic import PORTED, TrafficSpace
-from ringfence.model.cluster import Identity, Protocol
+from ringfence.model.cluster import Identity, Pod, Protocol
 from ringfence.model.profile import Cni
 from ringfence.model.rule import DomainPeer, IpPeer, NamedPort, NodePeer, Peer, PodPeer
 from ringfence.model.selector import LabelSelector, Operator, Requirement
@@ -95,6 +95,7 @@ class Universe:
         self.everything = (1 << self.count) - 1
 
         self.node_number = {node.name: n for n, node in enumerate(snapshot.nodes)}
+        self._node_at = {a: n for n, node in enumerate(snapshot.nodes) for a in node.addresses}
         own = [self.identity(e) for e in range(self.first_node)]
         self._pods = LabelIndex([identity.labels for identity in own])
         self._nodes = LabelIndex([node.labels for node in snapshot.nodes])
@@ -141,11 +142,17 @@ class Universe:
             if pod and (pod.addresses or not identity.host_network):
                 return pod.addresses
             if pod:
-                number = self.node_number.get(pod.node)
+                number = self.node_of(pod)
                 return () if number is None else self.snapshot.nodes[number].addresses
         elif element < self.first_cell:
             return self.snapshot.nodes[element - self.first_node].addresses
         return ()
+
+    def node_of(self, pod: Pod) -> int | None:
+        """Return the node of a host-network pod: by its name, else by the address they share."""
+        if pod.node:
+            return self.node_number.get(pod.node)
+        return next((self._node_at[a] for a in pod.addresses if a in self._node_at), None)
 
     def _families(self, element: int) -> frozenset[int]:
         """Return the families that an element can be reached over."""
@@ -238,7 +245,7 @@ class Universe:
         for element in range(self.first_node):
             identity = self.identity(element)
             if identity.host_network:
-                node = self.node_number.get(identity.pods[0].node) if identity.pods else None
+                node = self.node_of(identity.pods[0]) if identity.pods else None
                 if node is None:
                     if chosen or not self.node_number:
                         perhaps |= 1 << element
