@@ -31,6 +31,8 @@ from ringfence.sources.yaml_builder import MAX_CHARACTERS, Builder, Chunk, Parse
 __all__ = ["Chunk", "Parsed", "parse", "split"]
 
 _SEPARATOR: Final = re.compile(r"^---(?:[^\S\n]*([^#\s].{0,40}))?", re.MULTILINE)
+_INDENTED_BY_TAB: Final = re.compile(r" *\t[^\s{}\[\],\"]")
+"""In JSON, which tabs may indent, nothing but these begins a line."""
 
 
 def split(text: str) -> Iterator[Chunk]:
@@ -103,10 +105,11 @@ def _explained(error: yaml.MarkedYAMLError, text: str) -> tuple[str, int]:
     begin: Any = error.context_mark
     mark: Any = error.problem_mark or begin
     problem = error.problem or "cannot be parsed"
+    start_of_line = text.rfind("\n", 0, mark.index) + 1
+    if "tab character" in problem or _INDENTED_BY_TAB.match(text, start_of_line):
+        return "a tab in the indentation: YAML allows only spaces there", mark.line
     if "cannot start any token" in problem:
         found = text[mark.index : mark.index + 1]
-        if found == "\t":
-            return "a tab in the indentation: YAML allows only spaces there", mark.line
         return f"invalid YAML: `{found}` cannot begin a value unless it is quoted", mark.line
     message = f"invalid YAML: {problem}"
     if error.context and begin is not None and begin.line != mark.line:

@@ -59,12 +59,22 @@ class _YamlPart:
     """A value within a document of YAML."""
 
     value: Any
-    line: int
+    begin: int
+    """The line that the value begins in."""
     document_lines: list[int]
     start: int
     """Where in `document_lines` the value's own begin."""
 
+    @property
+    def line(self) -> int:
+        if not (isinstance(self.value, dict) and self.value):
+            return self.begin
+        # What a merge brings first was written further up.
+        return max(self.begin, self.document_lines[self.start])
+
     def lines(self) -> list[int]:
+        if self.start == 0:
+            return self.document_lines  # the document itself: an item has a line before its own
         return self.document_lines[self.start : self.start + count_positions(self.value)]
 
     def lines_at_hand(self) -> list[int]:

@@ -109,7 +109,8 @@ def json_number(value: float) -> int | float:
     if not math.isfinite(value):
         raise ValueError("Kubernetes has no infinite numbers and no `.nan`")
     if -(2.0**63) <= value < 2.0**63 and value.is_integer():
-        return int(value)
+        # JSON has the shortest digits that tell the float, which from 2^53 on may not be its own.
+        return int(Decimal(repr(value)))
     return value
 
 
