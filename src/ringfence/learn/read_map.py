@@ -223,8 +223,10 @@ class _Reader:
                 self.fail(at, f"expected a port, found {_type_text(item)}")
             elif (port := self.parsed(written.parse_port, item, at)) is not None:
                 ports.append(port)
-        if not given.get("ports") and not isinstance(other, ServiceName):
+        if "ports" not in given and not isinstance(other, ServiceName):
             self.fail(path, f"`ports` is missing: list them, or write `ports: {ANY_TRAFFIC}`")
+        elif given.get("ports") == []:
+            self.fail((*path, "ports"), "`ports` lists none: strike the entry, or the key")
         return tuple(ports)
 
     def http(self, value: Any, path: Path) -> HttpRequest | None:  # noqa: ANN401
@@ -237,7 +239,7 @@ class _Reader:
         request_path = ""
         if "path" in given:
             request_path = self.parsed(written.parse_path, given["path"], (*path, "path")) or ""
-        if not methods and not request_path:
+        if given.get("methods") == [] or not given:
             self.fail(path, "a request says `methods`, a `path`, or both")
             return None
         return HttpRequest(tuple(methods), request_path)

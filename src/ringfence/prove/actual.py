@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from ringfence.engine import LOOPBACK_NOTE, Engine
+from ringfence.engine import LOOPBACK_NOTE, Engine, Trace
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, End, NodeEnd, PodEnd
 from ringfence.model.connectivity import Connectivity
@@ -89,8 +89,18 @@ class Actual:
         self, source: Element, destination: Element, family: int, protocol: Protocol, port: int
     ) -> Judgement:
         """Return the verdict on one connection, with its evidence."""
-        ends = self._end(source, 0), self._end(destination, -1)
-        return self._engine.judge(Connection(*ends, protocol, port, family))
+        return self._engine.judge(self._connection(source, destination, family, protocol, port))
+
+    def _connection(
+        self, source: Element, destination: Element, family: int, protocol: Protocol, port: int
+    ) -> Connection:
+        return Connection(self._end(source, 0), self._end(destination, -1), protocol, port, family)
+
+    def is_single(self, element: Element) -> bool:
+        """Return whether an element is a single pod by its nature."""
+        if not isinstance(element, PodElement):
+            return False
+        return self._snapshot.workloads[element.workload].kind == "Pod"
 
     def name(self, element: Element) -> str:
         """Return what to call an element."""
@@ -125,11 +135,12 @@ class Actual:
             starts = {1} | {p for own, p in port_sets.edges(meant) if own is protocol and p}
             ordered = sorted(starts | self._port_edges[protocol])
             for first, past in zip(ordered, [*ordered[1:], 65536], strict=True):
-                judged = self.judge(source, destination, family, protocol, first)
+                connection = self._connection(source, destination, family, protocol, first)
+                verdict = _between_replicas(self._engine.trace(connection))
                 ports = port_sets.ports(protocol, first, past - 1)
-                if judged.verdict is Verdict.ALLOW:
+                if verdict is Verdict.ALLOW:
                     certain |= ports
-                if judged.verdict is Verdict.ALLOW or _really_unknown(judged):
+                if verdict is not Verdict.DENY:
                     possible |= ports
         return certain, possible
 
@@ -167,9 +178,12 @@ class Actual:
                 return AddressEnd(str(addresses).partition("-")[0])
 
 
-def _really_unknown(judged: Judgement) -> bool:
-    """Return whether a verdict is unknown for another reason than that a pod reaches itself.
+def _between_replicas(trace: Trace) -> Verdict:
+    """Return the verdict on what one replica of a workload sends another.
 
-    Between two replicas the policies decide, and they deny where that is the only doubt.
+    Where both ends are of one identity, the engine turns a denial into unknown, as they might be
+    the same pod, which always reaches itself. Two replicas are meant here: the policies decide.
     """
-    return judged.verdict is Verdict.UNKNOWN and set(judged.unknown_because) != {LOOPBACK_NOTE}
+    if any(LOOPBACK_NOTE in side.because for side in (trace.egress, trace.ingress)):
+        return Verdict.DENY
+    return trace.judgement.verdict

@@ -177,11 +177,14 @@ class _Comparison:
         elements = self._cut(self._actual.elements())
         places = self._intent.places
         policed = {element for element in elements if self._intent.policed(element)}
-        # A workload to itself is left out by `connectivity`, so it is asked about in any case.
+        # A workload to itself is left out by `connectivity`, so it is asked about in any case;
+        # but for a bare pod, which no policy can keep from itself.
         pairs: dict[tuple[Element, Element], None] = {(each, each): None for each in policed}
         pairs |= dict.fromkeys(self._intent.candidates(elements))
         pairs |= dict.fromkeys(self._actual.pairs(elements))
         for source, destination in pairs:
+            if source == destination and self._actual.is_single(source):
+                continue
             if source in policed or destination in policed:
                 common = places.families(source) & places.families(destination)
                 for family in sorted(common):
