@@ -10,6 +10,7 @@ import msgspec
 
 from ringfence.model.connectivity import Connectivity
 from ringfence.model.diff import Diff
+from ringfence.model.exposure import Entrance, Exposure
 from ringfence.model.location import Problem
 from ringfence.model.profile import Profile
 
@@ -57,6 +58,30 @@ def diff_document(diff: Diff) -> list[Part]:
     ]
 
 
+def exposure_document(exposure: Exposure) -> list[Part]:
+    """Return the keys of `exposure -o json`, in their order."""
+    return [
+        ("apiVersion", API_VERSION),
+        ("kind", "Exposure"),
+        ("profile", exposure.profile.cni.value),
+        ("profile_details", profile_row(exposure.profile)),
+        ("workloads", exposure.workloads),
+        ("entrances", tuple(map(_entrance_row, exposure.entrances))),
+        ("exits", exposure.exits),
+        ("admitted", exposure.admitted),
+        ("unknown_because", exposure.unknown_because),
+        ("notes", exposure.notes),
+        ("problems", problem_rows(exposure.problems)),
+    ]
+
+
+def _entrance_row(entrance: Entrance) -> dict[str, Any]:
+    """Return an entrance with its place spelled out, as evidence has it."""
+    row: dict[str, Any] = msgspec.structs.asdict(entrance)
+    location = row.pop("location")
+    return row | {"file": location.file, "line": location.line}
+
+
 def profile_row(profile: Profile) -> dict[str, str]:
     """Return how a profile was chosen, and from what."""
     return {"chosen": profile.chosen, "evidence": profile.evidence, "version": profile.version}
@@ -83,5 +108,6 @@ def problem_rows(problems: Sequence[Problem]) -> tuple[ProblemRow, ...]:
 DOCUMENTS: Final[Mapping[type, Document]] = {
     Connectivity: connectivity_document,
     Diff: diff_document,
+    Exposure: exposure_document,
 }
 """By the type of the answer."""

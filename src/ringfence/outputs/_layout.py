@@ -60,19 +60,21 @@ def table(
 
 
 def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Return the widths of the columns: the widest give way until all fit."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    """Return the widths of the columns: the widest give way until all fit.
+
+    No column gets narrower than its longest word while another one has room to give.
+    """
+    columns = list(zip(head, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    words = [max((len(w) for cell in c for w in cell.split()), default=0) for c in columns]
     room = width - len(GAP) * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > NARROWEST:
-        widest = max(widths)
-        second = max([w for w in widths if w < widest], default=NARROWEST)
-        many = widths.count(widest)
-        excess = sum(widths) - room
-        step = min(widest - max(second, NARROWEST), -(-excess // many)) or 1
-        for column, current in enumerate(widths):
-            if current == widest and excess > 0:
-                widths[column] = widest - min(step, excess)
-                excess -= min(step, excess)
+    for floors in (words, [NARROWEST] * len(widths)):
+        while sum(widths) > room:
+            giving = [n for n, floor in enumerate(floors) if widths[n] > floor]
+            if not giving:
+                break
+            widest = max(giving, key=lambda n: widths[n])
+            widths[widest] -= 1
     return widths
 
 

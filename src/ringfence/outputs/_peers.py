@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from ringfence.model.connectivity import Peer
-from ringfence.model.outside import AddressRange, merge, parse_range
+from ringfence.model.outside import LAST_ADDRESS, AddressRange, merge, parse_range
 from ringfence.outputs._words import inert
 
 FEW = 3
@@ -195,3 +195,42 @@ def _family_groups(ranges: dict[int, AddressRange], chosen: set[int]) -> list[Gr
         )
         for block in present
     ]
+
+
+def outside_text(names: Sequence[str]) -> str:
+    """Return parts of the outside in words: `anywhere`, `10.0.0.0/8`, `api.example`."""
+    parsed = {name: parse_range(name) for name in names}
+    words = [inert(name) for name, part in parsed.items() if part is None]
+    ranges = merge(part for part in parsed.values() if part)
+    whole = [
+        AddressRange(family, 0, LAST_ADDRESS[family])
+        for family in (4, 6)
+        if any(part.family == family for part in ranges)
+    ]
+    if len(whole) == 2 and ranges == whole:
+        return ", ".join(["anywhere", *words])
+    for space in whole:
+        if space in ranges:
+            words.append(f"any IPv{space.family}")
+            continue
+        present = [part for part in ranges if part.family == space.family]
+        missing = _gaps(present, space)
+        if len(missing) < len(present):
+            listed = ", ".join(part.short for part in missing)
+            words.append(f"any IPv{space.family} except {listed}")
+        else:
+            words += [part.short for part in present]
+    return ", ".join(words)
+
+
+def _gaps(ranges: Sequence[AddressRange], space: AddressRange) -> list[AddressRange]:
+    """Return what sorted, disjoint ranges leave of a space."""
+    gaps = []
+    start = space.first
+    for part in ranges:
+        if part.first > start:
+            gaps.append(AddressRange(space.family, start, part.first - 1))
+        start = part.last + 1
+    if start <= space.last:
+        gaps.append(AddressRange(space.family, start, space.last))
+    return gaps

@@ -4,8 +4,10 @@ from typing import Final
 
 from ringfence.model.connectivity import Connectivity
 from ringfence.model.diff import Diff
+from ringfence.model.exposure import Exposure
 from ringfence.outputs import Output
 from ringfence.outputs._text_connectivity import connectivity_text
 from ringfence.outputs._text_diff import diff_text
+from ringfence.outputs._text_exposure import exposure_text
 
-OUTPUT: Final = Output({Connectivity: connectivity_text, Diff: diff_text})
+OUTPUT: Final = Output({Connectivity: connectivity_text, Diff: diff_text, Exposure: exposure_text})
