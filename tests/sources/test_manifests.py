@@ -189,6 +189,20 @@ def test_what_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.Monkey
     assert problem.severity == "error"
 
 
+def test_an_empty_path_is_not_the_current_directory() -> None:
+    with pytest.raises(InputError, match="`` does not exist"):
+        manifests.read([""])
+
+
+def test_standard_input_may_fail() -> None:
+    class Directory(io.BytesIO):
+        def read(self, _size: int | None = -1, /) -> bytes:
+            raise IsADirectoryError(21, "Is a directory")
+
+    (problem,) = manifests.read(["-"], Directory()).problems
+    assert str(problem) == "-: cannot be read: is a directory"
+
+
 def test_a_path_that_no_system_has_is_told() -> None:
     (problem,) = manifests.read(["a\0b"]).problems
     assert problem.severity == "error"

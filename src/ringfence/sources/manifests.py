@@ -71,8 +71,13 @@ class _Collected:
 
     def add_stream(self, stream: BinaryIO) -> None:
         """Read standard input."""
+        try:
+            data = stream.read(MAX_BYTES + 1)
+        except OSError as error:
+            self.tell(STDIN, error)
+            return
         self.opened = True
-        self.add_bytes(stream.read(MAX_BYTES + 1), STDIN, named=True)
+        self.add_bytes(data, STDIN, named=True)
 
     def add_path(self, path: str) -> None:
         """Read a file or a directory that the user named.
@@ -81,7 +86,8 @@ class _Collected:
             InputError: it does not exist.
         """
         try:
-            found = Path(path).stat()
+            # `Path("")` would be the current directory.
+            found = os.stat(path)  # noqa: PTH116
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"`{path}` does not exist") from error
         except (OSError, ValueError) as error:
