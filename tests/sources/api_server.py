@@ -31,6 +31,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from ringfence.model.kinds import KINDS
+from ringfence.model.location import Problem
+from ringfence.model.reading import Reading
 from ringfence.sources import live_requests
 
 Body = dict[str, Any]
@@ -458,3 +460,8 @@ def seal_off(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(live_requests, "FIRST_PAUSE_S", 0.01)
+
+
+def told(reading: Reading) -> tuple[Problem, ...]:
+    """Return what went wrong; the note on kinds that a server does not have is left out."""
+    return tuple(problem for problem in reading.problems if problem.severity != "note")

@@ -23,6 +23,7 @@ from sources.api_server import (
     seal_off,
     serving,
     status,
+    told,
     write_kubeconfig,
 )
 
@@ -54,6 +55,15 @@ def names(reading: Reading, kind: str) -> list[str]:
     ]
 
 
+def test_kinds_that_the_server_does_not_have_are_named_in_a_note(
+    api: ApiServer, kubeconfig: str
+) -> None:
+    notes = [p for p in read_cluster(kubeconfig=kubeconfig).problems if p.severity == "note"]
+    assert [note.affects for note in notes] == [()]
+    assert "adminnetworkpolicies.policy.networking.k8s.io" in notes[0].message
+    assert "pods" not in notes[0].message
+
+
 def problem(message: str, kind: str, severity: str = "error") -> Problem:
     return Problem(message, Location("live:test"), (kind,), severity=severity)
 
@@ -71,7 +81,7 @@ def test_objects_come_as_documents(api: ApiServer, kubeconfig: str) -> None:
     api.add("namespaces", "shop", metadata={"labels": {"env": "prod"}})
     api.add("deployments", "web", "shop", spec={"replicas": 2})
     reading = read_cluster(kubeconfig=kubeconfig)
-    assert reading.problems == ()
+    assert told(reading) == ()
     assert reading.source == "test"
     namespace, deployment = reading.documents
     assert namespace.ref == "Namespace/shop"
@@ -118,10 +128,10 @@ def test_secrets_are_never_asked_for_nor_all_config_maps(api: ApiServer, kubecon
 
 def test_a_forbidden_cilium_config_is_only_a_warning(api: ApiServer, kubeconfig: str) -> None:
     api.forbidden.add(("configmaps", "kube-system"))
-    (told,) = read_cluster(kubeconfig=kubeconfig).problems
-    assert told.severity == "warning"
-    assert told.affects == ("ConfigMap",)
-    assert "cilium-config" in told.message
+    (one,) = told(read_cluster(kubeconfig=kubeconfig))
+    assert one.severity == "warning"
+    assert one.affects == ("ConfigMap",)
+    assert "cilium-config" in one.message
 
 
 def test_policies_stay_whole_and_the_rest_loses_its_bulk(api: ApiServer, kubeconfig: str) -> None:
@@ -161,7 +171,7 @@ def test_an_item_without_a_name_is_a_problem(api: ApiServer, kubeconfig: str) ->
     api.scripts[PODS] = just(Answer(body=b'{"items":[{"spec":{}},{"metadata":{"name":"p"}}]}'))
     reading = read_cluster(kubeconfig=kubeconfig)
     assert names(reading, "Pod") == ["/p"]
-    assert reading.problems == (problem("an item of `pods` has no name", "Pod"),)
+    assert told(reading) == (problem("an item of `pods` has no name", "Pod"),)
 
 
 # --- pages -------------------------------------------------------------------------------------
@@ -208,7 +218,7 @@ def test_an_expired_list_starts_again(api: ApiServer, kubeconfig: str, many: lis
 
     api.scripts[PODS] = script
     reading = read_cluster(kubeconfig=kubeconfig)
-    assert reading.problems == ()
+    assert told(reading) == ()
     expected = sorted([*(set(many) - {"app/p0000"}), "app/p0000a"])
     assert names(reading, "Pod") == expected
     assert [bool(request.query.get("continue")) for request in api.asked(PODS)] == [
@@ -232,7 +242,7 @@ def test_an_expired_list_goes_on_where_the_server_says(
 
     api.scripts[PODS] = script
     reading = read_cluster(kubeconfig=kubeconfig)
-    assert reading.problems == ()
+    assert told(reading) == ()
     assert names(reading, "Pod") == many
     assert len(tokens) == 2
     assert len(api.asked(PODS)) == 5
@@ -244,7 +254,7 @@ def test_a_list_that_expires_for_ever_is_a_problem(
     api.scripts[PODS] = lambda request: expired(request) if "continue" in request.query else None
     reading = read_cluster(kubeconfig=kubeconfig)
     assert names(reading, "Pod") == []
-    assert reading.problems == (
+    assert told(reading) == (
         problem("`list` of `pods` failed: the continue token has expired (410)", "Pod"),
     )
     assert len(api.asked(PODS)) == 2 * (EXPIRIES + 1)
@@ -275,7 +285,7 @@ def test_a_forbidden_kind_is_told_and_the_rest_read(api: ApiServer, kubeconfig: 
     api.forbidden.add(("networkpolicies", None))
     reading = read_cluster(kubeconfig=kubeconfig)
     assert names(reading, "Pod") == ["shop/web"]
-    assert reading.problems == (
+    assert told(reading) == (
         problem(
             "the account may not `list` `networkpolicies.networking.k8s.io` in all namespaces",
             "NetworkPolicy",
@@ -286,7 +296,7 @@ def test_a_forbidden_kind_is_told_and_the_rest_read(api: ApiServer, kubeconfig: 
 def test_a_forbidden_kind_of_the_cluster_is_told(api: ApiServer, kubeconfig: str) -> None:
     api.forbidden.add(("nodes", None))
     reading = read_cluster(kubeconfig=kubeconfig, namespace="shop")
-    assert reading.problems == (
+    assert told(reading) == (
         problem("the account may not `list` `nodes` at cluster scope", "Node"),
     )
 
@@ -319,7 +329,7 @@ def test_the_named_namespace_is_read_where_the_cluster_may_not_be(
     assert names(reading, "Namespace") == ["/shop"]
     assert names(reading, "Pod") == ["shop/web"]
     assert names(reading, "Service") == []
-    assert reading.problems == (
+    assert told(reading) == (
         problem(
             "the account may `get` namespace `shop` but not `list` `namespaces` at cluster scope",
             "Namespace",
@@ -339,7 +349,7 @@ def test_a_namespace_that_may_not_even_be_got_is_told(api: ApiServer, kubeconfig
     api.forbidden |= {("namespaces", None), ("namespaces", "shop")}
     reading = read_cluster(kubeconfig=kubeconfig, namespace="shop")
     assert reading.documents == ()
-    assert reading.problems == (
+    assert told(reading) == (
         problem("the account may not `list` `namespaces` at cluster scope", "Namespace"),
     )
 
@@ -359,7 +369,7 @@ def test_an_account_that_may_list_nothing_still_gets_an_answer(
     api.forbidden |= {(resource.plural, None) for resource in api.resources}
     reading = read_cluster(kubeconfig=kubeconfig)
     assert reading.documents == ()
-    assert {kind for told in reading.problems for kind in told.affects} >= {"Pod", "NetworkPolicy"}
+    assert {kind for one in told(reading) for kind in one.affects} >= {"Pod", "NetworkPolicy"}
 
 
 # --- what the server has -----------------------------------------------------------------------
@@ -369,7 +379,7 @@ POLICY = "policy.networking.k8s.io"
 
 
 def test_absent_groups_are_simply_absent(api: ApiServer, kubeconfig: str) -> None:
-    assert read_cluster(kubeconfig=kubeconfig).problems == ()
+    assert told(read_cluster(kubeconfig=kubeconfig)) == ()
     assert not [request for request in api.requests if GATEWAY in request.path]
 
 
@@ -381,7 +391,7 @@ def test_cluster_scoped_policies_are_read(api: ApiServer, kubeconfig: str) -> No
     api.add("adminnetworkpolicies", "a", spec={"priority": 1})
     api.add("clusternetworkpolicies", "c", spec={"priority": 2})
     reading = read_cluster(kubeconfig=kubeconfig, namespace="shop")
-    assert reading.problems == ()
+    assert told(reading) == ()
     assert [(document.ref, document.api_version) for document in reading.documents] == [
         ("ClusterNetworkPolicy/c", f"{POLICY}/v1alpha2"),
         ("AdminNetworkPolicy/a", f"{POLICY}/v1alpha1"),
@@ -400,7 +410,7 @@ def test_the_newest_known_version_of_each_kind_is_read(api: ApiServer, kubeconfi
     for plural in ("tlsroutes", "httproutes", "gateways"):
         api.add(plural, "x", "shop")
     reading = read_cluster(kubeconfig=kubeconfig)
-    assert reading.problems == ()
+    assert told(reading) == ()
     assert {document.kind: document.api_version for document in reading.documents} == {
         "Gateway": f"{GATEWAY}/v1beta1",
         "HTTPRoute": f"{GATEWAY}/v1",
@@ -417,7 +427,7 @@ def test_a_policy_kind_in_unknown_versions_only_is_a_problem(
         Resource(GATEWAY, "v9", "tcproutes", "TCPRoute"),
     ]
     reading = read_cluster(kubeconfig=kubeconfig)
-    assert reading.problems == (
+    assert told(reading) == (
         problem(
             f"the server has `tcproutes.{GATEWAY}` only in versions that this program does not "
             "know: v9 (known: v1, v1alpha2)",
@@ -434,26 +444,26 @@ def test_a_policy_kind_in_unknown_versions_only_is_a_problem(
 
 def test_a_group_whose_kinds_are_not_told_hides_them_all(api: ApiServer, kubeconfig: str) -> None:
     api.scripts["/apis/networking.k8s.io/v1"] = always(status(403, "no discovery for eve"))
-    (told,) = read_cluster(kubeconfig=kubeconfig).problems
-    assert told.affects == ("Ingress", "NetworkPolicy")
-    assert "no discovery for eve (403)" in told.message
+    (one,) = told(read_cluster(kubeconfig=kubeconfig))
+    assert one.affects == ("Ingress", "NetworkPolicy")
+    assert "no discovery for eve (403)" in one.message
 
 
 def test_a_version_that_vanished_is_absent(api: ApiServer, kubeconfig: str) -> None:
     api.scripts["/apis/batch/v1"] = always(status(404, "not found"))
-    assert read_cluster(kubeconfig=kubeconfig).problems == ()
+    assert told(read_cluster(kubeconfig=kubeconfig)) == ()
 
 
 def test_a_kind_that_vanished_is_absent(api: ApiServer, kubeconfig: str) -> None:
     api.scripts[POLICIES] = always(status(404, "not found"))
-    assert read_cluster(kubeconfig=kubeconfig).problems == ()
+    assert told(read_cluster(kubeconfig=kubeconfig)) == ()
 
 
 def test_a_kind_that_cannot_be_listed_is_absent(api: ApiServer, kubeconfig: str) -> None:
     api.scripts["/apis/batch/v1"] = always(
         Answer(body=b'{"resources":[{"name":"jobs","verbs":["create"]}]}')
     )
-    assert read_cluster(kubeconfig=kubeconfig).problems == ()
+    assert told(read_cluster(kubeconfig=kubeconfig)) == ()
     assert api.asked("/apis/batch/v1/jobs") == []
 
 
@@ -482,7 +492,7 @@ def test_trouble_that_passes_is_waited_for(
     api.add("pods", "web", "shop")
     api.scripts[PODS] = just(trouble, trouble)
     reading = read_cluster(kubeconfig=kubeconfig)
-    assert reading.problems == ()
+    assert told(reading) == ()
     assert names(reading, "Pod") == ["shop/web"]
     assert len(api.asked(PODS)) == 3
 
@@ -508,7 +518,7 @@ def test_the_server_says_how_long_to_wait(
         status(429, "slow down", details={"retryAfterSeconds": 2}),
         Answer(429, busy.body, {"Retry-After": "Wed, 21 Oct 2015 07:28:00 GMT"}),
     )
-    assert read_cluster(kubeconfig=kubeconfig).problems == ()
+    assert told(read_cluster(kubeconfig=kubeconfig)) == ()
     assert slept == [3.0, 2.0, 0.04]
 
 
@@ -520,7 +530,7 @@ def test_a_server_that_asks_for_an_hour_is_not_waited_for(
     api.scripts[PODS] = always(Answer(429, b"{}", {"Retry-After": "3600"}))
     reading = read_cluster(kubeconfig=kubeconfig)
     assert slept == []
-    assert reading.problems == (problem("`list` of `pods` failed: Too Many Requests (429)", "Pod"),)
+    assert told(reading) == (problem("`list` of `pods` failed: Too Many Requests (429)", "Pod"),)
 
 
 def test_patience_is_for_the_whole_reading(
@@ -534,7 +544,7 @@ def test_patience_is_for_the_whole_reading(
     reading = read_cluster(kubeconfig=kubeconfig)
     assert sum(slept) < live_requests.PATIENCE_S
     assert len(api.asked(PODS)) > 1
-    assert len(reading.problems) == 2
+    assert len(told(reading)) == 2
 
 
 def test_a_kind_that_fails_for_ever_is_a_problem(api: ApiServer, kubeconfig: str) -> None:
@@ -542,7 +552,7 @@ def test_a_kind_that_fails_for_ever_is_a_problem(api: ApiServer, kubeconfig: str
     api.scripts[POLICIES] = always(status(500, "conversion webhook failed:\n  no route"))
     reading = read_cluster(kubeconfig=kubeconfig)
     assert names(reading, "Pod") == ["shop/web"]
-    assert reading.problems == (
+    assert told(reading) == (
         problem(
             "`list` of `networkpolicies.networking.k8s.io` failed: conversion webhook failed: no "
             "route (500)",
@@ -555,7 +565,7 @@ def test_a_kind_that_fails_for_ever_is_a_problem(api: ApiServer, kubeconfig: str
 def test_other_refusals_are_not_repeated(api: ApiServer, kubeconfig: str) -> None:
     api.scripts[PODS] = always(status(400, "no such thing"))
     reading = read_cluster(kubeconfig=kubeconfig)
-    assert reading.problems == (problem("`list` of `pods` failed: no such thing (400)", "Pod"),)
+    assert told(reading) == (problem("`list` of `pods` failed: no such thing (400)", "Pod"),)
     assert len(api.asked(PODS)) == 1
 
 

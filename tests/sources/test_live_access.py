@@ -25,6 +25,7 @@ from sources.api_server import (
     make_certificates,
     seal_off,
     serving,
+    told,
     write_kubeconfig,
 )
 
@@ -65,7 +66,7 @@ def inline(path: Path) -> str:
 def assert_read(kubeconfig: str | None = None) -> None:
     reading = read_cluster(kubeconfig=kubeconfig)
     assert [document.ref for document in reading.documents] == ["Namespace/shop"]
-    assert reading.problems == ()
+    assert told(reading) == ()
 
 
 def refusal(kubeconfig: str | None = None, context: str | None = None) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from ringfence.model.kinds import KINDS
 from ringfence.sources.live import read_cluster
-from sources.api_server import seal_off, write_kubeconfig
+from sources.api_server import seal_off, told, write_kubeconfig
 from sources.control_plane import ADMIN, NOBODY, ControlPlane, running
 
 pytestmark = pytest.mark.cluster
@@ -118,7 +118,7 @@ def _as(plane: ControlPlane, folder: Path, token: str) -> str:
 
 def test_everything_that_matters_is_read(kubeconfig: str) -> None:
     reading = read_cluster(kubeconfig=kubeconfig)
-    assert reading.problems == ()
+    assert told(reading) == ()
     found = {document.ref: document for document in reading.documents}
     assert {"Namespace/default", "Namespace/kube-system", "Namespace/shop"} <= found.keys()
     assert found["Namespace/shop"].body["metadata"]["labels"]["env"] == "prod"
@@ -156,7 +156,7 @@ def test_a_list_survives_the_end_of_its_past(plane: ControlPlane, kubeconfig: st
             plane.forget_the_past()
 
     reading = read_cluster(kubeconfig=kubeconfig, progress=progress)
-    assert reading.problems == ()
+    assert told(reading) == ()
     names = [d.name for d in reading.documents if d.kind == "ServiceAccount" and d.name[0] == "a"]
     assert names == [f"a{number:04}" for number in range(ACCOUNTS)]
 
@@ -166,10 +166,10 @@ def test_an_account_without_rights_is_told_what_it_lacks(
 ) -> None:
     reading = read_cluster(kubeconfig=_as(plane, tmp_path, NOBODY), namespace="shop")
     assert reading.documents == ()
-    lacking = {kind for problem in reading.problems for kind in problem.affects}
+    lacking = {kind for problem in told(reading) for kind in problem.affects}
     served = {kind.kind for kind in KINDS if not kind.group.endswith("networking.k8s.io")}
     assert lacking >= served | {"NetworkPolicy", "Ingress", "AdminNetworkPolicy", "ConfigMap"}
-    assert all("may not" in problem.message for problem in reading.problems)
+    assert all("may not" in problem.message for problem in told(reading))
 
 
 def test_a_client_certificate_is_known(
@@ -185,7 +185,7 @@ def test_a_client_certificate_is_known(
         cluster={"certificate-authority": str(own.authority)},
     )
     reading = read_cluster(kubeconfig=config)
-    assert "Pod" in {kind for problem in reading.problems for kind in problem.affects}
+    assert "Pod" in {kind for problem in told(reading) for kind in problem.affects}
 
 
 def test_the_cluster_of_kubeconfig_is_read() -> None:
@@ -193,6 +193,6 @@ def test_the_cluster_of_kubeconfig_is_read() -> None:
         pytest.skip("KUBECONFIG is not set: no cluster to read")
     reading = read_cluster()
     assert reading.source
-    lacking = {kind for problem in reading.problems for kind in problem.affects}
+    lacking = {kind for problem in told(reading) for kind in problem.affects}
     namespaces = {document.name for document in reading.documents if document.kind == "Namespace"}
     assert "kube-system" in namespaces or "Namespace" in lacking

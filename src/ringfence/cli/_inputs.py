@@ -67,8 +67,7 @@ def load_cluster(args: Namespace, inputs: list[str]) -> "Snapshot":
     else:
         snapshot = assemble.load(inputs, cni=args.profile, pod_cidrs=args.pod_cidr)
     for problem in (*snapshot.problems, *snapshot.ignored):
-        word = "warning: " if problem.severity == "warning" else "error: "
-        print(f"{word}{problem}", file=sys.stderr)
+        print(f"{problem.severity}: {problem}", file=sys.stderr)
     return snapshot
 
 

@@ -28,7 +28,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     object: str | None = None
     """The object concerned as `Kind/namespace/name`, where that much could be read."""
     severity: str = "error"
-    """`error`: could not be read (exit 3). `warning`: read, and worth telling."""
+    """`error`: could not be read (exit 3). `warning`: read, and worth telling. `note`: as it
+    should be, and told for completeness."""
 
     def __str__(self) -> str:
         """Return `file:line: message`."""

@@ -75,10 +75,11 @@ class _Resources(msgspec.Struct, frozen=True):
 
 
 def discover(server: Server, location: Location) -> tuple[list[Served], list[Problem]]:
-    """Return the kinds that the server has, in our order; those that it lacks are left out.
+    """Return the kinds that the server has, in our order.
 
     A kind that is served in none of the versions that we know is a problem, as is a version whose
-    kinds the server does not tell.
+    kinds the server does not tell. Kinds that it does not have at all are told in one note:
+    no object of them can exist.
 
     Raises:
         ClusterError: the server cannot be asked, or does not speak the Kubernetes API.
@@ -98,6 +99,7 @@ def discover(server: Server, location: Location) -> tuple[list[Served], list[Pro
         return kind.plural in listed[key]
 
     served: list[Served] = []
+    absent: list[str] = []
     for kind in KINDS:
         versions = offered.get(kind.group, [])
         known = [version for version in kind.versions if version in versions]
@@ -118,6 +120,11 @@ def discover(server: Server, location: Location) -> tuple[list[Served], list[Pro
                     severity="error" if kind.policy else "warning",
                 )
             )
+        else:
+            absent.append(full_name(kind))
+    if absent:
+        message = f"the server has no {', '.join(absent)}: no object of these kinds can exist"
+        problems.append(Problem(message, location, severity="note"))
     return served, problems
 
 
