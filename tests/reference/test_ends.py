@@ -92,4 +92,3 @@ def test_outside_client_of_the_other_family_is_judged_in_its_own() -> None:
     snapshot = cluster(policy("np", "ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]"))
     assert verdict(snapshot, "8.8.8.8", "shop/db") == "allow"
     assert verdict(snapshot, "2001:db8::1", "shop/db") == "deny"
-    assert verdict(snapshot, "8.8.8.8", "shop/db", family=6) == "deny"
