@@ -150,6 +150,12 @@ def test_the_first_of_several_merged_objects_counts() -> None:
     assert line(Parsed({"": parsed.value}, [0, *parsed.lines], 1, None), "", 2, "u", "z") == 2
 
 
+def test_merged_objects_in_a_list_have_lines_of_their_own() -> None:
+    parsed = read("<<:\n- p: 1\n\n- q: 2\n  r: [3,\n  4]\ns: 5\n")
+    assert parsed.value == {"q": 2, "r": [3, 4], "p": 1, "s": 5}
+    assert parsed.lines == [4, 5, 5, 6, 2, 7]
+
+
 def test_merges_merge_what_was_merged() -> None:
     parsed = read("a: &a {p: 1}\nb: &b\n  <<: *a\n  q: 2\nc:\n  <<: *b\n  <<: {r: 3}\n")
     assert parsed.value["c"] == {"p": 1, "q": 2, "r": 3}
@@ -230,6 +236,7 @@ def test_aliases_within_the_limit_are_read() -> None:
         "{a: " * 100_000,
         "- " * 100_000,
         "\n".join(" " * depth + "a:" for depth in range(1000)),
+        "a: &a [" + "[" * 150 + "]" * 150 + ", &b []]\nc: " + "[" * 150 + "*a" + "]" * 150,
         "a0: &a0 {}\n" + "".join(f"a{n + 1}: &a{n + 1} {{x: *a{n}}}\n" for n in range(1000)),
     ],
 )
