@@ -80,33 +80,50 @@ def condense(connectivity: Connectivity, peers: Peers) -> list[Line]:
 
 
 def gather(cells: Iterable[Cell], peers: Peers) -> list[Block]:
-    """Return blocks that hold every cell exactly once, sorted by destinations, then sources."""
+    """Return blocks that hold every cell exactly once, sorted by destinations, then sources.
+
+    The sources of a destination are taken with or without the peers whose cells are left out,
+    as more of the other destinations have them.
+    """
     sources_of = [array("l") for _ in peers.all]
     numbers_of = [array("l") for _ in peers.all]
     for source, destination, number in cells:
         sources_of[destination].append(source)
         numbers_of[destination].append(number)
-    together: dict[tuple[int, bytes], list[int]] = {}
+    columns: list[tuple[int, int, bytes, bytes]] = []
+    """Destination, number, and its sources: as they are, and with those left out."""
+    times: Counter[tuple[int, bytes]] = Counter()
+    favoured: set[tuple[int, int]] = set()
     for destination in range(len(peers.all)):
         sources, numbers = sources_of[destination], numbers_of[destination]
         if not sources:
             continue
         fill = peers.left_out(destination)
-        own = _own_number(destination, sources, numbers, fill, peers)
-        by_number: dict[int, array[int]] = {}
+        favoured.add((destination, _own_number(destination, sources, numbers, fill, peers)))
+        by_number: dict[int, list[int]] = {}
         for source, number in zip(sources, numbers, strict=True):
-            by_number.setdefault(number, array("l")).append(source)
-        if own in by_number:
-            by_number[own].extend(fill)
+            by_number.setdefault(number, []).append(source)
         for number, found in by_number.items():
-            key = array("l", sorted(found)).tobytes()
-            together.setdefault((number, key), []).append(destination)
+            plain, filled = _key(found), _key([*found, *fill])
+            times.update({(number, plain), (number, filled)})
+            columns.append((destination, number, plain, filled))
+    together: dict[tuple[int, bytes], list[int]] = {}
+    for destination, number, plain, filled in columns:
+        own = (destination, number) in favoured
+        choices = (
+            [(number, filled), (number, plain)] if own else [(number, plain), (number, filled)]
+        )
+        together.setdefault(max(choices, key=times.__getitem__), []).append(destination)
     blocks = []
     for (number, key), destinations in together.items():
         sources = array("l")
         sources.frombytes(key)
         blocks.append((tuple(sources), tuple(destinations), number))
     return sorted(blocks, key=lambda block: (block[1], block[0]))
+
+
+def _key(sources: list[int]) -> bytes:
+    return array("l", sorted(sources)).tobytes()
 
 
 def _own_number(
@@ -152,13 +169,11 @@ def _shortest(
     left out on this side, whichever is shorter: a line about `shop/db` does not speak of
     `shop/db` to itself.
     """
-    groups = peers.describe(members, sources=sources)
     if len(others) > 1:
-        return groups
-    left_out = set(peers.left_out(others[0]))
-    fuller = peers.describe({*members, *left_out}, sources=sources)
-    choices = [
-        [group for group in choice if not left_out.issuperset(group.members)] or choice
-        for choice in (groups, fuller)
-    ]
+        return peers.describe(members, sources=sources)
+    left_out = peers.left_out(others[0])
+    choices = (
+        peers.describe(set(members).difference(left_out), sources=sources),
+        peers.describe({*members, *left_out}, sources=sources),
+    )
     return min(choices, key=lambda choice: sum(1 + group.exceptions for group in choice))

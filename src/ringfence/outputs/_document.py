@@ -87,14 +87,14 @@ def profile_row(profile: Profile) -> dict[str, str]:
     return {"chosen": profile.chosen, "evidence": profile.evidence, "version": profile.version}
 
 
-class ProblemRow(msgspec.Struct, frozen=True, omit_defaults=True):
+class ProblemRow(msgspec.Struct, frozen=True):
     """A problem with its place spelled out, as evidence has it."""
 
     message: str
     file: str
-    line: int | None = None
-    object: str | None = None
-    severity: str = "error"
+    line: int | None
+    object: str | None
+    severity: str
 
 
 def problem_rows(problems: Sequence[Problem]) -> tuple[ProblemRow, ...]:

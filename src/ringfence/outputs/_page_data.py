@@ -6,7 +6,7 @@ import msgspec
 
 from ringfence.model.connectivity import Connectivity, Peer
 from ringfence.outputs._condense import Interned, Line, condense, say
-from ringfence.outputs._peers import Peers
+from ringfence.outputs._peers import Peers, namespace_of
 from ringfence.outputs._summary import summarize
 from ringfence.outputs._text_connectivity import names, profile_text
 from ringfence.outputs._words import is_any, pair_text
@@ -134,10 +134,11 @@ def _rows(
         row = array("l", [0]) * len(peers)
         for index in range(0, len(flat), 2):
             row[flat[index]] = flat[index + 1]
-        # The page leaves a workload to itself out, whatever stands here: what its neighbour
-        # has makes runs longer, and rows equal.
-        before, after = row[source - 1] if source else 0, row[(source + 1) % len(row)]
-        row[source] = before or after
+        if namespace_of(peers[source]) is not None:
+            # The page leaves a workload to itself out, whatever stands here: what its neighbour
+            # has makes runs longer, and rows equal.
+            before, after = row[source - 1] if source else 0, row[(source + 1) % len(row)]
+            row[source] = before or after
         key = row.tobytes()
         if key not in found:
             found[key] = len(rows)

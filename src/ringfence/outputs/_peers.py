@@ -183,7 +183,7 @@ def _family_groups(ranges: dict[int, AddressRange], chosen: set[int]) -> list[Gr
     present = merge(inside.values())
     missing = merge(part for number, part in ranges.items() if number not in chosen)
     whole = merge(ranges.values())
-    if len(missing) < len(present) and len(whole) == 1:
+    if missing and len(missing) < len(present) and len(whole) == 1:
         words = f"{whole[0].short} except " + ", ".join(part.short for part in missing)
         return [Group(GroupKind.OUTSIDE, words, "", tuple(inside), len(missing))]
     return [

@@ -36,7 +36,7 @@ def profile_text(profile: Profile) -> str:
     why = {
         "given": "given",
         "detected": f"detected: {profile.evidence}" if profile.evidence else "detected",
-    }.get(profile.chosen, "assumed: nothing in the input tells which CNI enforces")
+    }.get(profile.chosen, "assumed: the input does not tell the CNI")
     version = f" {profile.version}" if profile.version else ""
     return f"profile {profile.cni}{version} ({why})"
 
