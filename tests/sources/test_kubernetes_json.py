@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ringfence.errors import InputError
@@ -42,6 +42,7 @@ def test_values_are_those_of_the_standard_library(
 
 
 @given(st.dictionaries(TEXTS, VALUES, max_size=4), st.sampled_from([None, 0, 2]))
+@example({"": -(2**63) - 1}, None)
 def test_lines_are_those_of_the_yaml_that_it_is(value: dict[str, Any], indent: int | None) -> None:
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     lines = lines_of(text, 0, 1, "f")

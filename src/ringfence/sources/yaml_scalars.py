@@ -104,14 +104,16 @@ def json_number(value: float) -> int | float:
     Raises:
         ValueError: it is infinite or not a number, which JSON cannot say.
     """
-    if type(value) is int:
-        return value if -(1 << 63) <= value < 1 << 63 else float(value)
-    if not math.isfinite(value):
+    if isinstance(value, int):
+        whole = value
+    elif not math.isfinite(value):
         raise ValueError("Kubernetes has no infinite numbers and no `.nan`")
-    if -(2.0**63) <= value < 2.0**63 and value.is_integer():
-        # JSON has the shortest digits that tell the float, which from 2^53 on may not be its own.
-        return int(Decimal(repr(value)))
-    return value
+    elif value.is_integer():
+        # The shortest digits that tell the float, which from 2^53 on may not be its own.
+        whole = int(Decimal(repr(value)))
+    else:
+        return value
+    return whole if -(1 << 63) <= whole < 1 << 63 else float(value)
 
 
 def key_text(value: Scalar) -> str:
