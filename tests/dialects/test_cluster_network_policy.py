@@ -103,9 +103,9 @@ def test_pods_without_a_namespace_selector_are_those_of_all_namespaces() -> None
 # -- failing closed ----------------------------------------------------------------------------
 
 
-def test_an_accept_with_a_peer_of_no_known_field_matches_nothing_by_it() -> None:
+def test_an_accept_with_a_peer_of_no_known_field_matches_nothing() -> None:
     rule = egress({"action": "Accept", "to": [{}, {"networks": ["10.0.0.0/8"]}]})
-    assert rule.peers == (IpPeer("10.0.0.0/8"),)
+    assert rule.peers == ()
 
 
 @pytest.mark.parametrize("action", ["Deny", "Pass"])
@@ -134,7 +134,6 @@ def test_calico_knows_neither_nodes_nor_domain_names(peer: Any) -> None:
     ("rule", "reason"),
     [
         ({"action": "Accept"}, "needs at least one peer"),
-        ({"action": "Allow", "to": [ALL]}, "is none of"),
         ({"action": "Deny", "to": [{"namespaces": {}, "networks": ["10.0.0.0/8"]}]}, "exactly one"),
         ({"action": "Deny", "to": [{"pods": {"namespaceSelector": {}}}]}, "is required"),
         ({"action": "Deny", "to": [ALL] * 26}, "at most 25"),
@@ -157,6 +156,7 @@ def test_calico_knows_neither_nodes_nor_domain_names(peer: Any) -> None:
             "less than",
         ),
         ({"action": "Deny", "to": [ALL], "protocols": [{"tcp": {}, "udp": {}}]}, "exactly one"),
+        ({"action": "Deny", "to": [{"networks": ["::/0", "::/0"]}]}, "stands here twice"),
         ({"action": "Deny", "to": [ALL], "name": "n" * 101}, "at most 100"),
     ],
 )
@@ -164,6 +164,12 @@ def test_a_rule_that_cannot_be_understood(rule: Any, reason: str) -> None:
     unreadable = egress(rule).unreadable
     assert reason in unreadable.reason
     assert unreadable.path[:3] == ("spec", "egress", 0)
+
+
+def test_an_action_that_cannot_be_understood_may_be_any() -> None:
+    rules = parse(cnp(egress=[{"action": "Allow", "to": [ALL]}])).rules
+    assert [rule.action for rule in rules] == [Action.ALLOW, Action.DENY, Action.PASS]
+    assert all(rule.unreadable and "is none of" in rule.unreadable.reason for rule in rules)
 
 
 @pytest.mark.parametrize(
@@ -220,8 +226,9 @@ def test_the_only_baseline_is_named_default() -> None:
 
 def test_a_baseline_cannot_pass() -> None:
     spec = {"subject": ALL, "ingress": [{"action": "Pass", "from": [ALL]}]}
-    (rule,) = parse(spec, "BaselineAdminNetworkPolicy", "default").rules
-    assert rule.unreadable is not None
+    rules = parse(spec, "BaselineAdminNetworkPolicy", "default").rules
+    assert [rule.action for rule in rules] == [Action.ALLOW, Action.DENY]
+    assert all(rule.unreadable for rule in rules)
 
 
 # -- profiles ----------------------------------------------------------------------------------

@@ -141,6 +141,7 @@ def test_ports(port: Any, expected: Any) -> None:
             ("from", 0, "ipBlock", "except", 0),
         ),
         ({"ports": [{"port": 0}]}, "not between", ("ports", 0, "port")),
+        ({"ports": [{"port": "80"}]}, "no port's name", ("ports", 0, "port")),
         ({"ports": [{"port": True}]}, "expected a whole number", ("ports", 0, "port")),
         ({"ports": [{"port": 80, "endPort": 79}]}, "not between", ("ports", 0, "endPort")),
         ({"ports": [{"port": "http", "endPort": 90}]}, "numeric port", ("ports", 0, "endPort")),
@@ -174,6 +175,8 @@ def test_a_rule_that_cannot_be_understood_is_kept_and_says_where(
     [
         ({"podSelector": {}, "podSelecter": {}}, ("spec", "podSelecter")),
         ({"podSelector": {}, "policyTypes": ["ingress"]}, ("spec", "policyTypes", 0)),
+        ({"podSelector": {}, "policyTypes": ["Ingress"] * 3}, ("spec", "policyTypes")),
+        ({"podSelector": {}, "surprise": None}, ("spec", "surprise")),
         ({"podSelector": {}, "ingress": {}}, ("spec", "ingress")),
     ],
 )

@@ -233,10 +233,10 @@ class TestFailClosed:
         rules = f"ingress: [{{action: Accept, from: [{{}}]}}, {{action: Deny, {ANYONE}}}]"
         assert verdict(cluster(cnp(rules)), TESTER, DB) == "deny"
 
-    def test_other_peers_of_the_rule_still_are(self) -> None:
+    def test_nor_are_the_other_peers_of_the_rule(self) -> None:
         accept = "{action: Accept, from: [{}, {namespaces: {}}]}"
         rules = f"ingress: [{accept}, {DENY_ALL}]"
-        assert verdict(cluster(cnp(rules)), TESTER, DB) == "allow"
+        assert verdict(cluster(cnp(rules)), TESTER, DB) == "deny"
 
     @pytest.mark.parametrize("action", ["Deny", "Pass"])
     @pytest.mark.parametrize("peer", ["{}", "{namespaces: null}"])

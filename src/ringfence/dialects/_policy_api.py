@@ -3,6 +3,7 @@
 Authority: kubernetes-sigs/network-policy-api `apis/v1alpha2` and `apis/v1alpha1`.
 """
 
+import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,6 +38,10 @@ from ringfence.model.rule import (
     Unreadable,
 )
 from ringfence.model.selector import EVERYTHING
+
+LABEL: Final = r"[a-zA-Z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?"
+DOMAIN: Final = re.compile(rf"(\*\.)?({LABEL}\.)+{LABEL}\.?")
+"""Source: types.go DomainName."""
 
 NOT_PODS: Final = frozenset({"networks", "nodes", "domainNames"})
 
@@ -82,7 +87,7 @@ def parse(form: Form, index: int, document: Document, profile: Profile) -> Polic
         tier, priority = form.place(document, given)
         for section, peers_key, direction in SECTIONS:
             for path, value in items(given.get(section), ("spec", section), form.most):
-                rules.append(_rule(form, value, path, direction, peers_key, profile))
+                rules += _rules(form, value, path, direction, peers_key, profile)
     except Malformed as malformed:
         unreadable.append(malformed.unreadable)
     if profile.cni is Cni.CILIUM and profile.cluster_network_policy is None:
@@ -126,16 +131,21 @@ def _pods(form: Form, value: Any, path: Path) -> PodPeer:  # noqa: ANN401
     )
 
 
-def _rule(
+def _rules(
     form: Form,
     value: Any,  # noqa: ANN401
     path: Path,
     direction: Direction,
     peers_key: str,
     profile: Profile,
-) -> Rule:
-    """Return one rule; one that cannot be understood matches perhaps."""
-    action = Action.DENY
+) -> list[Rule]:
+    """Return one rule; one that cannot be understood matches perhaps.
+
+    If it is the action that cannot be understood, one rule per action stands for it.
+    """
+    action: Action | None = None
+    if isinstance(value, dict) and isinstance(value.get("action"), str):
+        action = form.actions.get(value["action"])
     try:
         given = fields(value, path, ("name", "action", peers_key, form.traffic_field))
         if len(text(given.get("name", ""), (*path, "name"))) > 100:
@@ -153,26 +163,35 @@ def _rule(
         if named and any(NOT_PODS & peer.keys() for _, peer in listed):
             raise Malformed("a named port goes with pods only", path)
     except Malformed as malformed:
-        return Rule(
-            direction=direction,
-            action=action,
-            peers=None,
-            traffic=None,
-            path=path,
-            unreadable=malformed.unreadable,
-        )
-    # A peer without any field that the implementation knows fails closed: an Accept matches
-    # nothing by it, a Deny or Pass becomes a deny of everything (types.go, EgressPeer). Calico
-    # treats a rule with a named port so, which the standard channel does not have
+        return [
+            Rule(
+                direction=direction,
+                action=possible,
+                peers=None,
+                traffic=None,
+                path=path,
+                unreadable=malformed.unreadable,
+            )
+            for possible in ([action] if action else form.actions.values())
+        ]
+    # A rule with a peer of which the implementation knows no field fails closed: an Accept
+    # matches nothing, a Deny or Pass denies everything (types.go, IngressPeer). Calico treats
+    # a named port so, which the standard channel does not have
     # (`conversion/clusternetworkpolicy.go` k8sCNPPortToCalicoFields).
     unknown_port = named and form.named_port == "destinationNamedPort" and _is_calico(profile)
-    if unknown_port and action is Action.ALLOW:
-        peers = []
-    elif (unknown_port or None in found) and action is not Action.ALLOW:
-        return Rule(direction=direction, action=Action.DENY, peers=None, traffic=None, path=path)
-    return Rule(
-        direction=direction, action=action, peers=tuple(peers), traffic=traffic or None, path=path
-    )
+    if unknown_port or None in found:
+        if action is Action.ALLOW:
+            return [Rule(direction=direction, action=action, peers=(), traffic=None, path=path)]
+        return [Rule(direction=direction, action=Action.DENY, peers=None, traffic=None, path=path)]
+    return [
+        Rule(
+            direction=direction,
+            action=action,
+            peers=tuple(peers),
+            traffic=traffic or None,
+            path=path,
+        )
+    ]
 
 
 def _is_calico(profile: Profile) -> bool:
@@ -209,6 +228,7 @@ def _peer(
             listed = items(content, at, form.most)
             if not listed:
                 raise Malformed("`networks` needs at least one CIDR", at)
+            _distinct(listed)
             return tuple(IpPeer(network(cidr, where)) for where, cidr in listed)
         case _:
             if action is not Action.ALLOW:
@@ -216,17 +236,24 @@ def _peer(
             listed = items(content, at, form.most)
             if not listed:
                 raise Malformed("`domainNames` needs at least one name", at)
+            _distinct(listed)
             return tuple(DomainPeer(_domain(written, where)) for where, written in listed)
 
 
+def _distinct(listed: list[tuple[Path, Any]]) -> None:
+    """Hold that a list is a set, as `listType=set` makes the API server hold it."""
+    seen = []
+    for path, item in listed:
+        if item in seen:
+            raise Malformed(f"`{item}` stands here twice", path)
+        seen.append(item)
+
+
 def _domain(value: Any, path: Path) -> str:  # noqa: ANN401
-    pattern = text(value, path).lower().removesuffix(".")
-    labels = pattern.removeprefix("*.").split(".")
-    if len(labels) < 2 or not all(
-        label and label.replace("-", "").replace("_", "").isalnum() for label in labels
-    ):
-        raise Malformed(f"`{pattern}` is not a domain name", path)
-    return pattern
+    written = text(value, path)
+    if not DOMAIN.fullmatch(written):
+        raise Malformed(f"`{written}` is not a domain name", path)
+    return written.lower().removesuffix(".")
 
 
 def priority(value: Any, path: Path) -> int:  # noqa: ANN401

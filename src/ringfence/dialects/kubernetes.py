@@ -62,7 +62,8 @@ def parse(index: int, document: Document, profile: Profile) -> Policy:
         # Missing and empty select every pod of the namespace (types.go, PodSelector).
         pods = label_selector(spec.get("podSelector", {}), ("spec", "podSelector"))
         subject = Subject(own_namespace, pods)
-        fields(spec, ("spec",), ("podSelector", "policyTypes", "ingress", "egress"))
+        known = ("podSelector", "policyTypes", "ingress", "egress")
+        fields(document.body.get("spec") or {}, ("spec",), known)
         isolates = _isolates(spec, profile)
         for section, peers_key, direction in SECTIONS:
             listed = items(spec.get(section), ("spec", section))
@@ -101,7 +102,7 @@ def _isolates(spec: dict[str, Any], profile: Profile) -> tuple[Direction, ...]:
     """
     listed = [
         one_of(value, path, ("Ingress", "Egress"))
-        for path, value in items(spec.get("policyTypes"), ("spec", "policyTypes"))
+        for path, value in items(spec.get("policyTypes"), ("spec", "policyTypes"), 2)
     ]
     has_rules = {s: bool(items(spec.get(s), ("spec", s))) for s, _, _ in SECTIONS}
     chosen = set(listed) if listed else {"Ingress"} | ({"Egress"} if has_rules["egress"] else set())

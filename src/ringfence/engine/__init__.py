@@ -14,6 +14,7 @@ from ringfence.engine.stack import Stacks
 from ringfence.engine.trace import OtherEnd, SideTrace, Tracer
 from ringfence.model.cluster import Identity
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
+from ringfence.model.profile import Cni
 from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Judgement, Verdict
@@ -112,7 +113,11 @@ class Engine:
                 assert number is not None  # noqa: S101 - pods always have a class
                 words = self._words(other)
                 domain = other.name if isinstance(other, DomainEnd) else ""
-                end = OtherEnd(self._class(compiled, other), words, domain)
+                address = None
+                blocks_hold_nodes = self.snapshot.profile.cni is not Cni.CILIUM
+                if isinstance(other, NodeEnd) and other.address and blocks_hold_nodes:
+                    address = compiled.classes.of_address(other.address)
+                end = OtherEnd(self._class(compiled, other), words, domain, address)
                 return compiled.tracer.follow(number, direction, traffic, end)
             case PodEnd() | NodeEnd():
                 return _settled(direction, "host network")
@@ -225,7 +230,7 @@ class Engine:
             if isinstance(end, AddressEnd):
                 return _family(end.address)
             if isinstance(end, NodeEnd) and (listed := self.snapshot.nodes[end.node].addresses):
-                return _family(listed[0])
+                return _family(end.address or listed[0])
         common = self.families(connection.source) & self.families(connection.destination)
         return 6 if common == {6} else 4
 

@@ -16,10 +16,12 @@ class OtherEnd:
     """The end that a subject's rules call the peer."""
 
     number: int | None
-    """Its class; None for a domain name that no policy writes, which is in none."""
+    """Its class; None for a domain name, which is in none."""
     words: str
     """What to call it in reasons."""
     domain: str = ""
+    address: int | None = None
+    """The class of the outside address that it has, for a node of which one address is meant."""
 
 
 @dataclass(frozen=True)
@@ -139,17 +141,20 @@ class Tracer:
 
     def _match(self, compiled: CompiledRule, other: OtherEnd) -> bool | None:
         """Return whether a rule's peers match the other end; None: perhaps."""
-        if other.number is not None:
-            if compiled.certain >> other.number & 1:
-                return True
-            return None if compiled.perhaps >> other.number & 1 else False
+        if other.number is not None and other.address is None:
+            return _holds(compiled.certain, compiled.perhaps, other.number)
         if compiled.rule.unreadable:
             return None
         if compiled.rule.peers is None:
             return True
         found: bool | None = False
-        for peer in compiled.rule.peers:
-            matched = name_matches(peer, other.domain, self._classes.family)
+        for peer, match in zip(compiled.rule.peers, compiled.peers, strict=True):
+            if other.number is None:
+                matched = name_matches(peer, other.domain, self._classes.family)
+            elif isinstance(peer, IpPeer) and other.address is not None:
+                matched = _holds(match.certain, match.perhaps, other.address)
+            else:
+                matched = _holds(match.certain, match.perhaps, other.number)
             if matched:
                 return True
             if matched is None:
@@ -301,6 +306,13 @@ class Tracer:
         for spot, concerned in zip(self._snapshot.blind_spots, self._classes.blind, strict=True):
             if concerned >> subject & 1:
                 side.because.append(f"{spot.because} ({spot.location})")
+
+
+def _holds(certain: int, perhaps: int, number: int) -> bool | None:
+    """Return whether a class is in a set; None: perhaps."""
+    if certain >> number & 1:
+        return True
+    return None if perhaps >> number & 1 else False
 
 
 def _sure(traced: PolicyTrace) -> bool:

@@ -111,6 +111,8 @@ class Universe:
         for inhabitants_of_one in self._inhabitants.values():
             self.networked |= inhabitants_of_one
         self._in_namespaces = cache(self._find_in_namespaces)
+        self._scattered: dict[int, dict[int, frozenset[int]]] = {4: {}, 6: {}}
+        """Per family, the nodes with addresses in several cells."""
         self._placed = {family: self._place(family) for family in (4, 6)}
         self.families = [self._families(element) for element in range(self.count)]
 
@@ -174,8 +176,11 @@ class Universe:
         for element in range(self.first_cell):
             known = self.element_addresses(element)
             of_family = [a for f, a in map(addresses.parse, known) if f == family]
-            if of_family:
-                by_cell[self.space.cell_of(family, of_family[0])].append(element)
+            cells = {self.space.cell_of(family, address) for address in of_family}
+            if len(cells) > 1:
+                self._scattered[family][element] = frozenset(cells)
+            elif cells:
+                by_cell[cells.pop()].append(element)
             elif not known:
                 on_host = element >= self.first_node or self.identity(element).host_network
                 (hosts_somewhere if on_host else pods_somewhere).append(element)
@@ -228,6 +233,10 @@ class Universe:
                 for cell, elements in placed.items():
                     if first <= cell < past:
                         certain |= elements
+        for element, cells in self._scattered[family].items():
+            held = [any(first <= cell < past for first, past in runs) for cell in cells]
+            certain |= all(held) << element
+            perhaps |= any(held) << element
         match addresses.covers(peer, self.snapshot.pod_cidrs):
             case True:
                 certain |= pods_somewhere

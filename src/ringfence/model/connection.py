@@ -27,6 +27,8 @@ class NodeEnd(msgspec.Struct, frozen=True, tag="node"):
 
     node: int
     """Index into `Snapshot.nodes`."""
+    address: str = ""
+    """The one of its addresses that is meant; empty where any of them may be."""
 
 
 class DomainEnd(msgspec.Struct, frozen=True, tag="domain"):

@@ -166,7 +166,7 @@ class Names:
         found: dict[str, Named] = {}
         for n, node in enumerate(self.snapshot.nodes):
             for address in node.addresses:
-                found[address] = Named(NodeEnd(n), f"node/{node.name}")
+                found[address] = Named(NodeEnd(n, address), f"node/{node.name}")
         for w, workload in enumerate(self.snapshot.workloads):
             for i, identity in enumerate(workload.identities):
                 for p, pod in enumerate(identity.pods):

@@ -11,7 +11,7 @@ from ringfence.model.profile import Cni
 from ringfence.model.rule import Direction
 from ringfence.reference import peers, ports, schema, selectors
 from ringfence.reference.ends import Approach, OwnPod
-from ringfence.reference.outcome import YES, Match, Outcome, all_of, any_of, certain
+from ringfence.reference.outcome import NO, YES, Match, Outcome, all_of, any_of, certain
 from ringfence.reference.schema import NotUnderstoodError
 
 SIDES = {Direction.INGRESS: "from", Direction.EGRESS: "to"}
@@ -82,7 +82,7 @@ def fail_closed(
 ) -> tuple[Match, Outcome]:
     """Return what a rule does of which some peers may have no known field (None).
 
-    It fails closed: of an Accept rule such a peer matches nothing; a Deny or Pass rule with one
+    It fails closed: an Accept rule with such a peer matches nothing; a Deny or Pass rule with one
     denies every peer all traffic.
 
     Args:
@@ -94,11 +94,10 @@ def fail_closed(
     Source: NPA ClusterNetworkPolicyIngressPeer: for "Accept" rules "fail closed" means matching
     no traffic; for "Deny" and "Pass" rules it means "Deny all".
     """
-    if (None in found or unsupported) and action is not Outcome.ALLOW:
-        return YES, Outcome.DENY
-    anyone = any_of([match for match in found if match is not None])
-    anything = certain((any(traffic) or not traffic) and not unsupported)
-    return all_of([anyone, anything]), action
+    known = [match for match in found if match is not None]
+    if unsupported or len(known) < len(found):
+        return (NO, action) if action is Outcome.ALLOW else (YES, Outcome.DENY)
+    return all_of([any_of(known), certain(any(traffic) or not traffic)]), action
 
 
 def possible_actions(value: Any, actions: dict[str, Outcome]) -> tuple[Outcome, ...]:  # noqa: ANN401

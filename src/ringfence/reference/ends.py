@@ -208,7 +208,7 @@ def _addresses(snapshot: Snapshot, end: End) -> list[ipaddress.IPv4Address | ipa
         case AddressEnd():
             found = (end.address,)
         case NodeEnd():
-            found = snapshot.nodes[end.node].addresses
+            found = (end.address,) if end.address else snapshot.nodes[end.node].addresses
         case PodEnd():
             pod = pod_of(snapshot, end)
             found = pod.addresses if pod else ()
