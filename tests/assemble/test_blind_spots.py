@@ -89,6 +89,31 @@ def test_what_a_dialect_cannot_understand_is_no_blind_spot() -> None:
     assert found.blind_spots == ()
 
 
+@pytest.mark.parametrize(
+    ("kind", "about", "cni", "namespace"),
+    [
+        ("CiliumNetworkPolicy.cilium.io", "CiliumNetworkPolicy/shop/x", "cilium", "shop"),
+        (
+            "CiliumClusterwideNetworkPolicy.cilium.io",
+            "CiliumClusterwideNetworkPolicy/x",
+            "cilium",
+            None,
+        ),
+        ("NetworkPolicy.projectcalico.org", "NetworkPolicy/shop/x", "calico", "shop"),
+        ("GlobalNetworkPolicy.crd.projectcalico.org", "GlobalNetworkPolicy/x", "calico", None),
+        ("NetworkPolicy.crd.antrea.io", "NetworkPolicy/shop/x", "antrea", "shop"),
+    ],
+)
+def test_policies_of_the_cni_itself_that_are_not_judged_blind_under_its_profile(
+    kind: str, about: str, cni: str, namespace: str | None
+) -> None:
+    foreign = problem(kind, about=about, severity="warning")
+    (spot,) = snapshot("", cni=cni, problems=(foreign,)).blind_spots
+    assert spot.namespace == namespace
+    assert spot.because == f"{about} has effect on {cni} and is not judged yet"
+    assert snapshot("", cni="generic", problems=(foreign,)).blind_spots == ()
+
+
 def test_blind_spots_are_sorted_and_told_once() -> None:
     one = problem("NetworkPolicy", about="NetworkPolicy/b/x")
     two = problem("NetworkPolicy", about="NetworkPolicy/a/x")

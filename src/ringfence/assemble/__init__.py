@@ -7,109 +7,12 @@
 - What cannot be read becomes a `Problem` and, where it may hide policies, a `BlindSpot`.
 
 Everything is sorted: equal clusters give equal snapshots, whatever the order of their documents.
+
+`load` and `load_live` read a source themselves; `build` takes what a source has read, and does
+no input or output. `with_documents` and `add_documents` give the same cluster other policies.
 """
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import BinaryIO
-
-import msgspec
-
-from ringfence.assemble import building, profiles
-from ringfence.errors import UsageError
-from ringfence.model.document import Document
-from ringfence.model.reading import Reading
-from ringfence.model.snapshot import Snapshot
-from ringfence.sources import live, manifests, snapshot_file
+from ringfence.assemble.building import add_documents, build, with_documents
+from ringfence.assemble.loading import load, load_live
 
 __all__ = ["add_documents", "build", "load", "load_live", "with_documents"]
-
-
-def load(
-    inputs: Sequence[str],
-    *,
-    cni: str | None = None,
-    pod_cidrs: Sequence[str] = (),
-    stdin: BinaryIO | None = None,
-) -> Snapshot:
-    """Return the cluster that files, directories, `-` or one snapshot file describe.
-
-    Raises:
-        UsageError: a snapshot file beside other inputs, no such profile, no such CIDR.
-        InputError: an input is not there, or the snapshot file is damaged.
-    """
-    saved = [path for path in inputs if _is_snapshot(path)]
-    if not saved:
-        return build(manifests.read(inputs, stdin), cni=cni, pod_cidrs=pod_cidrs)
-    if len(inputs) > 1:
-        raise UsageError(f"`{saved[0]}` is a snapshot, which is an input by itself alone")
-    snapshot = snapshot_file.read(saved[0])
-    return msgspec.structs.replace(
-        building.rejudged(
-            snapshot,
-            snapshot.documents,
-            profile=profiles.override(snapshot.profile, cni),
-            pod_cidrs=pod_cidrs,
-            stored=True,
-        ),
-        source=saved[0],
-    )
-
-
-def load_live(
-    *,
-    context: str | None = None,
-    kubeconfig: str | None = None,
-    namespace: str | None = None,
-    cni: str | None = None,
-    pod_cidrs: Sequence[str] = (),
-    progress: Callable[[str, int], None] | None = None,
-) -> Snapshot:
-    """Return a live cluster.
-
-    Args:
-        context: of the kubeconfig; its current one where None.
-        kubeconfig: the file; `KUBECONFIG`, the default place, or the pod's account where None.
-        namespace: where to look if the account may not look everywhere.
-        cni: the profile; detected where None.
-        pod_cidrs: where pods without a known address live; worked out where empty.
-        progress: called with a kind's plural and how many of it have been read.
-
-    Raises:
-        UsageError: the kubeconfig cannot be used, no such profile, no such CIDR.
-        ClusterError: the server cannot be reached, or fails.
-    """
-    reading = live.read_cluster(
-        context=context, kubeconfig=kubeconfig, namespace=namespace, progress=progress
-    )
-    return build(reading, cni=cni, pod_cidrs=pod_cidrs)
-
-
-def build(reading: Reading, *, cni: str | None = None, pod_cidrs: Sequence[str] = ()) -> Snapshot:
-    """Return the snapshot of what a source read.
-
-    Raises:
-        UsageError: no such profile, no such CIDR.
-    """
-    return building.build(reading, cni, pod_cidrs)
-
-
-def with_documents(snapshot: Snapshot, documents: Sequence[Document]) -> Snapshot:
-    """Return the same cluster with these policies in the place of its own."""
-    return building.rejudged(snapshot, documents)
-
-
-def add_documents(snapshot: Snapshot, documents: Sequence[Document]) -> Snapshot:
-    """Return the same cluster with these policies applied to it: new, or in place of old ones."""
-    return building.rejudged(snapshot, (*snapshot.documents, *documents))
-
-
-def _is_snapshot(path: str) -> bool:
-    file = Path(path)
-    if path == "-" or not file.is_file():
-        return False
-    try:
-        with file.open("rb") as stream:
-            return snapshot_file.looks_like_snapshot(stream.read(4096))
-    except OSError:
-        return False  # the manifests' source tells why it cannot be read

@@ -7,6 +7,7 @@ from ringfence.assemble.distinctions import keys, peers
 from ringfence.assemble.surroundings import NAME_LABEL
 from ringfence.model.kinds import KINDS
 from ringfence.model.location import Problem
+from ringfence.model.profile import Cni
 from ringfence.model.rule import NodePeer, PodPeer, Policy
 from ringfence.model.selector import LabelSelector
 from ringfence.model.snapshot import BlindSpot
@@ -14,7 +15,23 @@ from ringfence.model.snapshot import BlindSpot
 POLICY_KINDS: Final = {kind.kind: kind for kind in KINDS if kind.policy}
 
 
-def find(problems: Iterable[Problem], policies: Sequence[Policy]) -> tuple[BlindSpot, ...]:
+NOT_JUDGED: Final = {
+    Cni.ANTREA: frozenset({"NetworkPolicy.crd.antrea.io", "ClusterNetworkPolicy.crd.antrea.io"}),
+    Cni.CALICO: frozenset(
+        f"{kind}.{group}"
+        for kind in ("NetworkPolicy", "GlobalNetworkPolicy")
+        for group in ("projectcalico.org", "crd.projectcalico.org")
+    ),
+    Cni.CILIUM: frozenset(
+        {"CiliumNetworkPolicy.cilium.io", "CiliumClusterwideNetworkPolicy.cilium.io"}
+    ),
+}
+"""The kinds of policy that each CNI enforces beside the ones that are judged."""
+
+
+def find(
+    problems: Iterable[Problem], policies: Sequence[Policy], cni: Cni
+) -> tuple[BlindSpot, ...]:
     """Return what must be unknown because of problems.
 
     Args:
@@ -22,6 +39,7 @@ def find(problems: Iterable[Problem], policies: Sequence[Policy]) -> tuple[Blind
             is left out, as the policies themselves carry it.
         policies: those that could be read; they decide whether labels of namespaces and of
             nodes matter at all.
+        cni: by whose profile is judged; what it enforces beside cannot be left out of account.
     """
     by_label = any(
         key != NAME_LABEL for selector in _namespaces(policies) for key in keys(selector)
@@ -29,29 +47,35 @@ def find(problems: Iterable[Problem], policies: Sequence[Policy]) -> tuple[Blind
     by_node = any(isinstance(peer, NodePeer) for policy in policies for peer in peers(policy))
     found: set[tuple[str, str, int, str]] = set()
     spots: list[BlindSpot] = []
+    enforced = NOT_JUDGED.get(cni, frozenset())
     for problem in problems:
-        if problem.severity != "error":
-            continue
-        if (
+        because = problem.message
+        if not enforced.isdisjoint(problem.affects):
+            because = f"{problem.object} has effect on {cni} and is not judged yet"
+        elif problem.severity != "error" or not (
             not problem.affects
             or not POLICY_KINDS.keys().isdisjoint(problem.affects)
             or ("Namespace" in problem.affects and by_label)
             or ("Node" in problem.affects and by_node)
         ):
-            spot = BlindSpot(problem.message, problem.location, _namespace(problem))
-            key = _order(spot)
-            if key not in found:
-                found.add(key)
-                spots.append(spot)
+            continue
+        spot = BlindSpot(because, problem.location, _namespace(problem))
+        key = _order(spot)
+        if key not in found:
+            found.add(key)
+            spots.append(spot)
     return tuple(sorted(spots, key=_order))
 
 
 def _namespace(problem: Problem) -> str | None:
-    """Return the only namespace whose pods a problem concerns; None for all."""
+    """Return the only namespace whose pods the policy concerns that a problem is about, or None.
+
+    Only a namespaced object is written with three parts.
+    """
     kind, _, rest = (problem.object or "").partition("/")
-    known = POLICY_KINDS.get(kind)
     namespace, slash, _ = rest.partition("/")
-    return namespace if known and known.namespaced and slash and namespace else None
+    known = POLICY_KINDS.get(kind)
+    return namespace if slash and namespace and (known is None or known.namespaced) else None
 
 
 def _namespaces(policies: Sequence[Policy]) -> Iterator[LabelSelector]:

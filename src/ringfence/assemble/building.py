@@ -22,13 +22,20 @@ from ringfence.model.location import Problem
 from ringfence.model.profile import Profile
 from ringfence.model.reading import Reading
 from ringfence.model.snapshot import Snapshot
+from ringfence.sources import collector
 
 
-def build(reading: Reading, cni: str | None, pod_cidrs: Sequence[str]) -> Snapshot:
-    """Return the snapshot of what was read.
+@collector.paused()
+def build(reading: Reading, *, cni: str | None = None, pod_cidrs: Sequence[str] = ()) -> Snapshot:
+    """Return the snapshot of what a source read.
+
+    Args:
+        reading: from one or several sources.
+        cni: the profile; detected where None.
+        pod_cidrs: where pods without a known address live; worked out where empty.
 
     Raises:
-        UsageError: the profile given is none, or a block given is no CIDR.
+        UsageError: no such profile, no such CIDR.
     """
     objects = catalog.sort(reading.documents)
     problems = [*reading.problems, *objects.problems]
@@ -61,11 +68,22 @@ def build(reading: Reading, cni: str | None, pod_cidrs: Sequence[str]) -> Snapsh
         policies=parsed.policies,
         ignored=parsed.ignored,
         problems=ordered(chain(problems, parsed.problems)),
-        blind_spots=blind_spots.find(problems, parsed.policies),
+        blind_spots=blind_spots.find(problems, parsed.policies, profile.cni),
         source=reading.source,
     )
 
 
+def with_documents(snapshot: Snapshot, documents: Sequence[Document]) -> Snapshot:
+    """Return the same cluster with these policies in the place of its own."""
+    return rejudged(snapshot, documents)
+
+
+def add_documents(snapshot: Snapshot, documents: Sequence[Document]) -> Snapshot:
+    """Return the same cluster with these policies applied to it: new, or in place of old ones."""
+    return rejudged(snapshot, (*snapshot.documents, *documents))
+
+
+@collector.paused()
 def rejudged(
     snapshot: Snapshot,
     documents: Sequence[Document],
@@ -113,7 +131,7 @@ def rejudged(
         policies=parsed.policies,
         ignored=parsed.ignored,
         problems=ordered(chain(told, parsed.problems)),
-        blind_spots=blind_spots.find(told, parsed.policies),
+        blind_spots=blind_spots.find(told, parsed.policies, profile.cni),
     )
 
 

@@ -189,7 +189,7 @@ class Inventory:
         metadata = mapping(body, "metadata", ())
         spec = mapping(body, "spec", ())
         status = mapping(body, "status", ())
-        if status.get("phase") in FINISHED:
+        if text(status, "phase", STATUS) in FINISHED:
             return
         addresses = _addresses(status)
         if "deletionTimestamp" in metadata and _released(metadata, addresses):

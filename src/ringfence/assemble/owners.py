@@ -8,7 +8,7 @@ import re
 from typing import Any, Final
 
 from ringfence.assemble.catalog import Catalog
-from ringfence.assemble.values import EMPTY, mapping, mappings, text
+from ringfence.assemble.values import EMPTY, Malformed, mapping, mappings, text
 from ringfence.model.document import Document, Path
 from ringfence.model.kinds import group_of
 
@@ -89,7 +89,11 @@ class Owners:
             document = self._middles.get((kind, namespace, name))
             if document is None:
                 return self._guess(namespace, owner, labels)
-            above = controller(mapping(document.body, "metadata", ()))
+            try:
+                above = controller(mapping(document.body, "metadata", ()))
+            except Malformed:
+                # Told as that object's own; to what it owns it is as good as missing.
+                return self._guess(namespace, owner, labels)
             if above is None or above in seen:
                 return owner
             owner = above
