@@ -200,7 +200,7 @@ def _family_groups(ranges: dict[int, AddressRange], chosen: set[int]) -> list[Gr
 def outside_text(names: Sequence[str]) -> str:
     """Return parts of the outside in words: `anywhere`, `10.0.0.0/8`, `api.example`."""
     parsed = {name: parse_range(name) for name in names}
-    words = [inert(name) for name, part in parsed.items() if part is None]
+    domains = [inert(name) for name, part in parsed.items() if part is None]
     ranges = merge(part for part in parsed.values() if part)
     whole = [
         AddressRange(family, 0, LAST_ADDRESS[family])
@@ -208,7 +208,8 @@ def outside_text(names: Sequence[str]) -> str:
         if any(part.family == family for part in ranges)
     ]
     if len(whole) == 2 and ranges == whole:
-        return ", ".join(["anywhere", *words])
+        return ", ".join(["anywhere", *domains])
+    words: list[str] = []
     for space in whole:
         if space in ranges:
             words.append(f"any IPv{space.family}")
@@ -220,7 +221,7 @@ def outside_text(names: Sequence[str]) -> str:
             words.append(f"any IPv{space.family} except {listed}")
         else:
             words += [part.short for part in present]
-    return ", ".join(words)
+    return ", ".join([*words, *domains])
 
 
 def _gaps(ranges: Sequence[AddressRange], space: AddressRange) -> list[AddressRange]:

@@ -37,7 +37,8 @@ def _lines(exposure: Exposure, style: Style) -> Iterator[str]:
         if passages:
             rows = [[names(w.workloads), w.outside, w.traffic] for w in ways(passages, peers)]
             yield ""
-            yield from table([title, "", ""], rows, style)
+            yield painted(title, Paint.BOLD, style)
+            yield from list(table(["", "", ""], rows, style, indent="  "))[1:]
     yield from paragraphs("UNKNOWN BECAUSE", exposure.unknown_because, style)
     yield from paragraphs("NOTES", exposure.notes, style)
     yield from paragraphs("COULD NOT BE READ", [str(p) for p in exposure.problems], style)
