@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from ringfence.model.verdict import Judgement, Verdict
     from ringfence.questions.check import Checker, check
     from ringfence.questions.connectivity import connectivity
+    from ringfence.questions.diff import diff
     from ringfence.questions.explain import explain
+    from ringfence.questions.exposure import exposure
 
 __all__ = [
     "Checker",
@@ -33,7 +35,9 @@ __all__ = [
     "Verdict",
     "check",
     "connectivity",
+    "diff",
     "explain",
+    "exposure",
     "load",
     "load_live",
 ]
@@ -47,7 +51,9 @@ _HOMES = {
     "Verdict": "ringfence.model.verdict",
     "check": "ringfence.questions.check",
     "connectivity": "ringfence.questions.connectivity",
+    "diff": "ringfence.questions.diff",
     "explain": "ringfence.questions.explain",
+    "exposure": "ringfence.questions.exposure",
     "load": "ringfence.assemble",
     "load_live": "ringfence.assemble",
 }
