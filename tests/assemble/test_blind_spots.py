@@ -1,6 +1,11 @@
+from functools import partial
+
 import pytest
 
-from assemble.written import policy, snapshot
+from assemble.written import pod, policy, snapshot
+from ringfence import reference
+from ringfence.engine import Engine
+from ringfence.model.connection import AddressEnd, Connection, PodEnd
 from ringfence.model.location import Location, Problem
 from ringfence.model.snapshot import BlindSpot
 
@@ -118,3 +123,24 @@ def test_blind_spots_are_sorted_and_told_once() -> None:
     one = problem("NetworkPolicy", about="NetworkPolicy/b/x")
     two = problem("NetworkPolicy", about="NetworkPolicy/a/x")
     assert [spot.namespace for spot in spots("", one, two, one)] == ["a", "b"]
+
+
+def test_policies_that_could_be_read_in_one_namespace_alone_spare_its_pods() -> None:
+    hidden = Problem("may not list", HERE, ("NetworkPolicy",), spared="shop")
+    pods = pod("web", namespace="shop") + pod("web", namespace="lab")
+    found = snapshot(pods, problems=(hidden,))
+    assert found.blind_spots == (BlindSpot("may not list", HERE, spared="shop"),)
+    for judge in (Engine(found).judge, partial(reference.judge, found)):
+        verdicts = {
+            found.workloads[number].namespace: judge(
+                Connection(AddressEnd("8.8.8.8"), PodEnd(number, 0), port=80)
+            ).verdict.value
+            for number in range(2)
+        }
+        assert verdicts == {"shop": "allow", "lab": "unknown"}
+
+
+def test_what_the_profile_does_not_enforce_blinds_nothing() -> None:
+    told = problem("ClusterNetworkPolicy", about="ClusterNetworkPolicy/all")
+    assert snapshot("", cni="ovn-kubernetes", problems=(told,)).blind_spots == ()
+    assert snapshot("", cni="none", problems=(told, problem())).blind_spots == ()

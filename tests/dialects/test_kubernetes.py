@@ -156,6 +156,16 @@ def test_ports(port: Any, expected: Any) -> None:
             "expected a string",
             ("from", 0, "podSelector", "matchLabels", "version"),
         ),
+        (
+            {"from": [{"podSelector": {"matchLabels": {"a b": "c"}}}]},
+            "not a label's key",
+            ("from", 0, "podSelector", "matchLabels", "a b"),
+        ),
+        (
+            {"from": [{"podSelector": {"matchLabels": {"a": "-"}}}]},
+            "not a label's value",
+            ("from", 0, "podSelector", "matchLabels", "a"),
+        ),
         (None, "expected a map", ()),
     ],
 )

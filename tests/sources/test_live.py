@@ -64,8 +64,8 @@ def test_kinds_that_the_server_does_not_have_are_named_in_a_note(
     assert "pods" not in notes[0].message
 
 
-def problem(message: str, kind: str, severity: str = "error") -> Problem:
-    return Problem(message, Location("live:test"), (kind,), severity=severity)
+def problem(message: str, kind: str, severity: str = "error", spared: str | None = None) -> Problem:
+    return Problem(message, Location("live:test"), (kind,), severity=severity, spared=spared)
 
 
 def test_the_module_is_light_until_it_is_used() -> None:
@@ -335,7 +335,9 @@ def test_the_named_namespace_is_read_where_the_cluster_may_not_be(
             "Namespace",
         ),
         problem(
-            "the account may `list` `pods` in namespace `shop` but not in all namespaces", "Pod"
+            "the account may `list` `pods` in namespace `shop` but not in all namespaces",
+            "Pod",
+            spared="shop",
         ),
         problem(
             "the account may not `list` `services` in all namespaces, nor in namespace `shop`",

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from ringfence import dialects
 from ringfence.assemble.distinctions import keys, peers
 from ringfence.assemble.surroundings import NAME_LABEL
 from ringfence.model.kinds import KINDS
 from ringfence.model.location import Problem
-from ringfence.model.profile import Cni
+from ringfence.model.profile import Cni, Profile
 from ringfence.model.rule import NodePeer, PodPeer, Policy
 from ringfence.model.selector import LabelSelector
 from ringfence.model.snapshot import BlindSpot
@@ -30,7 +31,7 @@ NOT_JUDGED: Final = {
 
 
 def find(
-    problems: Iterable[Problem], policies: Sequence[Policy], cni: Cni
+    problems: Iterable[Problem], policies: Sequence[Policy], profile: Profile
 ) -> tuple[BlindSpot, ...]:
     """Return what must be unknown because of problems.
 
@@ -39,27 +40,31 @@ def find(
             is left out, as the policies themselves carry it.
         policies: those that could be read; they decide whether labels of namespaces and of
             nodes matter at all.
-        cni: by whose profile is judged; what it enforces beside cannot be left out of account.
+        profile: by which is judged: what it does not enforce hides nothing, and what it
+            enforces beside the kinds that are judged cannot be left out of account.
     """
+    if profile.cni is Cni.NONE:
+        return ()
+    judged = dialects.enforced_kinds(profile)
     by_label = any(
         key != NAME_LABEL for selector in _namespaces(policies) for key in keys(selector)
     )
     by_node = any(isinstance(peer, NodePeer) for policy in policies for peer in peers(policy))
     found: set[tuple[str, str, int, str]] = set()
     spots: list[BlindSpot] = []
-    enforced = NOT_JUDGED.get(cni, frozenset())
+    beside = NOT_JUDGED.get(profile.cni, frozenset())
     for problem in problems:
         because = problem.message
-        if not enforced.isdisjoint(problem.affects):
-            because = f"{problem.object} has effect on {cni} and is not judged yet"
+        if not beside.isdisjoint(problem.affects):
+            because = f"{problem.object} has effect on {profile.cni} and is not judged yet"
         elif problem.severity != "error" or not (
             not problem.affects
-            or not POLICY_KINDS.keys().isdisjoint(problem.affects)
+            or not judged.isdisjoint(problem.affects)
             or ("Namespace" in problem.affects and by_label)
             or ("Node" in problem.affects and by_node)
         ):
             continue
-        spot = BlindSpot(because, problem.location, _namespace(problem))
+        spot = BlindSpot(because, problem.location, _namespace(problem), problem.spared)
         key = _order(spot)
         if key not in found:
             found.add(key)

@@ -68,7 +68,7 @@ def build(reading: Reading, *, cni: str | None = None, pod_cidrs: Sequence[str] 
         policies=parsed.policies,
         ignored=parsed.ignored,
         problems=ordered(chain(problems, parsed.problems)),
-        blind_spots=blind_spots.find(problems, parsed.policies, profile.cni),
+        blind_spots=blind_spots.find(problems, parsed.policies, profile),
         source=reading.source,
     )
 
@@ -131,7 +131,7 @@ def rejudged(
         policies=parsed.policies,
         ignored=parsed.ignored,
         problems=ordered(chain(told, parsed.problems)),
-        blind_spots=blind_spots.find(told, parsed.policies, profile.cni),
+        blind_spots=blind_spots.find(told, parsed.policies, profile),
     )
 
 

@@ -6,7 +6,7 @@ reads them. A file of this room exposes `DIALECT`; the folder listing is the reg
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
 
 import msgspec
 
@@ -28,8 +28,8 @@ class Dialect:
     """The (group, kind) pairs that it parses."""
     parse: Callable[[int, Document, Profile], Policy]
     """Index and document to policy; never raises for what the document holds."""
-    inert_because: Callable[[Document, Profile], str | None]
-    """Why the profile does not enforce objects of this kind; None where it does."""
+    inert_because: Callable[[str, Profile], str | None]
+    """Why the profile does not enforce objects of a kind; None where it does."""
     emit: Callable[[Sequence[ProposedPolicy], Surroundings], Emission] | None = None
     """Writes policies in this language; None where it is only read."""
 
@@ -66,23 +66,34 @@ def emit(dialect: str, policies: Sequence[ProposedPolicy], surroundings: Surroun
     return write(policies, surroundings)
 
 
-def parse(documents: Sequence[Document], profile: Profile) -> Parsed:
-    """Return the policies among the documents; documents of other kinds are passed over."""
+@cache
+def by_kind() -> dict[tuple[str, str], Dialect]:
+    """Return the dialect of every (group, kind) that has one."""
     from ringfence import dialects  # noqa: PLC0415 - the package itself, as a room
 
-    by_kind: Final = {
-        kind: dialect
-        for dialect in rooms.members(dialects, "DIALECT", Dialect).values()
-        for kind in dialect.kinds
-    }
+    listed = rooms.members(dialects, "DIALECT", Dialect).values()
+    return {kind: dialect for dialect in listed for kind in dialect.kinds}
+
+
+def enforced_kinds(profile: Profile) -> frozenset[str]:
+    """Return the kinds of policy that a profile enforces."""
+    return frozenset(
+        kind
+        for (_, kind), dialect in by_kind().items()
+        if dialect.inert_because(kind, profile) is None
+    )
+
+
+def parse(documents: Sequence[Document], profile: Profile) -> Parsed:
+    """Return the policies among the documents; documents of other kinds are passed over."""
     policies: list[Policy] = []
     ignored: list[Problem] = []
     problems: list[Problem] = []
     for index, document in enumerate(documents):
-        dialect = by_kind.get((group_of(document.api_version), document.kind))
+        dialect = by_kind().get((group_of(document.api_version), document.kind))
         if dialect is None:
             continue
-        if reason := dialect.inert_because(document, profile):
+        if reason := dialect.inert_because(document.kind, profile):
             message = f"{document.ref} has no effect: {reason}"
             ignored.append(
                 Problem(message, document.location_of(), (), document.ref, severity="warning")

@@ -5,12 +5,18 @@ or means something that this program does not know.
 """
 
 import ipaddress
+import re
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from ringfence.model.document import Path, path_text
 from ringfence.model.rule import Unreadable
 from ringfence.model.selector import LabelSelector, Operator, Requirement
+
+NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+DNS_SUBDOMAIN: Final = re.compile(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+)
 
 
 class Malformed(Exception):  # noqa: N818 - not an error of the program
@@ -134,19 +140,41 @@ def label_selector(value: Any, path: Path) -> LabelSelector:  # noqa: ANN401
     if not isinstance(labels, dict):
         raise Malformed(f"expected a map, found {type_text(labels)}", labels_path)
     for key, wanted in labels.items():
-        requirements.append(
-            Requirement(key, Operator.IN, (text(wanted, (*labels_path, key)),)),
-        )
+        at = (*labels_path, key)
+        requirements.append(Requirement(_key(key, at), Operator.IN, (_value(wanted, at),)))
     for at, expression in items(given.get("matchExpressions"), (*path, "matchExpressions")):
         parts = fields(expression, at, ("key", "operator", "values"))
-        key = text(parts.get("key"), (*at, "key"))
+        key = _key(text(parts.get("key"), (*at, "key")), (*at, "key"))
         operator = Operator(one_of(parts.get("operator"), (*at, "operator"), tuple(Operator)))
-        values = tuple(text(v, p) for p, v in items(parts.get("values"), (*at, "values")))
+        values = tuple(_value(v, p) for p, v in items(parts.get("values"), (*at, "values")))
         if bool(values) != (operator in (Operator.IN, Operator.NOT_IN)):
             needs = "needs" if not values else "takes no"
             raise Malformed(f"operator `{operator}` {needs} values", at)
         requirements.append(Requirement(key, operator, tuple(sorted(values))))
     return LabelSelector(tuple(sorted(requirements)))
+
+
+def _key(key: str, path: Path) -> str:
+    """Return a label's key: a name, with a DNS domain and `/` before it or without.
+
+    Source: apimachinery `pkg/util/validation` IsQualifiedName.
+    """
+    prefix, slash, name = key.rpartition("/")
+    domain = not slash or (len(prefix) <= 253 and DNS_SUBDOMAIN.fullmatch(prefix))
+    if not domain or len(name) > 63 or not NAME.fullmatch(name):
+        raise Malformed(f"`{key}` is not a label's key", path)
+    return key
+
+
+def _value(value: Any, path: Path) -> str:  # noqa: ANN401
+    """Return a label's value: empty, or a name.
+
+    Source: apimachinery `pkg/util/validation` IsValidLabelValue.
+    """
+    found = text(value, path)
+    if found and (len(found) > 63 or not NAME.fullmatch(found)):
+        raise Malformed(f"`{found}` is not a label's value", path)
+    return found
 
 
 def type_text(value: Any) -> str:  # noqa: ANN401

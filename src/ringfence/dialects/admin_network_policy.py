@@ -84,7 +84,7 @@ def parse(index: int, document: Document, profile: Profile) -> Policy:
     return _policy_api.parse(form, index, document, profile)
 
 
-def inert_because(document: Document, profile: Profile) -> str | None:
+def inert_because(kind: str, profile: Profile) -> str | None:
     """Return why the profile does not enforce these kinds; None where it does.
 
     Source: kubernetes-sigs/network-policy-api `site-src/implementations.md`.
@@ -93,9 +93,9 @@ def inert_because(document: Document, profile: Profile) -> str | None:
         case Cni.NONE:
             return "nothing in this cluster enforces network policies (profile none)"
         case Cni.CILIUM:
-            return f"cilium does not know {document.kind}"
+            return f"cilium does not know {kind}"
         case Cni.CALICO if not (profile.version and older_than(profile.version, 3, 32)):
-            return f"calico 3.32 and later enforce ClusterNetworkPolicy, not {document.kind}"
+            return f"calico 3.32 and later enforce ClusterNetworkPolicy, not {kind}"
         case _:
             return None
 

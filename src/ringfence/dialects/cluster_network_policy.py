@@ -67,7 +67,7 @@ def parse(index: int, document: Document, profile: Profile) -> Policy:
     return _policy_api.parse(FORM, index, document, profile)
 
 
-def inert_because(document: Document, profile: Profile) -> str | None:  # noqa: ARG001
+def inert_because(kind: str, profile: Profile) -> str | None:  # noqa: ARG001
     """Return why the profile enforces no ClusterNetworkPolicies; None where it does.
 
     Source: kubernetes-sigs/network-policy-api `site-src/implementations.md`; Cilium

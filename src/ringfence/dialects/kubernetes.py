@@ -203,7 +203,7 @@ def _port(value: Any, path: Path) -> Traffic:  # noqa: ANN401
     return PortRange(protocol, number, number)
 
 
-def inert_because(document: Document, profile: Profile) -> str | None:  # noqa: ARG001
+def inert_because(kind: str, profile: Profile) -> str | None:  # noqa: ARG001
     """Return why the profile enforces no NetworkPolicies; None where it does."""
     if profile.cni is Cni.NONE:
         return "nothing in this cluster enforces network policies (profile none)"

@@ -122,7 +122,11 @@ class Classes:
             else self._inhabitants(policy.namespace or None)
             for policy in snapshot.policies
         ]
-        blind = [self._inhabitants(spot.namespace) for spot in snapshot.blind_spots]
+        blind = [
+            self._inhabitants(spot.namespace)
+            & ~(self._inhabitants(spot.spared) if spot.spared else 0)
+            for spot in snapshot.blind_spots
+        ]
         distinct: dict[int, int] = {}
         for match in matches.values():
             distinct.setdefault(match.certain, len(distinct))

@@ -5,6 +5,7 @@ writes. Peers become pairs of bit sets over the elements: those that match, and 
 perhaps do (their address is not known).
 """
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
@@ -17,6 +18,18 @@ from ringfence.model.profile import Cni
 from ringfence.model.rule import DomainPeer, IpPeer, NamedPort, NodePeer, Peer, PodPeer
 from ringfence.model.selector import LabelSelector, Operator, Requirement
 from ringfence.model.snapshot import Snapshot
+
+NO_IDENTITY = re.compile(
+    r"(?!app\.kubernetes\.io)("
+    r"io\.kubernetes|kubernetes\.io|k8s\.io|topology\.kubernetes\.io|.*beta\.kubernetes\.io"
+    r"|pod-template-(hash|generation)|controller-revision-hash|controller-uid"
+    r"|statefulset\.kubernetes\.io/pod-name|apps\.kubernetes\.io/pod-index"
+    r"|batch\.kubernetes\.io/(job-completion-index|controller-uid)|annotation|etcd_node)"
+)
+"""Labels that Cilium leaves out of a pod's identity, so that no selector sees them.
+
+Source: Cilium `pkg/labelsfilter/filter.go`; each is a prefix.
+"""
 
 
 @dataclass(frozen=True)
@@ -97,7 +110,10 @@ class Universe:
         self.node_number = {node.name: n for n, node in enumerate(snapshot.nodes)}
         self._node_at = {a: n for n, node in enumerate(snapshot.nodes) for a in node.addresses}
         own = [self.identity(e) for e in range(self.first_node)]
-        self._pods = LabelIndex([identity.labels for identity in own])
+        labels = [identity.labels for identity in own]
+        if snapshot.profile.cni is Cni.CILIUM:
+            labels = [{k: v for k, v in one.items() if not _no_identity(k)} for one in labels]
+        self._pods = LabelIndex(labels)
         self._nodes = LabelIndex([node.labels for node in snapshot.nodes])
         self._namespaces = LabelIndex([namespace.labels for namespace in snapshot.namespaces])
         number = {namespace.name: n for n, namespace in enumerate(snapshot.namespaces)}
@@ -288,6 +304,11 @@ class Universe:
             and port.protocol in (None, declared.protocol)
             and declared.protocol in PORTED
         ]
+
+
+@cache
+def _no_identity(key: str) -> bool:
+    return NO_IDENTITY.match(key) is not None
 
 
 def domain_matches(peer: DomainPeer, name: str) -> bool:

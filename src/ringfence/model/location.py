@@ -31,6 +31,9 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """`error`: could not be read (exit 3). `warning`: read, and worth telling. `note`: as it
     should be, and told for completeness."""
 
+    spared: str | None = None
+    """The one namespace of which the kinds affected could be read all the same."""
+
     def __str__(self) -> str:
         """Return `file:line: message`."""
         return f"{self.location}: {self.message}"

@@ -20,6 +20,8 @@ class BlindSpot(msgspec.Struct, frozen=True, omit_defaults=True):
     location: Location
     namespace: str | None = None
     """The namespace whose pods are concerned; None for all pods."""
+    spared: str | None = None
+    """The one namespace whose pods are not."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -161,7 +161,7 @@ def party_of(snapshot: Snapshot, end: End, family: int) -> Party:
                 namespace_labels=_namespace_labels(snapshot, workload.namespace),
                 # Also the labels that the identity leaves out because nothing selects by them:
                 # that nothing does is for the policies to say, not for this judge to believe.
-                labels={**dict(pod.labels if pod else ()), **identity.labels},
+                labels=_seen(snapshot, {**dict(pod.labels if pod else ()), **identity.labels}),
                 ports=identity.ports,
                 place=place,
                 why_unsure=unsure,
@@ -230,6 +230,41 @@ def _families(snapshot: Snapshot, end: End) -> set[int]:
 
 def _pod_blocks(snapshot: Snapshot) -> list[Network]:
     return [ipaddress.ip_network(block, strict=False) for block in snapshot.pod_cidrs]
+
+
+CILIUM_KEEPS = ("app.kubernetes.io",)
+CILIUM_DROPS = (
+    "io.kubernetes",
+    "kubernetes.io",
+    "k8s.io",
+    "topology.kubernetes.io",
+    "pod-template-generation",
+    "pod-template-hash",
+    "controller-revision-hash",
+    "controller-uid",
+    "statefulset.kubernetes.io/pod-name",
+    "apps.kubernetes.io/pod-index",
+    "batch.kubernetes.io/job-completion-index",
+    "batch.kubernetes.io/controller-uid",
+    "annotation",
+    "etcd_node",
+)
+
+
+def _seen(snapshot: Snapshot, labels: dict[str, str]) -> dict[str, str]:
+    """Return the labels by which a pod can be selected; Cilium's identities lack some.
+
+    Source: Cilium `pkg/labelsfilter/filter.go` defaultLabelPrefixCfg: prefixes, first match
+    decides; `.*beta.kubernetes.io` anywhere.
+    """
+    if snapshot.profile.cni is not Cni.CILIUM:
+        return labels
+    return {
+        key: value
+        for key, value in labels.items()
+        if key.startswith(CILIUM_KEEPS)
+        or not (key.startswith(CILIUM_DROPS) or "beta.kubernetes.io" in key)
+    }
 
 
 def _namespace_labels(snapshot: Snapshot, name: str) -> dict[str, str]:

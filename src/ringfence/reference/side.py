@@ -98,6 +98,7 @@ def _blind_spots(snapshot: Snapshot, here: Approach) -> list[tuple[Evidence, str
         )
         for spot in snapshot.blind_spots
         if spot.namespace in (None, here.subject.namespace)
+        and spot.spared != here.subject.namespace
     ]
 
 

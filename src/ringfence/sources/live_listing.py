@@ -126,6 +126,7 @@ class Listing:
                     served,
                     f"the account may `list` `{name}` in namespace `{self._namespace}` but not in "
                     "all namespaces",
+                    spared=self._namespace,
                 )
                 return one
             answer = one
@@ -229,8 +230,9 @@ class Listing:
                 f"({refusal.status})",
             )
 
-    def _problem(self, served: Served, message: str) -> None:
-        self.problems.append(Problem(message, self._location, (served.kind.kind,)))
+    def _problem(self, served: Served, message: str, spared: str | None = None) -> None:
+        kinds = (served.kind.kind,)
+        self.problems.append(Problem(message, self._location, kinds, spared=spared))
 
 
 def _make_lean(kind: Kind, item: dict[str, Any], metadata: dict[str, Any]) -> None:
