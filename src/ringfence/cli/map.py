@@ -1,11 +1,10 @@
 """`ringfence map`: the dependency map, from its first draft on."""
 
-import sys
 from argparse import ArgumentParser, Namespace
 
 from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster, unreadable
 from ringfence.cli._verb import Verb
-from ringfence.errors import UsageError
+from ringfence.errors import InputError, UsageError
 
 EXAMPLES = """
   ringfence map init cluster/                 print a draft
@@ -54,14 +53,14 @@ def run_init(args: Namespace) -> int:
         raise UsageError(f"`{args.output}` exists, perhaps finished by hand: --force replaces it")
     snapshot = load_cluster(args, args.inputs)
     drafted = draft(snapshot)
+    if not drafted.map.namespaces:
+        raise InputError("nothing to map: the input has no workload outside the system namespaces")
     text = write(drafted.map, heading(snapshot.source, drafted.left_out))
     if not to_file:
         print(text, end="")
     else:
         write_file(args.output, text)
         print(f"{args.output}: {_summary(len(drafted.map.dependencies), drafted.left_out)}")
-    if not drafted.map.namespaces:
-        print("warning: no workload to map in the input", file=sys.stderr)
     return 3 if unreadable(snapshot) else 0
 
 

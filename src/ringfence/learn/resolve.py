@@ -253,9 +253,9 @@ class Resolver:
         declared = [own for workload in workloads for own in resolve_ports.declared(workload)]
         for port in dependency.ports or ():
             if port.name and not any(resolve_ports.fits(port, own) for own in declared):
-                known = sorted({own.name for own in declared if own.name})
+                names = ", ".join(sorted({own.name for own in declared if own.name})) or "none"
                 message = f"`{dependency.destination}` has no container port named `{port}`"
-                self._fail(message, port.name, known, dependency.location)
+                self._problem(f"{message}; its names: {names}", dependency.location)
 
     def _fail(self, message: str, wanted: str, known: Iterable[str], location: Location) -> None:
         near = difflib.get_close_matches(wanted, sorted(set(known)), 2, cutoff=0.5)

@@ -138,15 +138,15 @@ def _chosen(service: Service, ports: tuple[Port, ...] | None) -> list[ServicePor
     for wanted in ports:
         fitting = [port for port in service.ports if _means(wanted, port)]
         if not fitting:
-            offered = tuple(
-                text
-                for port in service.ports
-                for text in (port.name, f"{port.port}/{port.protocol.value}")
-                if text
-            )
-            raise Unresolved(f"`{service.ref}` has no port `{wanted}`", str(wanted), offered)
+            offered = ", ".join(_offered(port) for port in service.ports) or "none"
+            raise Unresolved(f"`{service.ref}` has no port `{wanted}`; its ports: {offered}")
         chosen |= dict.fromkeys(fitting)
     return list(chosen)
+
+
+def _offered(port: ServicePort) -> str:
+    """Return a Service's port as messages list it: `80/TCP (http)`."""
+    return f"{port.port}/{port.protocol.value}" + (f" ({port.name})" if port.name else "")
 
 
 def _means(wanted: Port, offered: ServicePort) -> bool:

@@ -1,0 +1,271 @@
+from typing import Any
+
+import pytest
+import yaml
+
+from ringfence import dialects
+from ringfence.errors import UsageError
+from ringfence.model.cluster import Protocol
+from ringfence.model.proposal import (
+    GENERATED,
+    Emission,
+    ProposedPolicy,
+    ProposedRule,
+    Substitute,
+    Surroundings,
+)
+from ringfence.model.rule import (
+    Action,
+    Direction,
+    DomainPeer,
+    IpPeer,
+    NamedPort,
+    NodePeer,
+    Peer,
+    PodPeer,
+    Policy,
+    PortRange,
+    Rule,
+    Subject,
+    Tier,
+    Traffic,
+)
+from ringfence.model.selector import EVERYTHING, LabelSelector, Operator, Requirement, from_labels
+
+BOTH = (Direction.INGRESS, Direction.EGRESS)
+HTTPS = PortRange(Protocol.TCP, 443, 443)
+ALLOW, EGRESS = Action.ALLOW, Direction.EGRESS
+
+
+def rule(
+    *peers: Peer,
+    traffic: tuple[Traffic, ...] | None = (HTTPS,),
+    action: Action = ALLOW,
+    direction: Direction = EGRESS,
+    why: tuple[str, ...] = (),
+    http: tuple[str, ...] = (),
+) -> ProposedRule:
+    return ProposedRule(
+        rule=Rule(direction=direction, action=action, peers=peers, traffic=traffic, path=()),
+        why=why,
+        http=http,
+    )
+
+
+def policy(*rules: ProposedRule, name: str = "web", namespace: str = "shop") -> ProposedPolicy:
+    return ProposedPolicy(
+        policy=Policy(
+            document=-1,
+            kind="NetworkPolicy",
+            namespace=namespace,
+            name=name,
+            tier=Tier.NETWORK_POLICY,
+            subject=Subject(from_labels({}), from_labels({"app": "web"})),
+            isolates=BOTH,
+        ),
+        rules=rules,
+        subject=("shop/web",),
+        folder=namespace,
+        file=name,
+    )
+
+
+def emit(*rules: ProposedRule, **surroundings: object) -> Emission:
+    around = Surroundings(**surroundings)  # type: ignore[arg-type]
+    return dialects.emit("kubernetes", [policy(*rules)], around)
+
+
+def spec(emission: Emission) -> Any:
+    [file] = emission.files
+    return yaml.safe_load(file.text)["spec"]
+
+
+def test_a_file_reads_well() -> None:
+    peer = PodPeer(from_labels({"kubernetes.io/metadata.name": "data"}), from_labels({"app": "db"}))
+    [file] = emit(rule(peer, why=("to data/db, 443: the ledger",))).files
+    assert file.path == "shop/web.yaml"
+    assert file.text == (
+        f"# {GENERATED}\n"
+        "apiVersion: networking.k8s.io/v1\n"
+        "kind: NetworkPolicy\n"
+        "metadata:\n"
+        "  name: web\n"
+        "  namespace: shop\n"
+        "  labels:\n"
+        "    app.kubernetes.io/managed-by: ringfence\n"
+        "spec:\n"
+        "  podSelector:\n"
+        "    matchLabels:\n"
+        "      app: web\n"
+        "  policyTypes:\n"
+        "    - Ingress\n"
+        "    - Egress\n"
+        "  ingress: []\n"
+        "  egress:\n"
+        "    # to data/db, 443: the ledger\n"
+        "    - to:\n"
+        "        - namespaceSelector:\n"
+        "            matchLabels:\n"
+        "              kubernetes.io/metadata.name: data\n"
+        "          podSelector:\n"
+        "            matchLabels:\n"
+        "              app: db\n"
+        "      ports:\n"
+        "        - protocol: TCP\n"
+        "          port: 443\n"
+    )
+
+
+def test_pods_of_the_own_namespace_need_no_namespace() -> None:
+    peer = PodPeer(from_labels({"kubernetes.io/metadata.name": "shop"}), EVERYTHING)
+    assert spec(emit(rule(peer)))["egress"] == [
+        {"to": [{"podSelector": {}}], "ports": [{"protocol": "TCP", "port": 443}]}
+    ]
+
+
+def test_every_form_of_traffic() -> None:
+    traffic: tuple[Traffic, ...] = (
+        PortRange(Protocol.UDP),
+        PortRange(Protocol.TCP, 0, 80),
+        PortRange(Protocol.SCTP, 8000, 8100),
+        NamedPort("http", Protocol.TCP),
+        NamedPort("dns", None),
+    )
+    [written] = spec(emit(rule(IpPeer("10.0.0.0/8"), traffic=traffic)))["egress"]
+    assert written["ports"] == [
+        {"protocol": "UDP"},
+        {"protocol": "TCP", "port": 1, "endPort": 80},
+        {"protocol": "SCTP", "port": 8000, "endPort": 8100},
+        {"protocol": "TCP", "port": "http"},
+        *({"protocol": protocol, "port": "dns"} for protocol in ("TCP", "UDP", "SCTP")),
+    ]
+
+
+def test_selectors_that_labels_cannot_say() -> None:
+    chosen = LabelSelector(
+        (
+            Requirement("app", Operator.IN, ("a",)),
+            Requirement("app", Operator.IN, ("a", "b")),
+            Requirement("role", Operator.DOES_NOT_EXIST),
+        )
+    )
+    [written] = spec(emit(rule(PodPeer(EVERYTHING, chosen))))["egress"]
+    assert written["to"] == [
+        {
+            "namespaceSelector": {},
+            "podSelector": {
+                "matchLabels": {"app": "a"},
+                "matchExpressions": [
+                    {"key": "app", "operator": "In", "values": ["a", "b"]},
+                    {"key": "role", "operator": "DoesNotExist"},
+                ],
+            },
+        }
+    ]
+
+
+def test_all_traffic_and_no_traffic() -> None:
+    block = IpPeer("10.0.0.0/8", ("10.1.0.0/16",))
+    assert spec(emit(rule(block, traffic=None)))["egress"] == [
+        {"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}
+    ]
+    assert spec(emit(rule(block, traffic=())))["egress"] == []
+
+
+def test_a_domain_name_stays_closed_and_is_told() -> None:
+    emission = emit(rule(DomainPeer("api.example.com")))
+    assert spec(emission)["egress"] == []
+    [told] = emission.unsupported
+    assert (told.sort, told.what) == ("domain name", "to api.example.com, TCP 443")
+    assert (told.instead, told.wider) == ("nothing: it stays closed", False)
+    assert "# Cannot be said: to api.example.com, TCP 443" in emission.files[0].text
+    assert emission.substitutes == ()
+
+
+def test_a_domain_name_may_be_widened_to_the_public_internet() -> None:
+    inside = ("10.0.0.0/9", "10.128.0.0/9", "192.168.0.0/16", "fd00::/8")
+    emission = emit(rule(DomainPeer("api.example.com")), inside=inside, allow_wider=True)
+    blocks = (
+        IpPeer("0.0.0.0/0", ("10.0.0.0/8", "192.168.0.0/16")),
+        IpPeer("::/0", ("fd00::/8",)),
+    )
+    [substitute] = emission.substitutes
+    assert substitute == Substitute(
+        subject=("shop/web",), direction=EGRESS, blocks=blocks, traffic=(HTTPS,)
+    )
+    [told] = emission.unsupported
+    assert told.wider
+    [written] = spec(emission)["egress"]
+    assert [peer["ipBlock"]["cidr"] for peer in written["to"]] == ["0.0.0.0/0", "::/0"]
+
+
+def test_other_peers_of_the_rule_are_written_all_the_same() -> None:
+    emission = emit(rule(DomainPeer("api.example.com"), IpPeer("192.0.2.7/32")))
+    [written] = spec(emission)["egress"]
+    assert written["to"] == [{"ipBlock": {"cidr": "192.0.2.7/32"}}]
+
+
+def test_nodes_are_written_as_their_addresses() -> None:
+    emission = emit(rule(NodePeer(EVERYTHING)), nodes=("192.168.0.1", "fd00::1"))
+    [written] = spec(emission)["egress"]
+    blocks = [peer["ipBlock"]["cidr"] for peer in written["to"]]
+    assert blocks == ["192.168.0.1/32", "fd00::1/128"]
+    assert [told.sort for told in emission.unsupported] == ["nodes"]
+    closed = emit(rule(NodePeer(EVERYTHING)))
+    assert spec(closed)["egress"] == []
+    assert closed.unsupported[0].because.endswith("and no node's address is known")
+
+
+def test_http_is_written_as_the_port_and_told_as_wider() -> None:
+    emission = emit(rule(IpPeer("10.0.0.0/8"), http=("GET /v1/*",)))
+    [told] = emission.unsupported
+    assert (told.sort, told.what, told.wider) == ("HTTP", "only HTTP GET /v1/*", True)
+    assert len(spec(emission)["egress"]) == 1
+
+
+@pytest.mark.parametrize("action", [Action.DENY, Action.PASS])
+def test_only_allows_can_be_said(action: Action) -> None:
+    emission = emit(rule(IpPeer("10.0.0.0/8"), action=action))
+    assert spec(emission)["egress"] == []
+    assert [told.sort for told in emission.unsupported] == ["action"]
+
+
+def test_icmp_cannot_be_said() -> None:
+    traffic: tuple[Traffic, ...] = (PortRange(Protocol.ICMP), HTTPS)
+    emission = emit(rule(IpPeer("10.0.0.0/8"), traffic=traffic))
+    assert [told.sort for told in emission.unsupported] == ["ICMP"]
+    [written] = spec(emission)["egress"]
+    assert written["ports"] == [{"protocol": "TCP", "port": 443}]
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "..", "", "A/b", "x" * 300, "a\nb", "-\0"])
+def test_no_name_leads_out_of_the_folder(name: str) -> None:
+    emission = dialects.emit("kubernetes", [policy(name=name, namespace=name)], Surroundings())
+    folder, slash, file = emission.files[0].path.partition("/")
+    assert slash
+    assert "/" not in file
+    for part in (folder, file.removesuffix(".yaml")):
+        assert part.strip(".")
+        assert ".." not in part
+        assert len(part) < 220
+        assert part.isprintable()
+    assert yaml.safe_load(emission.files[0].text)["metadata"]["name"] == name
+
+
+def test_different_names_never_share_a_file() -> None:
+    names = ["a/b", "a.b", "a-b", "A-B", "a b"]
+    emission = dialects.emit("kubernetes", [policy(name=n) for n in names], Surroundings())
+    assert len({file.path for file in emission.files}) == len(names)
+
+
+def test_the_order_of_the_policies_does_not_matter() -> None:
+    policies = [policy(rule(IpPeer("10.0.0.0/8")), name=name) for name in ("b", "a", "c")]
+    there = dialects.emit("kubernetes", policies, Surroundings())
+    back = dialects.emit("kubernetes", policies[::-1], Surroundings())
+    assert there == back
+
+
+def test_a_dialect_that_is_only_read_writes_nothing() -> None:
+    for name in ("admin_network_policy", "latin"):
+        with pytest.raises(UsageError, match="choose `kubernetes`"):
+            dialects.emit(name, [], Surroundings())
