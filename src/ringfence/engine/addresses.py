@@ -13,6 +13,7 @@ Interval = tuple[int, int]
 LAST = {4: 2**32 - 1, 6: 2**128 - 1}
 
 
+@cache
 def parse(address: str) -> tuple[int, int]:
     """Return family and number of an address; an IPv4-mapped IPv6 address is IPv4."""
     parsed = ipaddress.ip_address(address)

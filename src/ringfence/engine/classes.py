@@ -83,31 +83,34 @@ class Classes:
 
     def _cut_traffic(self, rules: list[Rule]) -> None:
         universe = self.universe
-        ranges: list[tuple[Protocol, int, int]] = []
-        names: dict[NamedPort, None] = {}
+        ranges: set[tuple[Protocol, int, int]] = set()
+        names: dict[str, set[NamedPort]] = defaultdict(set)
         for rule in rules:
             for port in rule.traffic or ():
                 if isinstance(port, PortRange):
-                    ranges.append((port.protocol, port.first, port.last))
+                    ranges.add((port.protocol, port.first, port.last))
                 else:
-                    names[port] = None
-        wanted = {port.name for port in names}
-        with_names = [
-            element
-            for element in range(universe.first_node)
-            if wanted and any(p.name in wanted for p in universe.identity(element).ports)
-        ]
-        for element in with_names:
-            for port in names:
-                ranges += [(p, n, n) for p, n in universe.numbers_of(port, element)]
+                    names[port.name].add(port)
+        # Per name as the rules write it: what it stands for at which element.
+        found: dict[NamedPort, dict[int, set[tuple[Protocol, int]]]] = {
+            port: defaultdict(set) for same in names.values() for port in same
+        }
+        for element in range(universe.first_node) if names else ():
+            for declared in universe.named_ports(element):
+                for port in names.get(declared.name, ()):
+                    if port.protocol in (None, declared.protocol):
+                        found[port][element].add((declared.protocol, declared.port))
+                        ranges.add((declared.protocol, declared.port, declared.port))
         self.traffic = TrafficSpace(ranges)
-        # Per name, what it stands for: classes of traffic to the elements at which it does.
+        # The same as classes of traffic → the elements at which the name stands for them.
         self._resolved: dict[NamedPort, dict[int, int]] = {}
-        for port in names:
+        for port, elements in found.items():
             at: dict[int, list[int]] = defaultdict(list)
-            for element in with_names:
-                if mask := universe.named_port(port, element, self.traffic):
-                    at[mask].append(element)
+            for element, numbers in elements.items():
+                mask = 0
+                for protocol, number in numbers:
+                    mask |= self.traffic.mask(protocol, number, number)
+                at[mask].append(element)
             self._resolved[port] = {mask: bits.from_members(e) for mask, e in at.items()}
 
     # -- classes -----------------------------------------------------------------------------

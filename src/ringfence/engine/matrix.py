@@ -49,6 +49,8 @@ class Matrix:
         self._certain, self._perhaps = _Accepting(classes.count), _Accepting(classes.count)
         self._governed: dict[tuple[AdminRow, ...], int] = defaultdict(int)
         """What an admin tier says → the isolated destinations that it says it of."""
+        self._concerned: list[list[tuple[AdminRow, int]]] = [[] for _ in range(classes.count)]
+        """Per source, the same of the rows that say something of it."""
         whole: dict[tuple[Row, ...], list[int]] = defaultdict(list)
         for destination in range(classes.count):
             isolated = (
@@ -65,6 +67,12 @@ class Matrix:
             for mask, certain, possible in rows:
                 self._certain.add(mask, certain, accepting)
                 self._perhaps.add(mask, possible & ~certain, accepting)
+
+        for admin, governed in self._governed.items():
+            for row in admin:
+                _, allowed, denied, _ = row
+                for source in bits.members(allowed | denied):
+                    self._concerned[source].append((row, governed))
 
     def _add_isolated(self, destination: int) -> None:
         classes, here = self._classes, 1 << destination
@@ -92,7 +100,7 @@ class Matrix:
             )
             for source, certain, perhaps in block:
                 accepted = certain, perhaps
-                if self._governed:
+                if self._concerned[source]:
                     accepted = self._govern(source, dict(certain), dict(perhaps))
                 yield source, self._reaches(source, *accepted)
 
@@ -100,27 +108,24 @@ class Matrix:
         self, source: int, certain: ByTraffic, perhaps: ByTraffic
     ) -> tuple[ByTraffic, ByTraffic]:
         """Lay the admin tiers over what the NetworkPolicies of isolated destinations accept."""
-        for admin, destinations in self._governed.items():
-            for mask, allowed, denied, undecided in admin:
-                may_allow = allowed >> source & 1
-                may_deny = denied >> source & 1
-                may_pass = undecided >> source & 1
-                if may_pass and not may_allow and not may_deny:
-                    continue
-                if may_pass and may_allow and not may_deny:
-                    # Allowed here or further on: what the NetworkPolicies deny is unknown.
-                    _add(perhaps, mask, destinations)
-                    continue
-                reached = _cut_out(certain, mask, destinations)
-                maybe = _cut_out(perhaps, mask, destinations)
-                if may_allow and not may_deny:
-                    _add(certain, mask, destinations)
-                elif may_allow:
-                    _add(perhaps, mask, destinations)
-                elif may_pass:
-                    # Denied here, or left to the NetworkPolicies.
-                    for traffic, found in (*reached.items(), *maybe.items()):
-                        _add(perhaps, traffic, found)
+        for (mask, allowed, denied, undecided), destinations in self._concerned[source]:
+            may_allow = allowed >> source & 1
+            may_deny = denied >> source & 1
+            may_pass = undecided >> source & 1
+            if may_pass and may_allow and not may_deny:
+                # Allowed here or further on: what the NetworkPolicies deny is unknown.
+                _add(perhaps, mask, destinations)
+                continue
+            reached = _cut_out(certain, mask, destinations)
+            maybe = _cut_out(perhaps, mask, destinations)
+            if may_allow and not may_deny:
+                _add(certain, mask, destinations)
+            elif may_allow:
+                _add(perhaps, mask, destinations)
+            elif may_pass:
+                # Denied here, or left to the NetworkPolicies.
+                for traffic, found in (*reached.items(), *maybe.items()):
+                    _add(perhaps, traffic, found)
         return certain, perhaps
 
     def _reaches(self, source: int, certain: ByTraffic, perhaps: ByTraffic) -> list[Reach]:

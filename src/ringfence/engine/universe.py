@@ -12,10 +12,10 @@ from functools import cache
 
 from ringfence.engine import addresses, bits
 from ringfence.engine.addresses import AddressSpace
-from ringfence.engine.traffic import PORTED, TrafficSpace
-from ringfence.model.cluster import Identity, Pod, Protocol
+from ringfence.engine.traffic import PORTED
+from ringfence.model.cluster import ContainerPort, Identity, Pod
 from ringfence.model.profile import Cni
-from ringfence.model.rule import DomainPeer, IpPeer, NamedPort, NodePeer, Peer, PodPeer
+from ringfence.model.rule import DomainPeer, IpPeer, NodePeer, Peer, PodPeer
 from ringfence.model.selector import LabelSelector, Operator, Requirement
 from ringfence.model.snapshot import Snapshot
 
@@ -280,29 +280,20 @@ class Universe:
 
     # -- named ports -------------------------------------------------------------------------
 
-    def named_port(self, port: NamedPort, element: int, traffic: TrafficSpace) -> int:
-        """Return the traffic classes that a port's name stands for at a destination.
+    def named_ports(self, element: int) -> list[ContainerPort]:
+        """Return the ports of an identity that a rule can name.
 
-        Only pods with a network of their own have named ports. Source: NetworkPolicyPort in
-        types.go; Calico `workload_endpoint_default.go` also reads init containers.
+        Only pods with a network of their own have some. Source: NetworkPolicyPort in types.go;
+        Calico `workload_endpoint_default.go` also reads init containers.
         """
-        if element >= self.first_node or self.identity(element).host_network:
-            return 0
-        found = 0
-        for protocol, number in self.numbers_of(port, element):
-            found |= traffic.mask(protocol, number, number)
-        return found
-
-    def numbers_of(self, port: NamedPort, element: int) -> list[tuple[Protocol, int]]:
-        """Return the container ports that a name stands for at an identity."""
+        identity = self.identity(element)
+        if identity.host_network:
+            return []
         with_init = self.snapshot.profile.cni is Cni.CALICO
         return [
-            (declared.protocol, declared.port)
-            for declared in self.identity(element).ports
-            if declared.name == port.name
-            and (with_init or not declared.init)
-            and port.protocol in (None, declared.protocol)
-            and declared.protocol in PORTED
+            port
+            for port in identity.ports
+            if port.name and (with_init or not port.init) and port.protocol in PORTED
         ]
 
 
