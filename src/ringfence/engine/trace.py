@@ -1,6 +1,7 @@
 """One connection followed through a stack, rule by rule, with the evidence for its verdict."""
 
 from dataclasses import dataclass, field
+from functools import cache
 
 from ringfence.engine.classes import Classes, CompiledPolicy, CompiledRule
 from ringfence.engine.stack import Stacks
@@ -74,6 +75,7 @@ class Tracer:
         """Keep what was compiled."""
         self._classes, self._stacks = classes, stacks
         self._snapshot = classes.snapshot
+        self._written = cache(self._locate)
 
     def follow(
         self, subject: int, direction: Direction, traffic: int, other: OtherEnd
@@ -239,33 +241,23 @@ class Tracer:
         if rule.matches is None:
             action = "unknown"
             side.because.append(self._why_perhaps(compiled, other))
-        return self._written(side, compiled.policy.document, compiled.rule.path, action)
+        policy = compiled.policy
+        return self._written(side.direction, policy.document, compiled.rule.path, action)
 
     def _isolation(self, side: SideTrace, traced: PolicyTrace, action: str) -> Evidence:
         policy = traced.policy.policy
-        document = self._snapshot.documents[policy.document]
-        location = document.location_of(policy.isolation_path)
-        return Evidence(
-            "network",
-            side.direction.value,
-            action,
-            policy.ref,
-            "isolation",
-            location.file,
-            location.line,
-        )
+        path = policy.isolation_path
+        return self._written(side.direction, policy.document, path, action, "isolation")
 
-    def _written(self, side: SideTrace, index: int, path: Path, action: str) -> Evidence:
+    def _locate(
+        self, direction: Direction, index: int, path: Path, action: str, rule: str = ""
+    ) -> Evidence:
+        """Return the evidence that stands at a place of a document."""
         document = self._snapshot.documents[index]
         location = document.location_of(path)
+        rule = rule or path_text(path).removeprefix("spec.")
         return Evidence(
-            "network",
-            side.direction.value,
-            action,
-            document.ref,
-            path_text(path).removeprefix("spec."),
-            location.file,
-            location.line,
+            "network", direction.value, action, document.ref, rule, location.file, location.line
         )
 
     def _why_perhaps(self, compiled: CompiledRule, other: OtherEnd) -> str:

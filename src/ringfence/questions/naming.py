@@ -10,13 +10,13 @@ import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cache, cached_property
 
 import msgspec
 
 from ringfence.engine.addresses import AddressSpace, parse, text
 from ringfence.errors import UnknownNameError, UsageError
-from ringfence.model.cluster import Identity, Protocol, Service, ServicePort
+from ringfence.model.cluster import Identity, Protocol, Service, ServicePort, Workload
 from ringfence.model.connection import AddressEnd, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.profile import Cni
 from ringfence.model.rule import IpPeer
@@ -63,6 +63,7 @@ class Names:
             self._by_kind[f"{workload.namespace}/{workload.kind}/{workload.name}"] = number
         self._services = {(s.namespace, s.name): s for s in snapshot.services}
         self._resolved: dict[str, tuple[Named, ...]] = {}
+        self.selected = cache(self._selected)
 
     def workload_name(self, number: int) -> str:
         """Return the shortest unambiguous name of a workload."""
@@ -318,15 +319,21 @@ class Names:
             )
         return f"`{service.ref}` selects no workload of the input"
 
-    def selected(self, namespace: str, selector: LabelSelector) -> list[tuple[int, int]]:
+    def _selected(self, namespace: str, selector: LabelSelector) -> tuple[tuple[int, int], ...]:
         """Return (workload, identity) of the pods that a Service's selector selects."""
-        return [
+        return tuple(
             (w, i)
-            for w, workload in enumerate(self.snapshot.workloads)
-            if workload.namespace == namespace
+            for w, workload in self._by_namespace[namespace]
             for i, identity in enumerate(workload.identities)
             if selects(selector, identity.labels)
-        ]
+        )
+
+    @cached_property
+    def _by_namespace(self) -> dict[str, list[tuple[int, Workload]]]:
+        found: dict[str, list[tuple[int, Workload]]] = defaultdict(list)
+        for number, workload in enumerate(self.snapshot.workloads):
+            found[workload.namespace].append((number, workload))
+        return found
 
     def _named_port(self, end: End, name: str, protocol: Protocol) -> list[int]:
         if not isinstance(end, PodEnd):
