@@ -1,12 +1,12 @@
 """A diff in the form that people read: blocks of peers, a sign, and the traffic in words."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from functools import cache
 
 import msgspec
 
-from ringfence.model.connectivity import Allowance, Peer
+from ringfence.model.connectivity import Peer
 from ringfence.model.diff import Change, Diff
 from ringfence.model.outside import parse_range
 from ringfence.outputs._condense import Block, gather
@@ -44,55 +44,68 @@ class Section(msgspec.Struct):
     words: list[str]
 
 
-def sections(changes: Sequence[Change], peers: Peers) -> Iterator[Section]:
-    """Yield what changed, kind by kind; kinds without a change are left out."""
-    numbers = cache(peers.numbers)
-    for kind in Kind:
-        words: list[str] = [""]
-        known: dict[str, int] = {}
-        cells = []
-        pairs = 0
-        for change in changes:
-            text = _words(kind, change)
-            if not text:
-                continue
-            pairs += 1
-            number = known.setdefault(text, len(words))
-            if number == len(words):
-                words.append(text)
-            cells += [
-                (source, destination, number)
-                for source in numbers(change.source)
-                for destination in numbers(change.destination)
-            ]
-        if cells:
-            yield Section(kind, pairs, gather(cells, peers), words)
-
-
-def _words(kind: Kind, change: Change) -> str:
-    """Return the traffic that changed in one way; empty where none did."""
-    if kind is Kind.GAINED:
-        if change.gained and change.before and is_any(change.now):
-            return f"any (before: {traffic_text(change.before)})"
-        return traffic_text(change.gained)
-    if kind is Kind.LOST:
-        if change.lost and is_any(change.before) and change.now and not change.became_unknown:
-            return f"any (left: {traffic_text(change.now)})"
-        return traffic_text(change.lost)
-    chosen: dict[Kind, Callable[[Change], tuple[Allowance, ...]]] = {
-        Kind.BECAME_UNKNOWN: lambda c: c.became_unknown,
-        Kind.BECAME_ALLOWED: lambda c: c.became_allowed,
-        Kind.BECAME_DENIED: lambda c: c.became_denied,
-    }
-    return traffic_text(chosen[kind](change))
-
-
 class Part(msgspec.Struct):
     """A part of the diff with the peers among which its changes lie."""
 
     title: str
     peers: Peers
     sections: list[Section]
+
+
+def sections(changes: Sequence[Change], peers: Peers) -> Iterator[Section]:
+    """Yield what changed, kind by kind; kinds without a change are left out."""
+    numbers = cache(peers.numbers)
+    told = [(change, words) for change, words in zip(changes, _told(changes), strict=True)]
+    for kind in Kind:
+        known = {"": 0}
+        cells = []
+        pairs = 0
+        for change, words in told:
+            text = words.get(kind)
+            if not text:
+                continue
+            pairs += 1
+            number = known.setdefault(text, len(known))
+            cells += [
+                (source, destination, number)
+                for source in numbers(change.source)
+                for destination in numbers(change.destination)
+            ]
+        if cells:
+            yield Section(kind, pairs, gather(cells, peers), list(known))
+
+
+def _told(changes: Sequence[Change]) -> Iterator[dict[Kind, str]]:
+    """Yield the traffic of each change in words, by kind; most changes share theirs."""
+    known: dict[tuple[int, ...], dict[Kind, str]] = {}
+    for change in changes:
+        # The changes outlive this loop, so that an `id` never comes to mean another.
+        parts = (change.gained, change.lost, change.became_unknown, change.before, change.now)
+        rest = (change.became_allowed, change.became_denied)
+        key = tuple(map(id, parts + rest))
+        words = known.get(key)
+        if words is None:
+            words = known[key] = {kind: _words(kind, change) for kind in Kind}
+        yield words
+
+
+def _words(kind: Kind, change: Change) -> str:
+    """Return the traffic that changed in one way; empty where none did."""
+    match kind:
+        case Kind.GAINED:
+            if change.gained and change.before and is_any(change.now):
+                return f"any (before: {traffic_text(change.before)})"
+            return traffic_text(change.gained)
+        case Kind.LOST:
+            if change.lost and is_any(change.before) and change.now and not change.became_unknown:
+                return f"any (left: {traffic_text(change.now)})"
+            return traffic_text(change.lost)
+        case Kind.BECAME_UNKNOWN:
+            return traffic_text(change.became_unknown)
+        case Kind.BECAME_ALLOWED:
+            return traffic_text(change.became_allowed)
+        case Kind.BECAME_DENIED:
+            return traffic_text(change.became_denied)
 
 
 def parts(diff: Diff) -> list[Part]:
@@ -121,14 +134,20 @@ def _sorted(peers: Sequence[Peer]) -> tuple[Peer, ...]:
     return tuple(sorted(peers, key=lambda peer: peer.name))
 
 
-def headline(diff: Diff) -> str:
-    """Return the whole diff in one line."""
+def headline(diff: Diff, told: Sequence[Part]) -> str:
+    """Return the whole diff in one line.
+
+    Args:
+        diff: the diff.
+        told: its parts.
+    """
     if diff.empty:
         return "no connection changed"
+    pairs = {s.kind: s.pairs for part in told if not part.title for s in part.sections}
     words = [
-        f"{sum(1 for c in diff.changes if _words(kind, c)):,} {TITLES[kind]}"
+        f"{pairs.get(kind, 0):,} {TITLES[kind]}"
         for kind in Kind
-        if kind in {Kind.GAINED, Kind.LOST} or any(_words(kind, c) for c in diff.changes)
+        if kind in {Kind.GAINED, Kind.LOST} or kind in pairs
     ]
     text = f"connections: {', '.join(words)}"
     for peers, verb in ((diff.appeared, "appeared"), (diff.disappeared, "disappeared")):
@@ -139,10 +158,11 @@ def headline(diff: Diff) -> str:
 
 def newly_exposed(diff: Diff) -> list[str]:
     """Return the workloads that outside addresses may now send what they could not before."""
+    is_range = cache(parse_range)
     return sorted(
         {
             change.destination
             for change in (*diff.changes, *diff.of_appeared)
-            if (change.gained or change.became_allowed) and parse_range(change.source)
+            if (change.gained or change.became_allowed) and is_range(change.source)
         }
     )

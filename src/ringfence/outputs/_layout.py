@@ -45,8 +45,7 @@ def table(
     widths = _widths(head, rows, style.width - len(indent))
     for number, row in enumerate([head, *rows]):
         cells = [
-            textwrap.wrap(cell, width, break_on_hyphens=False) or [""]
-            for cell, width in zip(row, widths, strict=True)
+            list(_wrapped(cell, width)) or [""] for cell, width in zip(row, widths, strict=True)
         ]
         for line in range(max(map(len, cells))):
             parts = [
@@ -57,6 +56,22 @@ def table(
             ]
             text = indent + GAP.join(parts).rstrip()
             yield painted(text, Paint.BOLD, style) if number == 0 else text
+
+
+def _wrapped(cell: str, width: int) -> Iterator[str]:
+    """Yield a cell's lines; a word longer than the width begins a line of its own."""
+    line = ""
+    for word in cell.split(" "):
+        if line and len(line) + 1 + len(word) > width:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+        while len(line) > width:
+            yield line[:width]
+            line = line[width:]
+    if line:
+        yield line
 
 
 def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:

@@ -8,7 +8,7 @@ from ringfence.outputs._condense import Line, condense, say
 from ringfence.outputs._marks import bullets, code, fold_if_long, prose, table
 from ringfence.outputs._peers import Group, GroupKind, Peers
 from ringfence.outputs._summary import summarize
-from ringfence.outputs._text_connectivity import MOST_GROUPS, MOST_LINES, profile_text
+from ringfence.outputs._text_connectivity import MOST_LINES, foremost, profile_text
 from ringfence.outputs._words import count, encoded, pair_text, percent
 
 
@@ -72,7 +72,7 @@ def _row(line: Line, peers: Peers) -> list[str]:
 
 def names(groups: list[Group]) -> str:
     """Return groups as a list: peers as code, words as words; beyond a few, the rest counted."""
-    shown = groups if len(groups) <= MOST_GROUPS else groups[: MOST_GROUPS - 1]
+    shown, rest = foremost(groups)
     general = {GroupKind.ANYTHING, GroupKind.WORKLOADS, GroupKind.NODES}
     text = ", ".join(
         f"*{prose(group.text)}*"
@@ -80,5 +80,4 @@ def names(groups: list[Group]) -> str:
         else code(group.text)
         for group in shown
     )
-    rest = sum(len(group.members) for group in groups[len(shown) :])
     return f"{text} and {rest:,} more" if rest else text

@@ -22,7 +22,8 @@ def diff_markdown(diff: Diff, style: Style) -> Iterator[bytes]:  # noqa: ARG001
 
 
 def _blocks(diff: Diff) -> Iterator[str]:
-    words = headline(diff)
+    told = parts(diff)
+    words = headline(diff, told)
     yield f"### {words[0].upper()}{words[1:]}"
     if exposed := newly_exposed(diff):
         shown = ", ".join(code(name) for name in exposed[:FOLD_ROWS])
@@ -36,7 +37,7 @@ def _blocks(diff: Diff) -> Iterator[str]:
     for title, peers in (("Appeared", diff.appeared), ("Disappeared", diff.disappeared)):
         if peers:
             yield f"**{title}:** {_list(peers)}"
-    for part in parts(diff):
+    for part in told:
         yield from _part(part)
     yield from bullets("Unknown because", diff.unknown_because)
     yield from bullets("Notes", diff.notes)

@@ -10,7 +10,7 @@ from ringfence.model.outside import LAST_ADDRESS, AddressRange, merge, parse_ran
 from ringfence.outputs._words import inert
 
 FEW = 3
-"""A set is told by its exceptions where it has no more than this many …"""
+"""A set is told by its exceptions where these have no more than this many names …"""
 MANY = 8
 """… out of at least this many."""
 _NOT_WORKLOADS = frozenset({"External", "Domain", "Node"})
@@ -38,7 +38,7 @@ class Group(msgspec.Struct, frozen=True, order=True):
     members: tuple[int, ...] = ()
     """Indices of the peers meant."""
     exceptions: int = 0
-    """How many are excepted by name."""
+    """How many names are excepted."""
 
 
 def namespace_of(peer: Peer) -> str | None:
@@ -160,13 +160,33 @@ class Peers:
         chosen: set[int],
     ) -> Group | None:
         """Return the group where all of its members are chosen, or nearly all."""
-        missing = [number for number in members if number not in chosen]
+        missing = {number for number in members if number not in chosen}
+        exceptions: list[Group] = []
         if missing:
-            if len(missing) > FEW or len(members) < MANY:
+            if len(members) < MANY or 2 * len(missing) > len(members):
                 return None
-            words += " except " + ", ".join(self.single(number).text for number in missing)
+            exceptions = self._plainly(missing)
+            if len(exceptions) > FEW:
+                return None
+            words += " except " + ", ".join(group.text for group in exceptions)
         meant = tuple(number for number in members if number in chosen)
-        return Group(kind, words, namespace, meant, len(missing))
+        return Group(kind, words, namespace, meant, len(exceptions))
+
+    def _plainly(self, chosen: set[int]) -> list[Group]:
+        """Return the groups for a set of peers, none of them with an exception."""
+        groups = []
+        for namespace, inside in self.namespaces.items():
+            if len(inside) > 1 and chosen.issuperset(inside):
+                groups.append(self._namespace(namespace, inside))
+            else:
+                groups += [self.single(number) for number in inside if number in chosen]
+        others = (*self.nodes, *self.ranges, *self.domains)
+        return groups + [self.single(number) for number in others if number in chosen]
+
+    @staticmethod
+    def _namespace(namespace: str, inside: Sequence[int]) -> Group:
+        words = f"{inert(namespace)}/* ({len(inside)})"
+        return Group(GroupKind.NAMESPACE, words, namespace, tuple(inside))
 
     def single(self, number: int) -> Group:
         """Return one peer as a group of its own."""

@@ -17,7 +17,7 @@ WIDEST_LINES = 20
 """So many of them are printed in that case, those that cover most pairs."""
 MOST_NAMESPACES = 50
 """So many namespaces have a line of their own."""
-MOST_GROUPS = 8
+MOST_NAMES = 7
 """So many names stand in one cell before the rest is counted."""
 
 
@@ -124,20 +124,33 @@ def _openness(
     words = ", ".join(f"{len(numbers):,} {state}" for state, numbers in found.items() if numbers)
     yield f"{painted(title, Paint.BOLD, style)}  {words}"
     rows = [
-        [f"  {state}", names(peers.describe(numbers))]
+        [state, names(peers.describe(numbers))]
         for state, numbers in found.items()
         if numbers and state is not Openness.OPEN
     ]
     if rows:
-        yield from list(table(["", ""], rows, style))[1:]
+        yield from list(table(["", ""], rows, style, indent="  "))[1:]
 
 
 def names(groups: Sequence[Group]) -> str:
-    """Return groups as a list of words; beyond a few, the rest is counted."""
-    shown = groups if len(groups) <= MOST_GROUPS else groups[: MOST_GROUPS - 1]
+    """Return groups as a list of words; beyond a few, the largest, and the rest counted."""
+    shown, rest = foremost(groups)
     text = ", ".join(group.text for group in shown)
-    rest = sum(len(group.members) for group in groups[len(shown) :])
     return f"{text} and {rest:,} more" if rest else text
+
+
+def foremost(groups: Sequence[Group]) -> tuple[list[Group], int]:
+    """Return the groups to name, in their order, and how many peers are in the others."""
+    if sum(1 + group.exceptions for group in groups) <= MOST_NAMES:
+        return list(groups), 0
+    shown: list[Group] = []
+    room = MOST_NAMES - 1
+    for group in sorted(groups, key=lambda group: -len(group.members)):
+        if group.exceptions < room:
+            shown.append(group)
+            room -= 1 + group.exceptions
+    rest = sum(len(group.members) for group in groups if group not in shown)
+    return [group for group in groups if group in shown], rest
 
 
 def _pairs(lines: Sequence[Line], peers: Peers, style: Style) -> Iterator[str]:

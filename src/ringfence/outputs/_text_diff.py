@@ -23,17 +23,17 @@ def _lines(diff: Diff, style: Style) -> Iterator[str]:
     yield f"{painted('DIFF', Paint.BOLD, style)}  {profile_text(diff.profile)}"
     if diff.old_profile.cni != diff.profile.cni:
         yield f"before: {profile_text(diff.old_profile)}"
-    yield f"  {headline(diff)}"
+    told = parts(diff)
+    yield f"  {headline(diff, told)}"
     if exposed := newly_exposed(diff):
         text = f"outside addresses may now send more to {', '.join(exposed[:8])}"
         more = f" and {len(exposed) - 8:,} more" if len(exposed) > 8 else ""
         yield "  " + painted(text + more, Paint.YELLOW, style)
     for title, peers in (("APPEARED", diff.appeared), ("DISAPPEARED", diff.disappeared)):
         if peers:
-            told = Peers(peers)
-            rows = [[f"{title:11}", names(_plain(told))]]
+            rows = [[f"{title:11}", names(_plain(Peers(peers)))]]
             yield from list(table(["", ""], rows, style))[1:]
-    for part in parts(diff):
+    for part in told:
         yield ""
         yield from _part(part, style)
     yield from paragraphs("UNKNOWN BECAUSE", diff.unknown_because, style)

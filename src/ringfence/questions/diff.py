@@ -13,7 +13,7 @@ import msgspec
 from ringfence.model.connectivity import Allowance, Connectivity, Peer
 from ringfence.model.diff import Change, Diff
 from ringfence.model.outside import AddressRange, merge
-from ringfence.questions.refinement import DOMAIN, EXTERNAL, NODE, NONE, Atom, Side, refine
+from ringfence.questions.refinement import DOMAIN, EXTERNAL, NODE, NONE, Atom, Side, Written, refine
 from ringfence.questions.traffic_sets import TrafficSet
 
 _CACHED = 1 << 14
@@ -33,17 +33,19 @@ def diff(old: Connectivity, new: Connectivity) -> Diff:
     changes: list[Found] = []
     of_appeared: list[Found] = []
     of_disappeared: list[Found] = []
-    for source, atom in enumerate(atoms):
+    compared = _Comparisons().of
+    appeared = [atom.appeared for atom in atoms]
+    disappeared = [atom.disappeared for atom in atoms]
+    for source in range(len(atoms)):
         was, became = before.row(source), now.row(source)
         for destination in was.keys() | became.keys():
             sides = was.get(destination, NONE), became.get(destination, NONE)
-            change = None if sides[0] == sides[1] else _compare(*sides[0], *sides[1])
+            change = compared(*sides)
             if change is None:
                 continue
-            other = atoms[destination]
-            if atom.appeared or other.appeared:
+            if appeared[source] or appeared[destination]:
                 of_appeared.append((source, destination, change))
-            elif atom.disappeared or other.disappeared:
+            elif disappeared[source] or disappeared[destination]:
                 of_disappeared.append((source, destination, change))
             else:
                 changes.append((source, destination, change))
@@ -82,6 +84,22 @@ def _both(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+class _Comparisons:
+    """Remembers what changed between traffic and traffic: of a million pairs, most are alike."""
+
+    def __init__(self) -> None:
+        # The traffic compared is kept, so that an `id` never comes to mean another.
+        self._known: dict[tuple[int, ...], tuple[Written, Written, Change | None]] = {}
+
+    def of(self, old: Written, new: Written) -> Change | None:
+        """Return the change of a pair, its ends still empty; None where nothing changed."""
+        key = (id(old[0]), id(old[1]), id(new[0]), id(new[1]))
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = (old, new, _compare(*old, *new))
+        return found[2]
+
+
 @lru_cache(_CACHED)
 def _compare(
     allowed: tuple[Allowance, ...],
@@ -89,7 +107,7 @@ def _compare(
     now_allowed: tuple[Allowance, ...],
     now_unknown: tuple[Allowance, ...],
 ) -> Change | None:
-    """Return the change of a pair, its ends still empty; None where none of its traffic changed."""
+    """Return the change of a pair, its ends still empty; None where nothing changed."""
     a0, a1 = TrafficSet.of(allowed), TrafficSet.of(now_allowed)
     u0, u1 = TrafficSet.of(unknown) - a0, TrafficSet.of(now_unknown) - a1
     if a0 == a1 and u0 == u1:
