@@ -1,0 +1,238 @@
+import json
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ringfence.cli.main import main
+from ringfence.model.proposal import GENERATED
+from written_maps import HEAD, workload
+
+CLUSTER = workload("a/web") + workload("b/db", ports="[{name: sql, containerPort: 5432}]")
+MAP = HEAD + (
+    "namespaces: [a, b]\n"
+    "workloads:\n"
+    "  - workload: a/web\n"
+    "    owner: us\n"
+    "    calls:\n"
+    "      - {to: b/db, ports: [sql], reason: orders, http: [{methods: [GET]}]}\n"
+    "      - {to: api.example.com, ports: [443]}\n"
+)
+FILES = ["a/_namespace.yaml", "a/web.yaml", "b/_namespace.yaml", "b/db.yaml"]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "cluster.yaml").write_text(CLUSTER)
+    (tmp_path / "map.yaml").write_text(MAP)
+    return tmp_path
+
+
+def generate(*more: str, out: str = "out") -> int:
+    return main(["generate", "--map", "map.yaml", "cluster.yaml", "-o", out, *more])
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_policies_are_written_and_proved(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate() == 0
+    assert list(written(here / "out")) == FILES
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[:2] == [
+        "wrote out: 4 new",
+        "proved: 2 workloads, 1 connection, nothing more, nothing less",
+    ]
+    assert "  wider than the map by: HTTP (1)" in captured.out
+    assert "  closed, against the map: domain name (1)" in captured.out
+    assert (
+        "warning: a/web.yaml: egress to api.example.com, TCP 443: a NetworkPolicy knows no domain "
+        "names; written: nothing: it stays closed"
+    ) in captured.err
+    assert "warning: every pod may connect to the cluster's DNS, assumed" in captured.err
+    text = (here / "out/a/web.yaml").read_text()
+    assert "# Owner: us." in text
+    assert "# to b/db, sql: orders (owner us)" in text
+    assert sorted(path.name for path in here.iterdir()) == ["cluster.yaml", "map.yaml", "out"]
+
+
+def test_a_second_run_changes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate() == 0
+    before = written(here / "out")
+    times = {path: (here / "out" / path).stat().st_mtime_ns for path in before}
+    capsys.readouterr()
+    assert generate() == 0
+    assert "wrote out: 4 unchanged" in capsys.readouterr().out
+    assert written(here / "out") == before
+    assert times == {path: (here / "out" / path).stat().st_mtime_ns for path in before}
+
+
+def test_files_that_are_no_longer_needed_are_removed(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate() == 0
+    (here / "out/b/mine.yaml").write_text("kind: ConfigMap\n")
+    (here / "map.yaml").write_text(MAP.replace("[a, b]", "[a]"))
+    capsys.readouterr()
+    assert generate() == 0
+    assert list(written(here / "out")) == ["a/_namespace.yaml", "a/web.yaml", "b/mine.yaml"]
+    assert "  removed b/db.yaml" in capsys.readouterr().out
+
+
+def test_a_file_of_somebody_elses_is_in_the_way(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "out/a").mkdir(parents=True)
+    (here / "out/a/web.yaml").write_text("mine")
+    assert generate() == 2
+    assert "`out/a/web.yaml` was not written by this program: it stays" in capsys.readouterr().err
+    assert written(here / "out") == {"a/web.yaml": b"mine"}
+
+
+def test_a_killed_run_leaves_no_half_written_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert generate() == 0
+    before = written(here / "out")
+    (here / "map.yaml").write_text(MAP.replace("reason: orders", "reason: other"))
+    moved: list[str] = []
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(str(target))
+        self.rename(target)
+        return target
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    assert generate() == 130
+    after = written(here / "out")
+    assert list(after) == list(before)
+    assert sum(after[path] != before[path] for path in before) == 1
+    assert all(
+        text.endswith(b"\n") and text.startswith(b"# " + GENERATED.encode())
+        for text in after.values()
+    )
+    assert sorted(path.name for path in here.iterdir()) == ["cluster.yaml", "map.yaml", "out"]
+
+
+def test_a_dry_run_writes_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate("--dry-run") == 0
+    assert not (here / "out").exists()
+    out = capsys.readouterr().out
+    assert "would write out: 4 new" in out
+    assert "proved: 2 workloads" in out
+
+
+def test_policies_on_standard_output(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(out="-") == 0
+    captured = capsys.readouterr()
+    names = [each["metadata"]["name"] for each in yaml.safe_load_all(captured.out)]
+    assert names == [
+        *("ringfence-default-deny", "ringfence-dns", "ringfence-web"),
+        *("ringfence-default-deny", "ringfence-dns", "ringfence-db"),
+    ]
+    assert "proved: 2 workloads" in captured.err
+
+
+def test_the_report_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate("--format", "json", "--allow-wider") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["apiVersion"] == "ringfence.dev/v1"
+    assert report["kind"] == "Generation"
+    assert (report["proved"], report["workloads"], report["connections"]) == (True, 2, 2)
+    assert report["files"] == FILES
+    assert {each["sort"] for each in report["unsupported"]} == {"HTTP", "domain name"}
+
+
+def test_differences_are_named_and_nothing_is_written(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "map.yaml").write_text(MAP.replace("[a, b]", "[a]"))
+    closed = (
+        "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+        "metadata: {namespace: b, name: closed}\nspec: {podSelector: {}}\n"
+    )
+    (here / "cluster.yaml").write_text(CLUSTER + closed)
+    assert generate() == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "NOT proved: 1 workload, 1 connection"
+    assert lines[1:3] == ["in the map, but not allowed:", "  a/web -> b/db  TCP 5432"]
+    assert any("ingress deny: NetworkPolicy/b/closed isolation (cluster.yaml:" in x for x in lines)
+    assert lines[-1] == "nothing was written"
+    assert not (here / "out").exists()
+
+
+def test_unproved_policies_are_not_printed_either(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate("--profile", "none", out="-") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "allowed, but not in the map:" in captured.err
+
+
+def test_policies_that_stay_are_listed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wide = (
+        "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+        "metadata: {namespace: a, name: wide}\nspec: {podSelector: {}, ingress: [{}]}\n"
+    )
+    (here / "cluster.yaml").write_text(CLUSTER + wide)
+    assert generate() == 0
+    assert "NetworkPolicy/a/wide is not part of the proof" in capsys.readouterr().err
+
+
+def test_an_unreadable_policy_makes_it_unknown(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = (
+        "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+        "metadata: {namespace: b, name: odd}\nspec: {podSelectr: {}}\n"
+    )
+    (here / "map.yaml").write_text(MAP.replace("[a, b]", "[a]"))
+    (here / "cluster.yaml").write_text(CLUSTER + odd)
+    assert generate() == 3
+    out = capsys.readouterr().out
+    assert "cannot be told:" in out
+    assert "unknown field `podSelectr`" in out
+    assert not (here / "out").exists()
+
+
+def test_names_that_the_cluster_does_not_have(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "map.yaml").write_text(MAP.replace("b/db", "b/dbb"))
+    assert generate() == 2
+    expected = "ringfence: map.yaml:8: no workload `b/dbb` in the input; did you mean `b/db`?\n"
+    assert expected in capsys.readouterr().err
+
+
+def test_a_map_that_cannot_be_read(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "map.yaml").write_text(MAP.replace("reason", "reson"))
+    assert generate() == 3
+    expected = "ringfence: map.yaml:8: unknown key `reson`; did you mean `reason`?\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_the_map_from_standard_input(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(MAP.encode())))
+    assert main(["generate", "--map", "-", "cluster.yaml", "-o", "out"]) == 0
+    assert main(["generate", "--map", "-", "-", "-o", "out"]) == 2
+
+
+def test_a_dialect_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate("--dialect", "latin") == 2
+    assert "cannot be written in `latin`: choose `kubernetes`" in capsys.readouterr().err
+
+
+def test_a_target_that_is_a_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "out").write_text("")
+    assert generate() == 2
+    assert "`out` is not a folder" in capsys.readouterr().err
