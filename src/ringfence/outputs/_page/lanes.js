@@ -2,7 +2,7 @@
 
 /* Callers, workloads, callees: three lanes, with what is exchanged on a pill at the workload. */
 
-const LANE = { row: 30, box: 24, pill: 22, gap: 10, top: 44, most: 34, tokens: 6 };
+const LANE = { row: 30, box: 24, pill: 22, gap: 10, top: 44, most: 34, tokens: 8, screen: 640 };
 
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
 
@@ -21,33 +21,58 @@ class Lanes {
     return this.context.measureText(text).width;
   }
 
-  /* One side of a workload: a socket per kind of traffic, and the tokens wired to it. */
-  sockets(peer, byTraffic, tokens) {
+  /* One side of a workload: a socket per kind of traffic, and the tokens it is wired to. */
+  sockets(peer, byTraffic, inward) {
     return [...byTraffic].map(([number, indices]) => {
       const traffic = this.answer.traffic[number];
-      const wired = this.bundled(this.answer.describe(indices, peer), indices);
-      for (const token of wired) {
-        if (!tokens.has(token.key)) tokens.set(token.key, { ...token, at: [], wires: [] });
-      }
-      return { traffic, keys: wired.map((token) => token.key) };
+      return { traffic, tokens: this.bundled(this.answer.describe(indices, peer, inward), indices, peer) };
     }).sort((a, b) => Number(b.traffic.any) - Number(a.traffic.any) || (a.traffic.text < b.traffic.text ? -1 : 1));
   }
 
   /* Many tokens as one: with several workloads in sight, a wire to each would hide them all. */
-  bundled(tokens, indices) {
+  bundled(tokens, indices, peer) {
     if (this.shown.length === 1 || tokens.length <= LANE.tokens) return tokens;
     const words = tokens.map((token) => token.text);
-    return [{ key: words.join(), text: `${words[0]}, ${words[1]} and ${tokens.length - 2} more`, all: words.join(", "),
-      note: `${indices.length}`, group: true, href: null }];
+    /* With the workload itself among them, so that workloads that call each other share it. */
+    const key = [...new Set([...indices, peer.index])].sort((a, b) => a - b).join();
+    return [{ key, text: `${words[0]}, ${words[1]} and ${words.length - 2} more`,
+      all: tokens.map((token) => `${token.text} ${token.note}`).join(", "), note: `${indices.length}`, group: true, href: null }];
+  }
+
+  /* Give the tokens of a lane a place each: one per screen of workloads, so that wires stay short. */
+  register(items, side, lane) {
+    const tokens = new Map();
+    for (const item of items) {
+      const screen = Math.floor((item.y - LANE.top) / LANE.screen);
+      for (const socket of item[side]) {
+        socket.keys = socket.tokens.map((token) => `${lane}${screen}.${token.key}`);
+        socket.tokens.forEach((token, i) => {
+          const key = socket.keys[i];
+          if (!tokens.has(key)) tokens.set(key, { ...token, key, at: [] });
+          tokens.get(key).at.push(socket.y);
+        });
+      }
+    }
+    return tokens;
   }
 
   draw() {
-    const { answer } = this, left = new Map(), right = new Map();
+    const { answer } = this;
     const items = this.shown.map((peer) => ({
       peer,
-      into: this.sockets(peer, answer.callers(peer), left),
-      out: this.sockets(peer, answer.callees(peer), right),
+      into: this.sockets(peer, answer.callers(peer), true),
+      out: this.sockets(peer, answer.callees(peer), false),
     }));
+    let y = LANE.top;
+    for (const item of items) {
+      item.rows = Math.max(1, item.into.length, item.out.length);
+      item.y = y;
+      item.high = item.rows * (LANE.pill + 4);
+      this.stack(item.into, item);
+      this.stack(item.out, item);
+      y += item.high + LANE.gap;
+    }
+    const left = this.register(items, "into", "l"), right = this.register(items, "out", "r");
     const widest = (tokens) => Math.min(300, Math.max(90, ...[...tokens.values()].map((t) => this.text(t.text) + this.text(t.note) + 34)));
     const pillWidth = (sockets) => Math.min(190, Math.max(0, ...sockets.map((s) => this.text(s.traffic.text) + 20)));
     const into = Math.max(40, ...items.map((i) => pillWidth(i.into)));
@@ -56,33 +81,23 @@ class Lanes {
     const view = Math.max(860, document.getElementById("main").clientWidth - 52);
     const sides = { left: widest(left), right: widest(right) };
     const middle = into + 8 + name + 8 + out;
-    const wire = Math.max(110, (view - 40 - sides.left - sides.right - middle) / 2);
+    const wire = Math.max(70, (view - 40 - sides.left - sides.right - middle) / 2);
     const x = { left: 20, pills: 20 + sides.left + wire };
     x.name = x.pills + into + 8;
     x.out = x.name + name + 8;
     x.right = x.out + out + wire;
     const width = x.right + sides.right + 20;
 
-    let y = LANE.top;
-    for (const item of items) {
-      const rows = Math.max(1, item.into.length, item.out.length);
-      item.y = y;
-      item.high = rows * (LANE.pill + 4);
-      for (const [sockets, tokens] of [[item.into, left], [item.out, right]]) {
-        this.stack(sockets, item, rows, tokens);
-      }
-      y += item.high + LANE.gap;
-    }
     this.place(left, y);
     this.place(right, y);
     /* Once more, now that it is known where the tokens stand: fewer wires cross. */
     for (const token of [...left.values(), ...right.values()]) token.at = [];
     for (const item of items) {
-      const rows = Math.max(1, item.into.length, item.out.length);
       for (const [sockets, tokens] of [[item.into, left], [item.out, right]]) {
         for (const socket of sockets) socket.aim = mean(socket.keys.map((key) => tokens.get(key).y));
         sockets.sort((a, b) => a.aim - b.aim);
-        this.stack(sockets, item, rows, tokens);
+        this.stack(sockets, item);
+        for (const socket of sockets) for (const key of socket.keys) tokens.get(key).at.push(socket.y);
       }
     }
     const height = Math.max(y, this.place(left, y), this.place(right, y)) + 10;
@@ -96,8 +111,8 @@ class Lanes {
     this.lit = new Map();
     for (const item of items) {
       const own = `m${item.peer.index}`;
-      this.wire(wires, item.into, left, own, x.left + sides.left, x.pills, into, true);
-      this.wire(wires, item.out, right, own, x.right, x.out + out, out, false);
+      this.wire(wires, item.into, left, own, x.left + sides.left, x.pills);
+      this.wire(wires, item.out, right, own, x.right, x.out + out);
       this.node(nodes, own, x.name, item.y + item.high / 2, name, answer.short(item.peer), "", "own",
         hrefs.peer(item.peer), Math.max(LANE.box, item.high - 4));
       this.pills(nodes, own, item.into, x.pills, into, "end");
@@ -105,9 +120,9 @@ class Lanes {
       if (!item.into.length) this.quiet(nodes, x.pills + into - 4, item, "nobody", "end");
       if (!item.out.length) this.quiet(nodes, x.out + 4, item, "nothing", "start");
     }
-    for (const [tokens, at, lane] of [[left, x.left, "left"], [right, x.right, "right"]]) {
+    for (const [tokens, at, width] of [[left, x.left, sides.left], [right, x.right, sides.right]]) {
       for (const token of tokens.values()) {
-        this.node(nodes, `${lane}${token.key}`, at, token.y, sides[lane], token.text, token.note,
+        this.node(nodes, token.key, at, token.y, width, token.text, token.note,
           token.group ? "group" : "", token.href, LANE.box, token.all);
       }
     }
@@ -115,11 +130,10 @@ class Lanes {
   }
 
   /* Give the sockets of one side of a workload their heights, one below the other. */
-  stack(sockets, item, rows, tokens) {
-    const shift = (rows - sockets.length) * (LANE.pill + 4) / 2;
+  stack(sockets, item) {
+    const shift = (item.rows - sockets.length) * (LANE.pill + 4) / 2;
     sockets.forEach((socket, i) => {
       socket.y = item.y + 2 + shift + i * (LANE.pill + 4) + LANE.pill / 2;
-      for (const key of socket.keys) tokens.get(key).at.push(socket.y);
     });
   }
 
@@ -140,7 +154,7 @@ class Lanes {
     return traffic.any ? "any" : traffic.allow ? "" : "doubt";
   }
 
-  wire(parent, sockets, tokens, own, from, to, pill, leftward) {
+  wire(parent, sockets, tokens, own, from, to) {
     for (const socket of sockets) {
       for (const key of socket.keys) {
         const token = tokens.get(key), bend = (to - from) / 2;
@@ -149,7 +163,7 @@ class Lanes {
           d: `M${from},${token.y}C${from + bend},${token.y} ${to - bend},${socket.y} ${to},${socket.y}`,
         });
         parent.append(path);
-        const ends = [own, `${leftward ? "left" : "right"}${key}`];
+        const ends = [own, key];
         for (const end of ends) (this.lit.get(end) || this.lit.set(end, []).get(end)).push([path, ends]);
       }
     }

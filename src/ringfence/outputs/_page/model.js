@@ -122,45 +122,52 @@ class Answer {
     return found;
   }
 
-  /* The fewest names for a set of peers, seen from one that is left out of the count. */
-  describe(indices, self) {
+  /* Few names for a set of peers, seen from one workload: everything, whole namespaces, parts of
+   * namespaces, single peers. The workload itself may be counted in, where that makes a whole.
+   * inward: whether they call it, rather than it them. */
+  describe(indices, self, inward) {
     const chosen = new Set(indices);
     chosen.add(self.index);
-    const whole = (group) => {
-      for (let i = group.first; i < group.first + group.count; i++) if (!chosen.has(i)) return false;
-      return true;
+    const inside = (group) => {
+      let count = 0;
+      for (let i = group.first; i < group.first + group.count; i++) if (chosen.has(i)) count++;
+      return count;
     };
+    const whole = (group) => inside(group) === group.count;
     const spaces = this.groups.filter((group) => group.kind === "namespace");
     const others = this.groups.filter((group) => group.kind !== "namespace");
-    const tokens = [];
     if (spaces.length > 1 && spaces.every(whole)) {
-      if (others.length && others.every(whole)) {
-        return [{ key: "*", text: "anything", note: `${this.peers.length - 1} peers`, group: true }];
-      }
-      tokens.push({ key: "w*", text: "any workload", note: `${this.peers.filter((p) => this.groups[p.group].kind === "namespace").length}`, group: true });
-    } else {
-      for (const group of spaces) this.describeGroup(group, chosen, whole, self, tokens);
+      if (others.length && others.every(whole)) return [{ key: "*", text: "anything", note: "", group: true }];
+      const count = spaces.reduce((sum, group) => sum + group.count, 0);
+      return [{ key: "w*", text: "any workload", note: `${count}`, group: true },
+        ...others.flatMap((group) => this.tokens(group, chosen, inside(group), self, inward))];
     }
-    for (const group of others) this.describeGroup(group, chosen, whole, self, tokens);
-    return tokens;
+    return this.groups.flatMap((group) => this.tokens(group, chosen, inside(group), self, inward));
   }
 
-  describeGroup(group, chosen, whole, self, tokens) {
-    const others = group.count - (self.group === group.index ? 1 : 0);
-    if (others > 1 && whole(group)) {
+  tokens(group, chosen, count, self, inward) {
+    const own = self.group === group.index ? 1 : 0;
+    if (count === own) return [];
+    const space = group.kind === "namespace";
+    const members = this.members(group).filter((peer) => chosen.has(peer.index) && peer !== self);
+    if (count === group.count && members.length > 1) {
       const words = { namespace: `${group.name}/*`, nodes: "any node", outside: "outside" }[group.kind];
-      tokens.push({ key: `g${group.index}`, text: words, note: `${group.count}`, group: true,
-        href: group.kind === "namespace" ? hrefs.namespace(group) : null });
-      return;
+      return [{ key: `g${group.index}`, text: words, note: `${group.count}`, group: true,
+        href: space ? hrefs.namespace(group) : null }];
     }
-    for (const peer of this.members(group)) {
-      if (chosen.has(peer.index) && peer !== self) {
-        tokens.push({ key: `p${peer.index}`, text: peer.label, note: ["Deployment", "External"].includes(peer.kind) ? "" : peer.kind, group: false,
-          href: group.kind === "namespace" ? hrefs.peer(peer) : null });
-      }
+    if (members.length > FEW_PEERS) {
+      const names = members.map((peer) => this.short(peer)), home = this.groups[self.group];
+      return [{ key: `${group.index}:${members.map((peer) => peer.index)}`, group: true, all: names.join(", "),
+        text: space ? `${group.name}/…` : this.title(group), note: `${members.length} of ${group.count - own}`,
+        href: inward ? hrefs.cell(group, home) : hrefs.cell(home, group) }];
     }
+    return members.map((peer) => ({ key: `p${peer.index}`, text: peer.label, group: false,
+      note: ["Deployment", "External"].includes(peer.kind) ? "" : peer.kind, href: space ? hrefs.peer(peer) : null }));
   }
 }
+
+/* More peers of a group than this are told by their number. */
+const FEW_PEERS = 3;
 
 const hrefs = {
   cell: (from, to) => `#/cell/${encodeURIComponent(from.name)}/${encodeURIComponent(to.name)}`,

@@ -30,9 +30,9 @@ class Page {
     filled.style.width = `${summary.pairs ? (100 * summary.open) / summary.pairs : 0}%`;
     const share = element("div", { class: "bar", "aria-hidden": "true" }, filled);
     const parts = [
-      figure(percent(summary.open, summary.pairs), `open: ${number(summary.open)} of ${number(summary.pairs)} pairs of workloads`, "", share),
+      figure(percent(summary.open, summary.pairs), `${number(summary.open)} of ${number(summary.pairs)} pairs open`, "", share),
       figure(number(summary.any), "open for any traffic", summary.any ? "any" : ""),
-      figure(number(summary.workloads), `workloads in ${number(this.answer.namespaces.size)} namespaces`),
+      figure(number(summary.workloads), `workloads in ${plural(this.answer.namespaces.size, "namespace")}`),
       figure(number(summary.from_outside), "reached from outside"),
       figure(number(summary.to_outside), "reach the outside"),
     ];
@@ -132,7 +132,7 @@ class Page {
       label: "Open pairs from each namespace to each other. Arrow keys move, Enter opens.",
       corner: "from ↓   to →", rows: heads, columns: heads,
       size: {
-        width: Math.min(132, Math.max(38, (this.main.clientWidth - 520) / groups.length)),
+        width: Math.min(132, Math.max(38, (this.main.clientWidth - (innerWidth > 1000 ? 520 : 190)) / groups.length)),
         height: Math.min(56, Math.max(24, (this.main.clientHeight - 190) / groups.length)),
       },
       cell: (row, column) => {
@@ -300,7 +300,7 @@ class Page {
     };
     filter.addEventListener("input", draw);
     const inside = element("a", { href: hrefs.cell(group, group) }, "Matrix of its workloads");
-    this.head = this.trail([this.home(), group.name], `${number(group.count)} workloads, their callers and their callees`, [inside, filter]);
+    this.head = this.trail([this.home(), group.name], `${plural(group.count, "workload")}, with callers and callees`, [inside, filter]);
     this.show(this.head, holder);
     draw();
   }
@@ -352,7 +352,14 @@ class Page {
 }
 
 const bold = (value) => element("b", {}, typeof value === "number" ? number(value) : value);
-const compact = (value) => value < 10000 ? number(value) : value < 1e6 ? `${Math.round(value / 1000)}k` : `${(value / 1e6).toFixed(1)}M`;
+const plural = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
+
+/* A number that fits a cell: 999, 1.2k, 34k, 5.6M. */
+function compact(value) {
+  if (value < 1000) return `${value}`;
+  const [unit, letter] = value < 1e6 ? [1e3, "k"] : [1e6, "M"];
+  return `${(value / unit).toFixed(value < 10 * unit ? 1 : 0)}${letter}`;
+}
 
 /* A part of the address; one that is no valid encoding names nothing. */
 function part(text) {
