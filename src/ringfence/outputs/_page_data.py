@@ -11,8 +11,10 @@ from ringfence.outputs._summary import summarize
 from ringfence.outputs._text_connectivity import names, profile_text
 from ringfence.outputs._words import is_any, pair_text
 
-MOST_LINES = 2_000
+MOST_LINES = 1_000
 """More lines than this are left out of the page: nobody reads them."""
+MOST_NAMES = 200
+"""So many names on one side of a line can be searched for."""
 
 
 class PageProfile(msgspec.Struct):
@@ -49,7 +51,8 @@ class PageData(msgspec.Struct):
     """Distinct rows of the matrix as runs: first destination, how many, index into `traffic`."""
     row_of: list[int]
     """Index into `rows`, per source."""
-    lines: list[tuple[str, str, str, bool]]
+    lines: list[tuple[str, str, str, bool, str]]
+    """Sources, destinations, traffic; whether that is any; all names, to search in."""
     line_count: int
     namespace: str | None
     """Only pairs with this namespace are told; None for all."""
@@ -109,14 +112,12 @@ def page_data(connectivity: Connectivity) -> PageData:
     )
 
 
-def _line(line: Line, peers: Peers) -> tuple[str, str, str, bool]:
-    sources, destinations = say(line.sources, line.destinations, peers)
-    return (
-        names(sources),
-        names(destinations),
-        pair_text(line.allow, line.unknown),
-        is_any(line.allow),
-    )
+def _line(line: Line, peers: Peers) -> tuple[str, str, str, bool, str]:
+    sides = say(line.sources, line.destinations, peers)
+    every = " ".join(group.text for side in sides for group in side[:MOST_NAMES])
+    sources, destinations = map(names, sides)
+    traffic = pair_text(line.allow, line.unknown)
+    return sources, destinations, traffic, is_any(line.allow), every
 
 
 def _rows(

@@ -325,7 +325,7 @@ class Page {
     let shown = SHOWN_LINES;
     const draw = () => {
       const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-      const kept = lines.filter((line) => words.every((word) => line.slice(0, 3).some((text) => text.toLowerCase().includes(word))));
+      const kept = lines.filter((line) => words.every((word) => `${line[4]} ${line[2]}`.toLowerCase().includes(word)));
       hint.textContent = `${number(kept.length)} of ${number(total)} lines say all pairs`;
       body.replaceChildren(...kept.slice(0, shown).map(([from, to, traffic, any]) => element("tr", {},
         element("td", {}, from), element("td", {}, to), element("td", { class: any ? "any" : "" }, traffic))));
