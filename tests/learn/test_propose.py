@@ -142,6 +142,13 @@ def test_the_outside_has_the_families_that_pods_have() -> None:
     assert peers == (IpPeer("0.0.0.0/0", ("10.9.0.0/16",)), IpPeer("::/0", ("fd00::/64",)))
 
 
+def test_what_the_outside_leaves_out_by_assumption_is_told() -> None:
+    entries = "  - {workload: a/x, callers: [{from: outside, ports: any}]}\n"
+    [note] = proposed(TWO, entries).notes
+    assert note.message.startswith("`outside` leaves out 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16")
+    assert proposed(TWO + node("n1", "192.168.0.1", "10.9.0.0/24"), entries).notes == ()
+
+
 def test_a_workload_on_the_host_network_is_reached_at_the_nodes() -> None:
     host = workload("b/h", ports="[{name: m, containerPort: 9100}]", kind="DaemonSet", host=True)
     found = proposed(TWO + host, calls("b/h", "[m]"))

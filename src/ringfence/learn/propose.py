@@ -13,7 +13,13 @@ from typing import Final
 import msgspec
 
 from ringfence.learn.cluster_dns import DnsAnswer, find_dns
-from ringfence.learn.dependency_map import PRIVATE, PRIVATE_V6, Dependency, DependencyMap
+from ringfence.learn.dependency_map import (
+    PRIVATE,
+    PRIVATE_V6,
+    Dependency,
+    DependencyMap,
+    Place,
+)
 from ringfence.learn.resolve import NAME_LABEL, ResolvedDependency, Resolver, pod_networks
 from ringfence.learn.stable_selector import on_host_network
 from ringfence.model.location import Problem
@@ -80,6 +86,9 @@ class _Proposer:
         self._resolver = Resolver(dependency_map, snapshot)
         self._names = self._resolver.names
         self._allow_wider = allow_wider
+        self._owners = {
+            str(entry.subject): entry.owner for entry in dependency_map.workloads if entry.owner
+        }
         self._covered = [
             number
             for number, workload in enumerate(snapshot.workloads)
@@ -106,6 +115,7 @@ class _Proposer:
         stems = self._stems()
         policies += [self._workload(number, stems[number]) for number in self._covered]
         self._tell_hosts()
+        self._tell_assumptions()
         return self._result(tuple(policies), dns)
 
     def _result(self, policies: tuple[ProposedPolicy, ...], dns: DnsAnswer | None) -> Proposal:
@@ -139,26 +149,18 @@ class _Proposer:
         touched = bool(sources)
         for destination in each.destinations:
             for number in sources:
-                why = _why("to", str(dependency.destination), dependency, self._owner(dependency))
+                why = _why("to", str(dependency.destination), dependency, each.owner)
                 key = (destination.peers, destination.traffic, http)
                 self._rules[number, Direction.EGRESS].setdefault(key, []).append(why)
             for number, traffic in destination.workloads:
                 if number in covered and traffic != ():
-                    why = _why("from", str(dependency.source), dependency, self._owner(dependency))
+                    why = _why("from", str(dependency.source), dependency, each.owner)
                     key = (each.source.peers, traffic, http)
                     self._rules[number, Direction.INGRESS].setdefault(key, []).append(why)
                 touched = touched or number in covered
         if not touched:
             message = "neither end is a workload to which policies apply in a covered namespace"
             self._note(f"{dependency.source} to {dependency.destination}: {message}", dependency)
-
-    def _owner(self, dependency: Dependency) -> str:
-        if dependency.owner:
-            return dependency.owner
-        for entry in self._map.workloads:
-            if dependency in (*entry.calls, *entry.callers):
-                return entry.owner
-        return ""
 
     def _admit_to_dns(self, dns: DnsAnswer, covered: set[int]) -> None:
         """Let every pod of the cluster ask a DNS workload that is itself covered."""
@@ -244,12 +246,10 @@ class _Proposer:
         )
 
     def _owner_of(self, number: int) -> str:
-        names = {
-            self._names.workload_name(number),
-            self._snapshot.workloads[number].ref,
-        }
-        owners = [e.owner for e in self._map.workloads if str(e.subject) in names and e.owner]
-        return owners[0] if owners else ""
+        by_kind = self._names.workload_name(number)
+        return self._owners.get(by_kind) or self._owners.get(
+            self._snapshot.workloads[number].ref, ""
+        )
 
     def _stems(self) -> dict[int, str]:
         """Return what to call each workload's policy and file: its name, its kind if need be."""
@@ -274,6 +274,19 @@ class _Proposer:
                     f"`{workload.ref}` is on the host network: no NetworkPolicy applies to it, and "
                     "it stays open"
                 )
+
+    def _tell_assumptions(self) -> None:
+        """Tell what `outside` leaves out where nobody has said where pods live."""
+        if not self._snapshot.pod_cidrs_assumed:
+            return
+        for dependency in self._map.dependencies:
+            if Place.OUTSIDE in (dependency.source, dependency.destination):
+                self._note(
+                    f"`outside` leaves out {', '.join(self._snapshot.pod_cidrs)}, where pods are "
+                    "assumed to live: --pod-cidr says where they do",
+                    dependency,
+                )
+                return
 
     def _note(self, message: str, dependency: Dependency | None = None) -> None:
         location = dependency.location if dependency else self._map.location

@@ -6,7 +6,7 @@ hole or an outage.
 
 import difflib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar
 
@@ -33,7 +33,7 @@ from ringfence.learn.dependency_map import (
     ServiceName,
     WorkloadName,
 )
-from ringfence.model.document import Document, Path
+from ringfence.model.document import Document, Path, PathPart
 from ringfence.model.location import Location, Problem
 from ringfence.sources import kubernetes_yaml
 
@@ -99,6 +99,7 @@ class _Reader:
 
     def __init__(self, document: Document) -> None:
         self.document = document
+        self.lines = dict(_lines(document.body, (), iter(document.lines)))
         self.problems: list[Problem] = []
 
     def map(self) -> MapReading:
@@ -137,7 +138,7 @@ class _Reader:
                 namespaces=tuple(namespaces),
                 dns=dns,
                 workloads=tuple(entries),
-                location=self.document.location_of(),
+                location=self.at(()),
             )
         )
 
@@ -168,7 +169,7 @@ class _Reader:
             owner=owner,
             calls=tuple(call for call in calls if call),
             callers=tuple(caller for caller in callers if caller),
-            location=self.document.location_of(path),
+            location=self.at(path),
         )
 
     def dependency(
@@ -211,7 +212,7 @@ class _Reader:
             owner=self.text(given.get("owner", ""), (*path, "owner")),
             reason=self.text(given.get("reason", ""), (*path, "reason")),
             evidence=self.text(given.get("evidence", ""), (*path, "evidence")),
-            location=self.document.location_of(path),
+            location=self.at(path),
         )
 
     def ports(self, given: dict[str, Any], path: Path, other: End) -> tuple[Port, ...] | None:
@@ -327,8 +328,28 @@ class _Reader:
             self.fail(path, str(malformed))
             return None
 
+    def at(self, path: Path) -> Location:
+        """Return where a key or item stands, or the nearest above it that stands anywhere."""
+        while path and path not in self.lines:
+            path = path[:-1]
+        return Location(self.document.file, self.lines.get(path, self.document.line))
+
     def fail(self, path: Path, message: str) -> None:
-        self.problems.append(Problem(message, self.document.location_of(path), (KIND,)))
+        self.problems.append(Problem(message, self.at(path), (KIND,)))
+
+
+def _lines(value: Any, path: Path, lines: Iterator[int]) -> Iterator[tuple[Path, int]]:  # noqa: ANN401
+    """Yield path and line of every key and item; see `Document.lines` for their order."""
+    pairs: Iterable[tuple[PathPart, Any]] = ()
+    if isinstance(value, dict):
+        pairs = value.items()
+    elif isinstance(value, list):
+        pairs = enumerate(value)
+    for key, child in pairs:
+        line = next(lines, None)
+        if line is not None:
+            yield (*path, key), line
+        yield from _lines(child, (*path, key), lines)
 
 
 def _type_text(value: Any) -> str:  # noqa: ANN401

@@ -61,6 +61,8 @@ class ResolvedDependency(msgspec.Struct, frozen=True):
     """A dependency in terms of a cluster."""
 
     dependency: Dependency
+    owner: str
+    """The dependency's own, else that of the entry that it stands in."""
     source: Source
     destinations: tuple[Destination, ...]
 
@@ -97,9 +99,13 @@ class Resolver:
             self._workloads_of(entry.subject, entry.location)
         return [
             ResolvedDependency(
-                dependency, self._source(dependency), tuple(self._destinations(dependency))
+                dependency,
+                dependency.owner or entry.owner,
+                self._source(dependency),
+                tuple(self._destinations(dependency)),
             )
-            for dependency in self._map.dependencies
+            for entry in self._map.workloads
+            for dependency in (*entry.calls, *entry.callers)
         ]
 
     # -- ends --------------------------------------------------------------------------------

@@ -84,6 +84,9 @@ class Intent:
         self._by_name = {
             self._names.workload_name(number): number for number in range(len(snapshot.workloads))
         }
+        self._numbers_by_name: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for number, workload in enumerate(snapshot.workloads):
+            self._numbers_by_name[workload.namespace, workload.name].append(number)
         self.ranges: list[AddressRange] = []
         """Every range that some grant speaks of: the outside is cut at their ends."""
         self._grants: dict[tuple[int, Direction], list[Grant]] = defaultdict(list)
@@ -114,6 +117,10 @@ class Intent:
     def candidates(self, elements: list[Element]) -> Iterator[tuple[Element, Element]]:
         """Yield every pair that something may pass between, perhaps some more, some twice."""
         meant: dict[PeerSet, list[Element]] = {}
+        by_workload: dict[int, list[Element]] = defaultdict(list)
+        for element in elements:
+            if isinstance(element, PodElement):
+                by_workload[element.workload].append(element)
         for element in elements:
             if not isinstance(element, PodElement) or not self.policed(element):
                 continue
@@ -121,9 +128,10 @@ class Intent:
                 for grant in self._grants[element.workload, direction]:
                     peers = grant.peers
                     if peers not in meant:
-                        meant[peers] = [
-                            e for e in elements if peers.means(e, 4) or peers.means(e, 6)
-                        ]
+                        among: Iterable[Element] = elements
+                        if isinstance(peers, Workloads) and peers.numbers is not None:
+                            among = (e for n in peers.numbers for e in by_workload[n])
+                        meant[peers] = [e for e in among if peers.means(e, 4) or peers.means(e, 6)]
                     for other in meant[peers]:
                         outward = direction is Direction.EGRESS
                         yield (element, other) if outward else (other, element)
@@ -183,13 +191,12 @@ class Intent:
 
     def _numbers(self, end: End) -> frozenset[int]:
         """Return the workloads that an end means."""
-        workloads = enumerate(self._snapshot.workloads)
         match end:
             case WorkloadName(namespace, name, kind):
                 return frozenset(
                     number
-                    for number, w in workloads
-                    if (w.namespace, w.name) == (namespace, name) and kind in ("", w.kind)
+                    for number in self._numbers_by_name.get((namespace, name), ())
+                    if kind in ("", self._snapshot.workloads[number].kind)
                 )
             case Pods():
                 namespaces = {
@@ -201,7 +208,7 @@ class Intent:
                 wanted = dict(end.labels).items()
                 return frozenset(
                     number
-                    for number, w in workloads
+                    for number, w in enumerate(self._snapshot.workloads)
                     if w.namespace in namespaces
                     and all(wanted <= identity.labels.items() for identity in w.identities)
                 )
