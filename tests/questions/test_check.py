@@ -1,0 +1,132 @@
+"""Questions about one connection: what an answer says, and what it is limited to."""
+
+from functools import partial
+
+import pytest
+
+from questions.shop import shop
+from ringfence.errors import UsageError
+from ringfence.model.query import Query
+from ringfence.model.verdict import Verdict
+from ringfence.questions.check import Checker, check
+
+BY_POD = """
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: shard, namespace: shop}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: shard}}
+  template: {metadata: {labels: {app: shard}}, spec: {containers: [{name: c}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: shard-0
+  namespace: shop
+  labels: {app: shard, statefulset.kubernetes.io/pod-name: shard-0}
+  ownerReferences: [{kind: StatefulSet, name: shard, apiVersion: apps/v1, controller: true}]
+spec: {containers: [{name: c}]}
+status: {phase: Running, podIPs: [{ip: 10.0.1.1}]}
+---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: shard-1
+  namespace: shop
+  labels: {app: shard, statefulset.kubernetes.io/pod-name: shard-1}
+  ownerReferences: [{kind: StatefulSet, name: shard, apiVersion: apps/v1, controller: true}]
+spec: {containers: [{name: c}]}
+status: {phase: Running, podIPs: [{ip: 10.0.1.2}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: first-shard, namespace: shop}
+spec:
+  podSelector: {matchLabels: {statefulset.kubernetes.io/pod-name: shard-0}}
+"""
+
+
+def ask(source: str, to: str, port: int | str | None = None, protocol: str | None = None) -> str:
+    return check(shop(BY_POD), source, to, port, protocol).verdict.value
+
+
+@pytest.mark.parametrize("judge", ["engine", "reference"])
+def test_allow_and_deny_by_both_judges(judge: str) -> None:
+    asked = partial(check, shop(), judge=judge)
+    assert asked("shop/web", "shop/db", 5432).verdict is Verdict.ALLOW
+    assert asked("shop/web", "shop/db", 5433).verdict is Verdict.DENY
+    assert asked("shop/web", "svc/db", 80).verdict is Verdict.ALLOW
+    assert asked("ops/tool", "svc/shop/db", 80).verdict is Verdict.DENY
+    assert asked("203.0.113.7", "shop/db", "sql").verdict is Verdict.ALLOW
+
+
+def test_evidence_names_object_and_rule_on_both_sides() -> None:
+    egress, ingress = check(shop(), "shop/web", "shop/db", 5432).evidence
+    assert (egress.direction, egress.object, egress.rule) == ("egress", None, "default")
+    assert (ingress.object, ingress.rule) == ("NetworkPolicy/shop/db", "ingress[0]")
+
+
+def test_without_a_port_an_allow_is_limited_to_the_ports_allowed() -> None:
+    judgement = check(shop(), "shop/web", "shop/db")
+    assert judgement.verdict is Verdict.ALLOW
+    assert judgement.limited_to == ({"protocol": "TCP", "ports": "5432"},)
+    assert check(shop(), "ops/tool", "shop/db").verdict is Verdict.DENY
+    assert check(shop(), "shop/db", "shop/web").limited_to == ()
+
+
+def test_a_range_is_limited_to_the_addresses_allowed() -> None:
+    judgement = check(shop(), "203.0.112.0/23", "shop/db", 5432)
+    assert judgement.verdict is Verdict.ALLOW
+    assert judgement.limited_to == ({"from": "203.0.113.0-203.0.113.255"},)
+
+
+def test_a_workload_whose_pods_differ_is_limited_to_the_pods_allowed() -> None:
+    judgement = check(shop(BY_POD), "shop/web", "shop/shard", 80)
+    assert judgement.verdict is Verdict.ALLOW
+    assert judgement.limited_to == ({"to": "shop/shard[shard-1]"},)
+    assert ask("shop/web", "shop/shard-0", 80) == "deny"
+    assert ask("shop/web", "shop/shard-1", 80) == "allow"
+
+
+def test_icmp_takes_no_port() -> None:
+    assert ask("shop/web", "ops/tool", None, "ICMP") == "allow"
+    assert ask("shop/web", "shop/db", None, "icmp") == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("port", "protocol"), [(70000, None), (-1, None), (80, "QUIC"), ("nope", None)]
+)
+def test_what_cannot_be_asked_is_a_usage_error(port: int | str, protocol: str | None) -> None:
+    with pytest.raises(UsageError):
+        ask("shop/web", "shop/db", port, protocol)
+
+
+def test_a_dual_stack_pair_is_limited_to_the_family_allowed() -> None:
+    pods = "\n---\n".join(
+        f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, namespace: dual, labels: {{app: {name}}}}}
+spec: {{containers: [{{name: c}}]}}
+status: {{phase: Running, podIPs: [{{ip: 10.0.2.{n}}}, {{ip: "fd00::{n}"}}]}}"""
+        for n, name in enumerate(("a", "b"), 1)
+    )
+    policy = """
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: b, namespace: dual}
+spec:
+  podSelector: {matchLabels: {app: b}}
+  ingress: [{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}]
+"""
+    judgement = check(shop(pods + policy), "dual/a", "dual/b", 80)
+    assert judgement.verdict is Verdict.ALLOW
+    assert judgement.limited_to == ({"ip_family": 4},)
+
+
+def test_a_checker_answers_queries_as_they_come() -> None:
+    checker = Checker(shop())
+    query = Query(source="shop/web", destination="shop/db", port="sql", protocol="TCP")
+    assert checker.ask(query).verdict is Verdict.ALLOW
