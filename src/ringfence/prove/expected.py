@@ -7,7 +7,6 @@ DNS, and from what generation stated that it had to write in place of what it co
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import product
 from typing import NamedTuple
 
 from ringfence.learn.cluster_dns import DnsAnswer
@@ -24,12 +23,13 @@ from ringfence.learn.dependency_map import (
     ServiceName,
     WorkloadName,
 )
-from ringfence.model.cluster import Protocol, Service, ServicePort
+from ringfence.model.cluster import Protocol
 from ringfence.model.outside import AddressRange
 from ringfence.model.proposal import Substitute
 from ringfence.model.rule import Direction, IpPeer, NamedPort, PortRange, Traffic
 from ringfence.model.snapshot import Snapshot
 from ringfence.prove import peer_sets, port_sets
+from ringfence.prove.backends import Services
 from ringfence.prove.elements import Element, Places, PodElement, block, single
 from ringfence.prove.peer_sets import (
     Addresses,
@@ -39,7 +39,7 @@ from ringfence.prove.peer_sets import (
     PeerSet,
     Workloads,
 )
-from ringfence.questions.naming import CLUSTER_DNS, Names, selects
+from ringfence.questions.naming import Names
 
 PortsAt = Callable[[Element], int]
 """From the end that a connection goes to, to the ports meant there."""
@@ -78,6 +78,7 @@ class Intent:
         """Work out the grants of every workload."""
         self._snapshot = snapshot
         self.places = Places(snapshot)
+        self._services = Services(snapshot)
         self._names = Names(snapshot)
         self._twins = stated.twins
         self._covered = frozenset(dependency_map.namespaces)
@@ -166,11 +167,12 @@ class Intent:
         sources = self._numbers(dependency.source)
         callers = self._peers(dependency.source, sources)
         if isinstance(dependency.destination, ServiceName):
-            for numbers, addresses, ports_at in self._behind(dependency):
-                called: PeerSet = self._workloads(numbers)
-                if addresses:
-                    called = self._addresses(addresses)
-                self._grant(sources, called, numbers, callers, ports_at)
+            for behind in self._services.behind(dependency.destination, dependency.ports):
+                called: PeerSet = self._workloads(behind.numbers)
+                if behind.addresses:
+                    called = self._addresses(behind.addresses)
+                ports_at = self._target(behind.protocol, behind.target)
+                self._grant(sources, called, behind.numbers, callers, ports_at)
             return
         numbers = self._numbers(dependency.destination)
         called = self._peers(dependency.destination, numbers)
@@ -276,6 +278,11 @@ class Intent:
 
         return at
 
+    def _target(self, protocol: Protocol, target: int | str) -> PortsAt:
+        if isinstance(target, int):
+            return lambda _: port_sets.ports(protocol, target, target)
+        return lambda element: self._named(element, target, protocol)
+
     def _named(self, element: Element, name: str, protocol: Protocol | None) -> int:
         """Return the container ports of a name at an element."""
         if not isinstance(element, PodElement) or self.places.on_host(element):
@@ -285,60 +292,6 @@ class Intent:
             if own.name == name and not own.init and protocol in (None, own.protocol):
                 found |= port_sets.ports(own.protocol, own.port, own.port)
         return found
-
-    # -- Services ----------------------------------------------------------------------------
-
-    def _behind(
-        self, dependency: Dependency
-    ) -> Iterator[tuple[frozenset[int], list[AddressRange], PortsAt]]:
-        """Yield what stands behind a Service: workloads or addresses, and the ports there."""
-        service = self._service(dependency.destination)
-        if service is None:
-            return
-        wanted = [p for p in service.ports if _wanted(p, dependency.ports)]
-        if service.selector is not None:
-            numbers = frozenset(
-                number
-                for number, w in enumerate(self._snapshot.workloads)
-                if w.namespace == service.namespace
-                and any(selects(service.selector, identity.labels) for identity in w.identities)
-            )
-            for port in wanted:
-                yield numbers, [], self._target(port)
-            return
-        for backend, port in product(service.backends, wanted):
-            for offered in backend.ports:
-                if (offered.name, offered.protocol) != (port.name, port.protocol):
-                    continue
-                ports = port_sets.ports(offered.protocol, offered.port, offered.port)
-                numbers = self._of_pod(backend.pod)
-                addresses = [] if numbers else [single(backend.address)]
-                yield numbers, addresses, _always(ports)
-
-    def _service(self, end: End) -> Service | None:
-        """Return the Service meant; None for one that leads out of the cluster."""
-        assert isinstance(end, ServiceName)  # noqa: S101 - asked only of those
-        by_name = {(s.namespace, s.name): s for s in self._snapshot.services}
-        service = by_name.get((end.namespace, end.name))
-        for _ in range(len(by_name)):
-            if service is None or service.type != "ExternalName":
-                return service
-            inner = CLUSTER_DNS.fullmatch(service.external_name.removesuffix(".").lower())
-            service = by_name.get((inner[2], inner[1])) if inner else None
-        return None
-
-    def _target(self, port: ServicePort) -> PortsAt:
-        if isinstance(port.target, int):
-            return _always(port_sets.ports(port.protocol, port.target, port.target))
-        name = port.target
-        return lambda element: self._named(element, name, port.protocol)
-
-    def _of_pod(self, pod: str) -> frozenset[int]:
-        return frozenset(
-            number
-            for number, w in enumerate(self._snapshot.workloads)
-            if any(f"{w.namespace}/{p.name}" == pod for i in w.identities for p in i.pods)
-        )
 
     # -- what generation stated --------------------------------------------------------------
 
@@ -385,18 +338,3 @@ class Intent:
             return found
 
         return at
-
-
-def _wanted(port: ServicePort, ports: tuple[Port, ...] | None) -> bool:
-    """Return whether a Service's port is among those that a dependency lists, if it lists any."""
-    return not ports or any(
-        wanted.name == port.name and wanted.protocol in (None, port.protocol)
-        if wanted.name
-        else wanted.first <= port.port <= wanted.last
-        and (wanted.protocol or Protocol.TCP) is port.protocol
-        for wanted in ports
-    )
-
-
-def _always(ports: int) -> PortsAt:
-    return lambda _: ports
