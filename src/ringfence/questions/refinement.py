@@ -54,11 +54,11 @@ def refine(old: Connectivity, new: Connectivity) -> tuple[list[Atom], list[str]]
         before, now = olds.get(key, {}), news.get(key, {})
         if key[0] == DOMAIN:
             peer = next(iter((now or before).values()))
-            addresses = [
+            sides = [
                 (peer.name,) if known else tuple(_ranges(answer).values())
                 for known, answer in ((before, old), (now, new))
             ]
-            atoms.append(Atom(peer, *addresses))
+            atoms.append(Atom(peer, sides[0], sides[1]))
         else:
             atoms += _workload(before, now, notes)
     return atoms, notes
@@ -85,7 +85,8 @@ def _outside(old: Mapping[AddressRange, str], new: Mapping[AddressRange, str]) -
                 here = side and side[0].first <= first
                 names.append((by_range[side[0]],) if here else ())
             if any(names):
-                atoms.append(Atom(Peer(str(cell), EXTERNAL), *names, addresses=cell))
+                peer = Peer(str(cell), EXTERNAL)
+                atoms.append(Atom(peer, names[0], names[1], addresses=cell))
     return atoms
 
 
