@@ -135,6 +135,8 @@ def test_services_that_face_the_outside() -> None:
 def test_a_service_that_hides_its_clients_lets_the_nodes_in() -> None:
     text = facing("type: NodePort") + node("n1", "192.168.0.1")
     assert guesses(text) == ["nodes -> shop/web 8080", "outside -> shop/web 8080"]
+    [unknown] = drafted(facing("type: NodePort")).left_out
+    assert unknown.startswith("`svc/shop/web` is called by nodes, which are not in the input")
     kept = facing("type: NodePort, externalTrafficPolicy: Local") + node("n1", "192.168.0.1")
     assert guesses(kept) == ["outside -> shop/web 8080"]
 

@@ -192,9 +192,13 @@ class _Drafter:
         sources: list[End] = [Block(cidr) for cidr in map(_canonical, service.source_ranges)]
         for source in sources or [Place.OUTSIDE]:
             self._callers(behind, source, evidence)
-        if not service.external_traffic_local and self._snapshot.nodes:
-            why = "externalTrafficPolicy Cluster puts a node's address in place of the client's"
+        if service.external_traffic_local:
+            return
+        why = "externalTrafficPolicy Cluster puts a node's address in place of the client's"
+        if self._snapshot.nodes:
             self._callers(behind, Place.NODES, f"{evidence}; {why}")
+        else:
+            self._leave_out(f"`{service.ref}` is called by nodes, which are not in the input", why)
 
     def _behind(
         self, end: ServiceName, ports: tuple[Port, ...], evidence: str = ""
