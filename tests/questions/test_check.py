@@ -8,7 +8,7 @@ from questions.shop import shop
 from ringfence.errors import UsageError
 from ringfence.model.query import Query
 from ringfence.model.verdict import Verdict
-from ringfence.questions.check import Checker, check
+from ringfence.questions.check import Checker, Judge, check
 
 BY_POD = """
 apiVersion: apps/v1
@@ -52,7 +52,7 @@ def ask(source: str, to: str, port: int | str | None = None, protocol: str | Non
 
 
 @pytest.mark.parametrize("judge", ["engine", "reference"])
-def test_allow_and_deny_by_both_judges(judge: str) -> None:
+def test_allow_and_deny_by_both_judges(judge: Judge) -> None:
     asked = partial(check, shop(), judge=judge)
     assert asked("shop/web", "shop/db", 5432).verdict is Verdict.ALLOW
     assert asked("shop/web", "shop/db", 5433).verdict is Verdict.DENY

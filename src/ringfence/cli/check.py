@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ringfence.model.verdict import Judgement
     from ringfence.questions.check import Checker
 
+CODES = """\
+exit codes: 0 if (all) allowed; 1 if anything is denied, or unknown; 3 if a question cannot be
+understood, if some of the input cannot be read, or, with --strict, if anything is unknown"""
 EXAMPLES = """
   ringfence check cluster/ shop/web shop/db:5432
   ringfence check cluster/ 203.0.113.9 svc/shop/web:80
@@ -26,7 +29,7 @@ EXAMPLES = """
 def configure(parser: ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.usage = "ringfence check [INPUT...] FROM TO[:PORT[/PROTOCOL]] [options]"
-    parser.epilog = f"examples:{EXAMPLES}"
+    parser.epilog = f"{CODES}\n\nexamples:{EXAMPLES}"
     parser.add_argument(
         "words",
         nargs="*",
@@ -47,7 +50,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Answer, and return 0 if allowed, 1 if denied, 3 if it could not be evaluated."""
+    """Answer, and return 0 if allowed, 1 if denied or unknown, 3 if not to be evaluated."""
     from ringfence.questions.check import Checker
 
     if args.queries:
@@ -65,11 +68,7 @@ def run(args: Namespace) -> int:
     query = parse_query(*pair)
     judgement = checker.ask(query)
     _print(args.output, query, judgement, snapshot.profile)
-    if unreadable(snapshot):
-        return 3
-    if judgement.verdict == "unknown":
-        return 3
-    return 0 if judgement.verdict == "allow" else 1
+    return 3 if unreadable(snapshot) else exit_code(judgement.verdict.value, strict=args.strict)
 
 
 def parse_query(source: str, target: str) -> "Query":
@@ -104,13 +103,13 @@ def _answer_all(checker: "Checker", path: str, *, strict: bool) -> int:
     import msgspec
 
     encode = msgspec.json.Encoder().encode
-    code = 0
+    codes = {0}
     buffer: list[bytes] = []
     try:
         with _open(path) as lines:
             for answer in answers(checker, lines):
-                if "error" in answer or (strict and answer["verdict"] == "unknown"):
-                    code = 3
+                verdict = answer.get("verdict")
+                codes.add(exit_code(verdict, strict=strict) if verdict else 3)
                 buffer.append(encode(answer))
                 if len(buffer) >= 256:
                     sys.stdout.buffer.write(b"\n".join(buffer) + b"\n")
@@ -119,7 +118,14 @@ def _answer_all(checker: "Checker", path: str, *, strict: bool) -> int:
         raise InputError(f"cannot read `{path}`: {error.strerror}") from error
     if buffer:
         sys.stdout.buffer.write(b"\n".join(buffer) + b"\n")
-    return code
+    return max(codes)
+
+
+def exit_code(verdict: str, *, strict: bool) -> int:
+    """Return the exit code of a verdict: what is not known to be allowed is no success."""
+    if verdict == "unknown" and strict:
+        return 3
+    return 0 if verdict == "allow" else 1
 
 
 def _open(path: str) -> BinaryIO:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster, unreadable
 from ringfence.cli._verb import Verb
-from ringfence.cli.check import parse_query, print_value
+from ringfence.cli.check import exit_code, parse_query, print_value
 from ringfence.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Explain, and return 0 if allowed, 1 if denied, 3 if it could not be evaluated."""
+    """Explain, and return 0 if allowed, 1 if denied or unknown, 3 if not to be evaluated."""
     import msgspec
 
     from ringfence.questions.explain import explain
@@ -49,9 +49,7 @@ def run(args: Namespace) -> int:
         head = {"apiVersion": "ringfence.dev/v1", "kind": "Explanation"}
         print_value(head | msgspec.to_builtins(explanation), args.output)
     verdict = explanation.judgement.verdict.value
-    if unreadable(snapshot) or verdict == "unknown":
-        return 3
-    return 0 if verdict == "allow" else 1
+    return 3 if unreadable(snapshot) else exit_code(verdict, strict=args.strict)
 
 
 def render(explanation: "Explanation") -> str:
@@ -59,8 +57,10 @@ def render(explanation: "Explanation") -> str:
     port = "" if explanation.port is None else f":{explanation.port}"
     judgement = explanation.judgement
     lines = [
-        (f"{explanation.source} -> {explanation.destination}{port}/{explanation.protocol}: "
-        f"{judgement.verdict.value.upper()}   (profile {explanation.profile})")
+        (
+            f"{explanation.source} -> {explanation.destination}{port}/{explanation.protocol}: "
+            f"{judgement.verdict.value.upper()}   (profile {explanation.profile})"
+        )
     ]
     for side in explanation.sides:
         lines += ["", *_side(side)]

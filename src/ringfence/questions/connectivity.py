@@ -215,15 +215,16 @@ class _Survey:
         for classes, rows in zip(self._classes, self._rows, strict=True):
             concerned = self._concerned(classes)
             inside = self._inside(classes)
-            columns: dict[int, list[tuple[int, Traffic]]] = defaultdict(list)
+            written = {t: self._write(*t, None) for row in rows.values() for t in row.values()}
+            columns: dict[int, list[tuple[int, Written]]] = defaultdict(list)
             for source in inside:
                 row = rows[source]
                 for destination in concerned & row.keys():
-                    columns[destination].append((source, row[destination]))
+                    columns[destination].append((source, written[row[destination]]))
             contents: list[tuple[object, ...]] = [
                 (
                     classes.families[number],
-                    tuple(sorted((d, t) for d, t in rows[number].items() if d in inside)),
+                    tuple(sorted((d, written[t]) for d, t in rows[number].items() if d in inside)),
                     tuple(sorted(columns[number])),
                 )
                 if number in concerned
