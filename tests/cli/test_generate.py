@@ -205,6 +205,14 @@ def test_an_unreadable_policy_makes_it_unknown(
     assert not (here / "out").exists()
 
 
+def test_strict_wants_every_address_known(here: Path) -> None:
+    host = workload("b/host", kind="DaemonSet", host=True)
+    (here / "cluster.yaml").write_text(CLUSTER + host)
+    (here / "map.yaml").write_text(MAP + "      - {to: 192.0.2.7, ports: [443]}\n")
+    assert generate() == 0
+    assert generate("--strict") == 3
+
+
 def test_names_that_the_cluster_does_not_have(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,7 +88,7 @@ def run(args: Namespace) -> int:
     else:
         for line in _text(args, generation, changes):
             print(line, file=report)
-    return _exit_code(snapshot, generation.proof)
+    return _exit_code(snapshot, generation.proof, strict=args.strict)
 
 
 def read_map(path: str) -> "DependencyMap | None":
@@ -142,10 +142,11 @@ def _write(args: Namespace, generation: "Generation", proof: "Proof") -> "Change
     return write(args.output, files, f"# {GENERATED}")
 
 
-def _exit_code(snapshot: "Snapshot", proof: "Proof") -> int:
+def _exit_code(snapshot: "Snapshot", proof: "Proof", *, strict: bool) -> int:
     if proof.more or proof.less:
         return 1
-    return 0 if proof.holds and not unreadable(snapshot) else 3
+    unsettled = unreadable(snapshot) or (strict and proof.unplaced)
+    return 0 if proof.holds and not unsettled else 3
 
 
 # -- the report ------------------------------------------------------------------------------
