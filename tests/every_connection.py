@@ -1,0 +1,163 @@
+"""Every connection that a snapshot's policies may tell apart: pairs of ends, ports, families."""
+
+import ipaddress
+import random
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from ringfence.model.cluster import Protocol
+from ringfence.model.connection import (
+    AddressEnd,
+    Connection,
+    DomainEnd,
+    End,
+    NodeEnd,
+    PodEnd,
+)
+from ringfence.model.snapshot import Snapshot
+
+FEW_OUTSIDE = 14
+FEW_PORTS = 12
+
+
+def pod_ends(snapshot: Snapshot, *, single: bool = True) -> list[PodEnd]:
+    """Return every identity and, where asked, each of its first two pods by itself."""
+    found = []
+    for w, workload in enumerate(snapshot.workloads):
+        for i, identity in enumerate(workload.identities):
+            found.append(PodEnd(w, i))
+            if single:
+                found += [PodEnd(w, i, pod) for pod in range(min(2, len(identity.pods)))]
+    return found
+
+
+def outside_ends(snapshot: Snapshot) -> list[AddressEnd | DomainEnd]:
+    """Return the addresses at both ends of every block and beside it, and the domain names."""
+    taken = {
+        a for w in snapshot.workloads for i in w.identities for p in i.pods for a in p.addresses
+    }
+    taken |= {address for node in snapshot.nodes for address in node.addresses}
+    numbers = {(4, 0), (4, 2**32 - 1), (6, 0), (6, 2**128 - 1)}
+    names = {"never.named"}
+    for text in strings([document.body.get("spec") for document in snapshot.documents]):
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            name = text.lower().removesuffix(".")
+            if name.endswith((".example", ".test")):
+                base = name.removeprefix("*.")
+                names |= {base, f"a.{base}", f"a.b.{base}", f"a{base}"}
+            continue
+        first, last = int(network.network_address), int(network.broadcast_address)
+        numbers |= {(network.version, n) for n in (first - 1, first, last, last + 1)}
+    addresses = sorted(
+        str(ipaddress.IPv4Address(n) if version == 4 else ipaddress.IPv6Address(n))
+        for version, n in numbers
+        if 0 <= n < 2 ** (32 if version == 4 else 128)
+    )
+    found = [AddressEnd(a) for a in addresses if a not in taken]
+    return [*found, *map(DomainEnd, sorted(names))]
+
+
+def ends(snapshot: Snapshot) -> list[End]:
+    """Return every end worth asking for."""
+    found: list[End] = [*pod_ends(snapshot)]
+    found += [NodeEnd(number) for number in range(len(snapshot.nodes))]
+    outside = outside_ends(snapshot)
+    if len(outside) > FEW_OUTSIDE:
+        outside = random.Random(1).sample(outside, FEW_OUTSIDE)
+    return found + outside
+
+
+def named(snapshot: Snapshot) -> dict[str, End]:
+    """Return the ends that mean the same in a snapshot of a little more or less, by name.
+
+    Single pods, templates, nodes, and what is outside; identities may be cut otherwise there.
+    """
+    found: dict[str, End] = {}
+    for w, workload in enumerate(snapshot.workloads):
+        name = f"{workload.kind} {workload.ref}"
+        for i, identity in enumerate(workload.identities):
+            for number, pod in enumerate(identity.pods):
+                found[f"{name} {pod.name}"] = PodEnd(w, i, number)
+            if not identity.pods and len(workload.identities) == 1:
+                found[name] = PodEnd(w, i)
+    found |= {f"Node {node.name}": NodeEnd(n) for n, node in enumerate(snapshot.nodes)}
+    for other in outside_ends(snapshot):
+        found[other.address if isinstance(other, AddressEnd) else other.name] = other
+    return found
+
+
+def traffic(snapshot: Snapshot) -> list[tuple[Protocol, int | None]]:
+    """Return each protocol at the boundary of every range of ports, and at every container port."""
+    numbers = {0, 1, 80, 65535}
+    for document in snapshot.documents:
+        numbers |= {n + d for n in integers(document.body.get("spec")) for d in (-1, 0, 1)}
+    for workload in snapshot.workloads:
+        for identity in workload.identities:
+            numbers |= {port.port for port in identity.ports}
+    ports = sorted(number for number in numbers if 0 <= number <= 65535)
+    if len(ports) > FEW_PORTS:
+        ports = random.Random(2).sample(ports, FEW_PORTS)
+    found: list[tuple[Protocol, int | None]] = [
+        (protocol, port)
+        for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+        for port in ports
+    ]
+    return [*found, (Protocol.ICMP, None)]
+
+
+def connections(snapshot: Snapshot, limit: int) -> list[Connection]:
+    """Return every pair with all traffic, over the family that fits and over both.
+
+    Where these are more than `limit`, so many of them are chosen, always the same ones. As an
+    example shrinks, all are asked.
+    """
+    everyone = ends(snapshot)
+    pairs = [
+        pair for pair in product(everyone, repeat=2) if any(isinstance(e, PodEnd) for e in pair)
+    ]
+    kinds = traffic(snapshot)
+    total = len(pairs) * len(kinds)
+    chosen = (
+        range(total) if total <= limit else sorted(random.Random(3).sample(range(total), limit))
+    )
+    found = []
+    for number in chosen:
+        (source, destination), (protocol, port) = (
+            pairs[number // len(kinds)],
+            kinds[number % len(kinds)],
+        )
+        found += [
+            Connection(source, destination, protocol, port, family)
+            for family in families(source, destination, number)
+        ]
+    return found
+
+
+def families(source: End, destination: End, number: int) -> tuple[int | None, ...]:
+    """Return the families to ask for: none in particular and, between pods, one in turn."""
+    if all(isinstance(end, PodEnd | NodeEnd | DomainEnd) for end in (source, destination)):
+        return (None, 4 if number % 2 else 6)
+    return (None,)
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yield every string below a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from (text for child in value.values() for text in strings(child))
+    elif isinstance(value, list):
+        yield from (text for child in value for text in strings(child))
+
+
+def integers(value: Any) -> Iterator[int]:
+    """Yield every whole number below a value."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        yield value
+    elif isinstance(value, dict):
+        yield from (number for child in value.values() for number in integers(child))
+    elif isinstance(value, list):
+        yield from (number for child in value for number in integers(child))
