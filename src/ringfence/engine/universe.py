@@ -109,6 +109,8 @@ class Universe:
 
         self.node_number = {node.name: n for n, node in enumerate(snapshot.nodes)}
         self._node_at = {a: n for n, node in enumerate(snapshot.nodes) for a in node.addresses}
+        nodes = snapshot.nodes
+        self._all_nodes_known = bool(nodes) and all(node.addresses for node in nodes)
         own = [self.identity(e) for e in range(self.first_node)]
         labels = [identity.labels for identity in own]
         if snapshot.profile.cni is Cni.CILIUM:
@@ -128,7 +130,7 @@ class Universe:
             self.networked |= inhabitants_of_one
         self._in_namespaces = cache(self._find_in_namespaces)
         self._scattered: dict[int, dict[int, frozenset[int]]] = {4: {}, 6: {}}
-        """Per family, the nodes with addresses in several cells."""
+        """Per family, nodes with addresses in several cells, and pods on one of the nodes."""
         self._placed = {family: self._place(family) for family in (4, 6)}
         self.families = [self._families(element) for element in range(self.count)]
 
@@ -172,6 +174,21 @@ class Universe:
             return self.node_number.get(pod.node)
         return next((self._node_at[a] for a in pod.addresses if a in self._node_at), None)
 
+    def _is_among_nodes(self, element: int) -> bool:
+        """Return whether a host-network pod must be on a node of the snapshot, not known which.
+
+        So it is where all nodes' addresses are known and it names none that is not among them.
+        """
+        if element >= self.first_node or not self._all_nodes_known:
+            return False
+        pods = self.identity(element).pods
+        return not (pods and (pods[0].node or pods[0].addresses))
+
+    @cache  # noqa: B019 - a universe lives as long as its judge
+    def _node_cells(self, family: int) -> frozenset[int]:
+        parsed = [addresses.parse(a) for node in self.snapshot.nodes for a in node.addresses]
+        return frozenset(self.space.cell_of(family, a) for f, a in parsed if f == family)
+
     def _families(self, element: int) -> frozenset[int]:
         """Return the families that an element can be reached over."""
         if element >= self.first_domain:
@@ -199,7 +216,12 @@ class Universe:
                 by_cell[cells.pop()].append(element)
             elif not known:
                 on_host = element >= self.first_node or self.identity(element).host_network
-                (hosts_somewhere if on_host else pods_somewhere).append(element)
+                if not on_host:
+                    pods_somewhere.append(element)
+                elif self._is_among_nodes(element):
+                    self._scattered[family][element] = self._node_cells(family)
+                else:
+                    hosts_somewhere.append(element)
         placed = {cell: bits.from_members(listed) for cell, listed in by_cell.items()}
         return placed, bits.from_members(pods_somewhere), bits.from_members(hosts_somewhere)
 
@@ -251,7 +273,7 @@ class Universe:
                         certain |= elements
         for element, cells in self._scattered[family].items():
             held = [any(first <= cell < past for first, past in runs) for cell in cells]
-            certain |= all(held) << element
+            certain |= (bool(held) and all(held)) << element
             perhaps |= any(held) << element
         match addresses.covers(peer, self.snapshot.pod_cidrs):
             case True:
@@ -272,7 +294,9 @@ class Universe:
             if identity.host_network:
                 node = self.node_of(identity.pods[0]) if identity.pods else None
                 if node is None:
-                    if chosen or not self.node_number:
+                    if self._is_among_nodes(element) and chosen == self._nodes.everyone:
+                        certain |= 1 << element
+                    elif chosen or not self.node_number:
                         perhaps |= 1 << element
                 elif chosen >> node & 1:
                     certain |= 1 << element

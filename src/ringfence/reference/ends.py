@@ -59,6 +59,8 @@ class Host:
     """The Node object; None where it is not known which, or there is none."""
     place: Ranges
     why_unsure: str
+    on_some_node: bool = False
+    """Whether it is on one of the nodes of the input, if not known on which."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,10 @@ def party_of(snapshot: Snapshot, end: End, family: int) -> Party:
             pod = pod_of(snapshot, end)
             if identity.host_network:
                 own = _node_of(snapshot, pod)
-                return Host(workload.ref, own, place if known else whole, unsure)
+                among = own is None and _is_among_nodes(snapshot, pod)
+                if not known:
+                    place = _places_of_nodes(snapshot, family) if among else whole
+                return Host(workload.ref, own, place, unsure, among)
             if not known:
                 blocks = [block for block in _pod_blocks(snapshot) if block.version == family]
                 place = tuple((int(b.network_address), int(b.broadcast_address)) for b in blocks)
@@ -167,6 +172,20 @@ def party_of(snapshot: Snapshot, end: End, family: int) -> Party:
                 why_unsure=unsure,
                 assumed=not known and snapshot.pod_cidrs_assumed,
             )
+
+
+def _is_among_nodes(snapshot: Snapshot, pod: Pod | None) -> bool:
+    """Return whether a host-network pod must be on some node of the input.
+
+    So it is where every node's address is known and the pod names no node and has no address.
+    """
+    named = pod is not None and (pod.node or pod.addresses)
+    return not named and bool(snapshot.nodes) and all(n.addresses for n in snapshot.nodes)
+
+
+def _places_of_nodes(snapshot: Snapshot, family: int) -> Ranges:
+    found = [ipaddress.ip_address(a) for node in snapshot.nodes for a in node.addresses]
+    return tuple((int(a), int(a)) for a in found if a.version == family)
 
 
 def node_name_of(snapshot: Snapshot, end: End) -> str:

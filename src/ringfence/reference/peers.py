@@ -13,7 +13,7 @@ from ringfence.model.document import Path
 from ringfence.model.profile import Cni
 from ringfence.reference import addresses, schema, selectors
 from ringfence.reference.ends import Approach, Host, Outside, OwnPod
-from ringfence.reference.outcome import NO, Match, any_of, certain, perhaps
+from ringfence.reference.outcome import NO, YES, Match, any_of, certain, perhaps
 from ringfence.reference.schema import NotUnderstoodError
 
 _DOMAIN = re.compile(
@@ -151,6 +151,8 @@ def nodes(value: Any, path: Path, here: Approach) -> Match:  # noqa: ANN401
     if peer.node:
         return certain(found)
     candidates = [selectors.matches(value, path, node.labels) for node in here.nodes]
+    if peer.on_some_node and all(candidates):
+        return YES
     if any(candidates) or not candidates:
         return perhaps(f"the node of `{peer.name}` is not known")
     return NO
