@@ -208,9 +208,6 @@ def _peer(
 ) -> tuple[Peer, ...] | None:
     """Return what a peer stands for; None for one of which no field is known."""
     given = fields(value, path, known)
-    if _is_calico(profile):
-        # Calico implements neither (libcalico-go `conversion/clusternetworkpolicy.go`).
-        given = {key: v for key, v in given.items() if key not in ("nodes", "domainNames")}
     if not given:
         return None
     if len(given) > 1:
@@ -222,31 +219,30 @@ def _peer(
             return (PodPeer(label_selector(content, at), EVERYTHING),)
         case "pods":
             return (_pods(form, content, at),)
-        case "nodes":
-            return (NodePeer(label_selector(content, at)),)
         case "networks":
-            listed = items(content, at, form.most)
-            if not listed:
-                raise Malformed("`networks` needs at least one CIDR", at)
-            _distinct(listed)
-            return tuple(IpPeer(network(cidr, where)) for where, cidr in listed)
+            return tuple(IpPeer(network(cidr, where)) for where, cidr in _set(form, content, at))
+        case "nodes":
+            found: tuple[Peer, ...] = (NodePeer(label_selector(content, at)),)
         case _:
-            if action is not Action.ALLOW:
+            names = [_domain(written, where) for where, written in _set(form, content, at)]
+            if action is not Action.ALLOW and not _is_calico(profile):
                 raise Malformed("domainNames can only be accepted", at)
-            listed = items(content, at, form.most)
-            if not listed:
-                raise Malformed("`domainNames` needs at least one name", at)
-            _distinct(listed)
-            return tuple(DomainPeer(_domain(written, where)) for where, written in listed)
+            found = tuple(map(DomainPeer, names))
+    # Calico implements neither (libcalico-go `conversion/clusternetworkpolicy.go`).
+    return None if _is_calico(profile) else found
 
 
-def _distinct(listed: list[tuple[Path, Any]]) -> None:
-    """Hold that a list is a set, as `listType=set` makes the API server hold it."""
-    seen = []
-    for path, item in listed:
+def _set(form: Form, value: Any, path: Path) -> list[tuple[Path, Any]]:  # noqa: ANN401
+    """Return a list's items; it must have some, none twice (`listType=set`)."""
+    listed = items(value, path, form.most)
+    if not listed:
+        raise Malformed("needs at least one item", path)
+    seen: list[Any] = []
+    for at, item in listed:
         if item in seen:
-            raise Malformed(f"`{item}` stands here twice", path)
+            raise Malformed(f"`{item}` stands here twice", at)
         seen.append(item)
+    return listed
 
 
 def _domain(value: Any, path: Path) -> str:  # noqa: ANN401

@@ -176,7 +176,8 @@ class Intent:
             return
         numbers = self._numbers(dependency.destination)
         called = self._peers(dependency.destination, numbers)
-        self._grant(sources, called, numbers, callers, self._ports_at(dependency.ports))
+        ports_at = self._ports_at(dependency.ports, numbers)
+        self._grant(sources, called, numbers, callers, ports_at)
 
     def _grant(
         self,
@@ -263,7 +264,13 @@ class Intent:
             for part in peer_sets.outside_of(whole, holes)
         ]
 
-    def _ports_at(self, ports: tuple[Port, ...] | None) -> PortsAt:
+    def _ports_at(self, ports: tuple[Port, ...] | None, meant: frozenset[int]) -> PortsAt:
+        """Return what ports mean at an element.
+
+        A name given without a protocol is of those that the workloads meant declare it with: a
+        workload that merely cannot be told apart from them adds none of its own.
+        """
+
         def at(element: Element) -> int:
             if ports is None:
                 return port_sets.EVERYTHING
@@ -272,11 +279,24 @@ class Intent:
                 if not port.name:
                     protocol = port.protocol or Protocol.TCP
                     found |= port_sets.ports(protocol, port.first, port.last)
-                else:
-                    found |= self._named(element, port.name, port.protocol)
+                    continue
+                for protocol in self._protocols(port, meant):
+                    found |= self._named(element, port.name, protocol)
             return found
 
         return at
+
+    def _protocols(self, port: Port, meant: frozenset[int]) -> set[Protocol]:
+        """Return the protocols that a named port is of."""
+        if port.protocol:
+            return {port.protocol}
+        return {
+            own.protocol
+            for number in meant
+            for identity in self._snapshot.workloads[number].identities
+            for own in identity.ports
+            if own.name == port.name and not own.init
+        }
 
     def _target(self, protocol: Protocol, target: int | str) -> PortsAt:
         if isinstance(target, int):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ringfence.engine import Engine, bits
-from ringfence.engine.addresses import text
+from ringfence.engine.addresses import parse, text
 from ringfence.engine.classes import Classes
 from ringfence.engine.matrix import Reach
 from ringfence.model.cluster import Protocol
@@ -93,14 +93,16 @@ class _Survey:
 
     def __init__(self, snapshot: Snapshot, namespace: str | None, *, nodes: bool) -> None:
         self._snapshot = snapshot
-        self._nodes = nodes
         self._namespace = namespace
         self._engine = Engine(snapshot)
         self._names = Names(snapshot)
+        rules = (rule for policy in snapshot.policies for rule in policy.rules)
+        peers = (peer for rule in rules for peer in rule.peers or ())
+        self._nodes_listed = nodes or any(isinstance(peer, NodePeer) for peer in peers)
         universe = self._engine.compiled(4).classes.universe
-        found = {f for e in range(universe.first_node) for f in universe.families[e]}
-        self._families = sorted(found) or [4]
-        """The families in which pods can talk to each other."""
+        listed = range(universe.first_cell if self._nodes_listed else universe.first_node)
+        self._families = sorted({f for e in listed for f in universe.families[e]}) or [4]
+        """The families in which pods can talk to each other, and to nodes."""
         self._classes = [self._engine.compiled(f).classes for f in self._families]
         self._rows = [
             {source: spread(reaches, classes.traffic.icmp) for source, reaches in matrix.rows()}
@@ -171,10 +173,7 @@ class _Survey:
                     name += f"[{shown or elements[0] - universe.first_identity[number]}]"
                 peer = Peer(name, workload.kind)
                 found.append(Unit(peer, tuple(elements), number, workload.namespace))
-        peers = (
-            p for policy in self._snapshot.policies for r in policy.rules for p in r.peers or ()
-        )
-        if self._nodes or any(isinstance(peer, NodePeer) for peer in peers):
+        if self._nodes_listed:
             found += [
                 Unit(Peer(f"node/{node.name}", NODE), (universe.first_node + n,))
                 for n, node in enumerate(self._snapshot.nodes)
@@ -278,18 +277,14 @@ class _Survey:
         """Return one row in writing.
 
         Pods are judged by every family that both have, and told apart by family where these
-        differ. With an outside end there is but one family, and any compilation tells it.
+        differ. With a node, a name or a range at one end there is but one family.
         """
         if len(found) == 1:
             return {unit: self._write(*traffic, None) for unit, traffic in found[0].items()}
         merged: dict[int, Written] = {}
         for unit in dict.fromkeys(u for row in found for u in row):
             target = units[unit]
-            if source.outside or target.outside:
-                if unit in found[0]:
-                    merged[unit] = self._write(*found[0][unit], None)
-                continue
-            common = self._unit_families(source) & self._unit_families(target)
+            common = self._common(source, target)
             given = [
                 (family, row.get(unit, (0, 0)))
                 for family, row in zip(self._families, found, strict=True)
@@ -304,6 +299,28 @@ class _Survey:
                     tuple(p for _, perhaps in parts for p in perhaps),
                 )
         return merged
+
+    def _common(self, source: Unit, target: Unit) -> frozenset[int]:
+        """Return the families by which a pair is judged, as `Engine.family` chooses them."""
+        ends = [self._unit_families(source), self._unit_families(target)]
+        kinds = (source.peer.kind, target.peer.kind)
+        if EXTERNAL in kinds:
+            # What a range is to a rule does not depend on the family by which pods are judged.
+            return frozenset(self._families[:1])
+        common = ends[0] & ends[1]
+        if NODE in kinds:
+            common = self._node_family(source if source.peer.kind == NODE else target)
+        elif DOMAIN in kinds:
+            common = frozenset({6 if common == {6} else 4})
+        else:
+            return common
+        return common if common <= set(self._families) else frozenset(self._families[:1])
+
+    def _node_family(self, unit: Unit) -> frozenset[int]:
+        """Return the family of a node's first address."""
+        universe = self._classes[0].universe
+        listed = self._snapshot.nodes[unit.elements[0] - universe.first_node].addresses
+        return frozenset({parse(listed[0])[0] if listed else 4})
 
     def _unit_families(self, unit: Unit) -> frozenset[int]:
         return self._classes[0].universe.families[unit.elements[0]]
