@@ -282,7 +282,20 @@ def draw_replicas(rng: random.Random, shape: Shape, workloads: list[Workload]) -
     others = [i for i, w in enumerate(workloads) if w.kind != "DaemonSet"]
     rest = shape.pods - nodes * (len(workloads) - len(others))
     counts = dict(zip(others, apportion(rest, [weights[i] for i in others]), strict=True))
+    largest = max(counts, key=counts.__getitem__)
+    for index in others:
+        if is_rolling(index) and counts[index] == 1:
+            counts[index] += 1
+            counts[largest] -= 1
     return tuple(counts.get(i, nodes) for i in range(len(workloads)))
+
+
+def is_rolling(index: int) -> bool:
+    """Return whether a workload, if it is a Deployment, is in the middle of a roll-out.
+
+    It has at least two pods then, so that there are some of each version.
+    """
+    return index % 50 == 0
 
 
 def node_count(shape: Shape) -> int:

@@ -89,10 +89,13 @@ def draw_policies(cluster: Cluster) -> list[manifests.Manifest]:
 
 
 def write_manifests(cluster: Cluster, folder: Path) -> None:
-    """Write a folder for each namespace, as repositories keep them; templates only, no pods."""
+    """Write a folder for each namespace, as repositories keep them; templates only, no pods.
+
+    The Namespaces stand first, in a file of their own: network-config-analyzer does not heed the
+    labels of one that it meets after its workloads.
+    """
     files: dict[str, list[manifests.Manifest]] = {}
-    for manifest in manifests.namespaces(cluster):
-        files[f"{manifest['metadata']['name']}/namespace.yaml"] = [manifest]
+    files["00-namespaces.yaml"] = list(manifests.namespaces(cluster))
     for workload, replicas in zip(cluster.workloads, cluster.replicas, strict=True):
         own = files.setdefault(f"{workload.namespace}/{workload.application}.yaml", [])
         own += manifests.workload_manifests(workload, replicas)
@@ -160,7 +163,8 @@ def write_queries(cluster: Cluster, path: Path) -> None:
                     "port": 443,
                 }
             case 2 if target.ports:
-                query |= {"to": f"svc/{target.ref}", "port": target.ports[0].number}
+                own = target.ports[0]
+                query |= {"to": f"svc/{target.ref}", "port": own.number, "protocol": own.protocol}
             case _:
                 pass
         lines.append(json.dumps(query))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from bench.clusters import Cluster, Workload, node_count
+from bench.clusters import Cluster, Workload, is_rolling, node_count
 
 Manifest = dict[str, Any]
 
@@ -159,8 +159,8 @@ def pods(cluster: Cluster) -> Iterator[Manifest]:
         zip(cluster.workloads, cluster.replicas, strict=True)
     ):
         spec = pod_spec(workload)
-        owners = [owner for owner, _ in owners_of(workload, rolling=index % 50 == 0)]
-        labels = [extra for _, extra in owners_of(workload, rolling=index % 50 == 0)]
+        found = owners_of(workload, rolling=is_rolling(index))
+        owners, labels = [owner for owner, _ in found], [own for _, own in found]
         for owner in owners:
             if owner["kind"] in {"ReplicaSet", "Job"}:
                 yield intermediate(workload, owner)
