@@ -45,7 +45,7 @@ def outside_ends(snapshot: Snapshot) -> list[AddressEnd | DomainEnd]:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
             name = text.lower().removesuffix(".")
-            if name.endswith((".example", ".test")):
+            if name.endswith(".test"):
                 base = name.removeprefix("*.")
                 names |= {base, f"a.{base}", f"a.b.{base}", f"a{base}"}
             continue

@@ -54,7 +54,7 @@ INSIDE = {
     "fd00::/8": ("fd00::/64", "fd00::5/128"),
 }
 """Per block, what may be excepted from it."""
-DOMAINS = ("api.example", "*.example", "*.api.example", "b.api.example", "other.test.")
+DOMAINS = ("api.corp.test", "*.corp.test", "*.api.corp.test", "B.api.corp.test", "other.test.")
 
 
 def maybe(draw: Draw, target: Manifest, key: str, value: st.SearchStrategy[Any]) -> None:
