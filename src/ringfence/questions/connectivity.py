@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ringfence.engine import Engine, bits
-from ringfence.engine.addresses import parse, text
+from ringfence.engine.addresses import text
 from ringfence.engine.classes import Classes
 from ringfence.engine.matrix import Reach
 from ringfence.model.cluster import Protocol
@@ -277,7 +277,7 @@ class _Survey:
         """Return one row in writing.
 
         Pods are judged by every family that both have, and told apart by family where these
-        differ. With a node, a name or a range at one end there is but one family.
+        differ. With a range at one end there is but one family.
         """
         if len(found) == 1:
             return {unit: self._write(*traffic, None) for unit, traffic in found[0].items()}
@@ -301,26 +301,11 @@ class _Survey:
         return merged
 
     def _common(self, source: Unit, target: Unit) -> frozenset[int]:
-        """Return the families by which a pair is judged, as `Engine.family` chooses them."""
-        ends = [self._unit_families(source), self._unit_families(target)]
-        kinds = (source.peer.kind, target.peer.kind)
-        if EXTERNAL in kinds:
+        """Return the families by which a pair is judged: those that both ends have."""
+        if EXTERNAL in (source.peer.kind, target.peer.kind):
             # What a range is to a rule does not depend on the family by which pods are judged.
             return frozenset(self._families[:1])
-        common = ends[0] & ends[1]
-        if NODE in kinds:
-            common = self._node_family(source if source.peer.kind == NODE else target)
-        elif DOMAIN in kinds:
-            common = frozenset({6 if common == {6} else 4})
-        else:
-            return common
-        return common if common <= set(self._families) else frozenset(self._families[:1])
-
-    def _node_family(self, unit: Unit) -> frozenset[int]:
-        """Return the family of a node's first address."""
-        universe = self._classes[0].universe
-        listed = self._snapshot.nodes[unit.elements[0] - universe.first_node].addresses
-        return frozenset({parse(listed[0])[0] if listed else 4})
+        return self._unit_families(source) & self._unit_families(target)
 
     def _unit_families(self, unit: Unit) -> frozenset[int]:
         return self._classes[0].universe.families[unit.elements[0]]
