@@ -203,7 +203,7 @@ def test_a_snapshot_is_recognised_by_its_head(path: str, length: int) -> None:
         b"\x1f",
         b"apiVersion: v1\n",
         b'{"apiVersion":"ringfence.dev/v1","kind":"Snapshot"}',
-        gzip.compress(b"apiVersion: v1\nkind: List\n"),
+        gzip.compress(b"apiVersion: v1\nkind: List\n", mtime=0),
     ],
 )
 def test_other_files_are_not_taken_for_one(head: bytes) -> None:
