@@ -20,12 +20,11 @@ def test_the_output_shown_is_real(
     shutil.copy(BOUTIQUE / "kubernetes-manifests.yaml", tmp_path)
     shutil.copytree(BOUTIQUE / "network-policies", tmp_path / "network-policies")
     monkeypatch.chdir(tmp_path)
+    shown_by = re.compile(r"^\$ ringfence (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     compared = 0
     for block in blocks:
-        for command, shown in re.findall(
-            r"^\$ ringfence (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE
-        ):
+        for command, shown in shown_by.findall(block):
             main(shlex.split(command))
             assert capsys.readouterr().out == shown, command
             compared += 1

@@ -107,3 +107,20 @@ def comment(sentences: Iterable[str], indent: int = 0, hang: int = 2) -> Iterato
                 line = start + " " * hang
             line += " " + word
         yield line
+
+
+def type_text(value: object) -> str:
+    """Return a value's type in the words of a manifest's author."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return f"the truth value `{str(value).lower()}`"
+        case int() | float():
+            return f"the number `{value}`"
+        case str():
+            return f"the text `{value[:60]}`"
+        case list():
+            return "a list"
+        case _:
+            return "a map"

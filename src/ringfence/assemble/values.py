@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from ringfence.model.document import Document, Path, path_text
 from ringfence.model.location import Problem
 from ringfence.model.selector import LabelSelector, Operator, Requirement, from_labels
+from ringfence.yaml_text import type_text
 
 T = TypeVar("T")
 
@@ -220,20 +221,3 @@ def parse_address(written: str) -> tuple[int, int] | None:
     except (OSError, ValueError):  # the second for what no text of the C library may hold
         return None
     return (4, value & 0xFFFFFFFF) if value >> 32 == 0xFFFF else (6, value)
-
-
-def type_text(value: object) -> str:
-    """Return a value's type in the words of a manifest's author."""
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return f"the truth value `{str(value).lower()}`"
-        case int() | float():
-            return f"the number `{value}`"
-        case str():
-            return f"the text `{value[:60]}`"
-        case list():
-            return "a list"
-        case _:
-            return "a map"

@@ -17,7 +17,6 @@ from ringfence.dialects._shared import (
     network,
     one_of,
     text,
-    type_text,
 )
 from ringfence.model.document import Document, Path
 from ringfence.model.profile import Cni, Profile
@@ -38,6 +37,7 @@ from ringfence.model.rule import (
     Unreadable,
 )
 from ringfence.model.selector import EVERYTHING
+from ringfence.yaml_text import type_text
 
 LABEL: Final = r"[a-zA-Z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?"
 DOMAIN: Final = re.compile(rf"(\*\.)?({LABEL}\.)+{LABEL}\.?")

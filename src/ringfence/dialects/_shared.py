@@ -12,6 +12,7 @@ from typing import Any, Final
 from ringfence.model.document import Path, path_text
 from ringfence.model.rule import Unreadable
 from ringfence.model.selector import LabelSelector, Operator, Requirement
+from ringfence.yaml_text import type_text
 
 NAME: Final = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 DNS_SUBDOMAIN: Final = re.compile(
@@ -175,20 +176,3 @@ def _value(value: Any, path: Path) -> str:  # noqa: ANN401
     if found and (len(found) > 63 or not NAME.fullmatch(found)):
         raise Malformed(f"`{found}` is not a label's value", path)
     return found
-
-
-def type_text(value: Any) -> str:  # noqa: ANN401
-    """Return a value's type in the words of a manifest's author."""
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return f"the truth value `{str(value).lower()}`"
-        case int() | float():
-            return f"the number `{value}`"
-        case str():
-            return f"the text `{value[:60]}`"
-        case list():
-            return "a list"
-        case _:
-            return "a map"

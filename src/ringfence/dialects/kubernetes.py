@@ -18,7 +18,6 @@ from ringfence.dialects._shared import (
     label_selector,
     network,
     one_of,
-    type_text,
 )
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document, Path
@@ -39,6 +38,7 @@ from ringfence.model.rule import (
     Unreadable,
 )
 from ringfence.model.selector import EVERYTHING, LabelSelector, from_labels
+from ringfence.yaml_text import type_text
 
 PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")

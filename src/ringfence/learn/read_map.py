@@ -36,6 +36,7 @@ from ringfence.learn.dependency_map import (
 from ringfence.model.document import Document, Path, PathPart
 from ringfence.model.location import Location, Problem
 from ringfence.sources import kubernetes_yaml
+from ringfence.yaml_text import type_text
 
 T = TypeVar("T")
 
@@ -221,7 +222,7 @@ class _Reader:
         ports = []
         for at, item in self.items(given, path, "ports"):
             if isinstance(item, bool) or not isinstance(item, str | int):
-                self.fail(at, f"expected a port, found {_type_text(item)}")
+                self.fail(at, f"expected a port, found {type_text(item)}")
             elif (port := self.parsed(written.parse_port, item, at)) is not None:
                 ports.append(port)
         if "ports" not in given and not isinstance(other, ServiceName):
@@ -263,7 +264,7 @@ class _Reader:
     def labels(self, given: dict[str, Any], path: Path, key: str) -> tuple[tuple[str, str], ...]:
         value = given.get(key, {})
         if not isinstance(value, dict):
-            self.fail((*path, key), f"expected labels, found {_type_text(value)}")
+            self.fail((*path, key), f"expected labels, found {type_text(value)}")
             return ()
         found = []
         for label, wanted in value.items():
@@ -286,7 +287,7 @@ class _Reader:
     def fields(self, value: Any, path: Path, known: Sequence[str]) -> dict[str, Any]:  # noqa: ANN401
         """Return a mapping's fields; those that are null count as absent."""
         if not isinstance(value, dict):
-            self.fail(path, f"expected a map, found {_type_text(value)}")
+            self.fail(path, f"expected a map, found {type_text(value)}")
             return {}
         for key in value:
             if key not in known:
@@ -298,7 +299,7 @@ class _Reader:
     def items(self, given: dict[str, Any], path: Path, key: str) -> Iterator[tuple[Path, Any]]:
         value = given.get(key, [])
         if not isinstance(value, list):
-            self.fail((*path, key), f"`{key}` is a list, found {_type_text(value)}")
+            self.fail((*path, key), f"`{key}` is a list, found {type_text(value)}")
             return
         for index, item in enumerate(value):
             yield (*path, key, index), item
@@ -312,7 +313,7 @@ class _Reader:
     def text(self, value: Any, path: Path) -> str:  # noqa: ANN401
         if not isinstance(value, str):
             hint = "" if isinstance(value, dict | list) else ": put it in quotes"
-            self.fail(path, f"expected text, found {_type_text(value)}{hint}")
+            self.fail(path, f"expected text, found {type_text(value)}{hint}")
             return ""
         return value
 
@@ -350,19 +351,3 @@ def _lines(value: Any, path: Path, lines: Iterator[int]) -> Iterator[tuple[Path,
         if line is not None:
             yield (*path, key), line
         yield from _lines(child, (*path, key), lines)
-
-
-def _type_text(value: Any) -> str:  # noqa: ANN401
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return f"the truth value `{str(value).lower()}`"
-        case int() | float():
-            return f"the number `{value}`"
-        case str():
-            return f"the text `{value[:60]}`"
-        case list():
-            return "a list"
-        case _:
-            return "a map"
