@@ -183,8 +183,11 @@ def workloads(draw: Draw, name: str, nodes: tuple[str, ...]) -> list[Manifest]:
 def nodes(draw: Draw) -> list[Manifest]:
     """Up to two nodes, with and without addresses and pod blocks."""
     found = []
+    taken: set[str] = set()
     for name in ("n1", "n2")[: draw(st.integers(0, 2))]:
-        listed = [{"type": "InternalIP", "address": a} for a in draw(addresses())]
+        own = [address for address in draw(addresses()) if address not in taken]
+        taken |= set(own)
+        listed = [{"type": "InternalIP", "address": address} for address in own]
         spec: Manifest = {}
         if draw(st.integers(0, 2)) == 0:
             spec["podCIDRs"] = draw(

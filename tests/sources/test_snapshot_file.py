@@ -91,6 +91,7 @@ FULL = Snapshot(
     nodes=(Node("node-1", {"zone": "a"}, ("192.0.2.7",), ("10.0.0.0/24",)),),
     pod_cidrs=("10.0.0.0/8",),
     pod_cidrs_assumed=True,
+    told_apart="digest",
     documents=(
         Document(
             "networking.k8s.io/v1",

@@ -45,7 +45,8 @@ def build(reading: Reading, *, cni: str | None = None, pod_cidrs: Sequence[str] 
     cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, nodes)
     found = services.read(objects, problems)
     inventory = Inventory(objects)
-    folder = identities.Folder(distinctions.find(parsed.policies, found), nodes, cidrs)
+    told_apart = distinctions.find(parsed.policies, found)
+    folder = identities.Folder(told_apart, nodes, cidrs)
     workloads = inventory.workloads(folder, {(s.namespace, s.name) for s in found})
     named = chain(
         inventory.namespaces(),
@@ -64,6 +65,7 @@ def build(reading: Reading, *, cni: str | None = None, pod_cidrs: Sequence[str] 
         nodes=nodes,
         pod_cidrs=cidrs,
         pod_cidrs_assumed=assumed,
+        told_apart=distinctions.digest(told_apart, cidrs),
         documents=objects.policies,
         policies=parsed.policies,
         ignored=parsed.ignored,
@@ -90,7 +92,6 @@ def rejudged(
     *,
     profile: Profile | None = None,
     pod_cidrs: Sequence[str] = (),
-    stored: bool = False,
 ) -> Snapshot:
     """Return the same cluster with other policies, and by another profile if one is given.
 
@@ -99,7 +100,6 @@ def rejudged(
         documents: its policies from now on.
         profile: by which they are judged; the snapshot's own where it is None.
         pod_cidrs: where pods without a known address live; the snapshot's own where empty.
-        stored: the snapshot comes from a file, without the policies in common form.
 
     Raises:
         UsageError: a block given is no CIDR.
@@ -112,10 +112,10 @@ def rejudged(
     cidrs, assumed = snapshot.pod_cidrs, snapshot.pod_cidrs_assumed
     if pod_cidrs:
         cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, ())
-    before = distinctions.find(snapshot.policies, snapshot.services)
     now = distinctions.find(parsed.policies, snapshot.services)
+    told_apart = distinctions.digest(now, cidrs)
     workloads = snapshot.workloads
-    if stored or (before, snapshot.pod_cidrs) != (now, cidrs):
+    if told_apart != snapshot.told_apart:
         folder = identities.Folder(now, snapshot.nodes, cidrs)
         workloads = tuple(folder.refold(workload) for workload in workloads)
     return msgspec.structs.replace(
@@ -127,6 +127,7 @@ def rejudged(
         workloads=workloads,
         pod_cidrs=cidrs,
         pod_cidrs_assumed=assumed,
+        told_apart=told_apart,
         documents=objects.policies,
         policies=parsed.policies,
         ignored=parsed.ignored,

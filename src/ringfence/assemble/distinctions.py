@@ -1,5 +1,6 @@
 """What the policies of a snapshot can tell pods apart by: label keys, blocks, labels of nodes."""
 
+import hashlib
 import ipaddress
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -43,6 +44,22 @@ class Distinctions:
     """Every CIDR that a policy names, as a block or as an exception to one."""
     node_keys: tuple[str, ...] | None = None
     """The label keys by which policies select nodes, sorted; None where none selects nodes."""
+
+
+FOLDING: Final = 1
+"""To be raised when identities are formed by other rules than before."""
+
+
+def digest(found: Distinctions, pod_cidrs: Sequence[str]) -> str:
+    """Return what is equal where identities would be formed alike."""
+    parts = (
+        FOLDING,
+        sorted(found.hidden),
+        sorted(found.blocks),
+        found.node_keys,
+        sorted(pod_cidrs),
+    )
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def find(policies: Iterable[Policy], services: Iterable[Service]) -> Distinctions:

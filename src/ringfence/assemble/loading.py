@@ -38,7 +38,6 @@ def load(
             snapshot.documents,
             profile=profiles.override(snapshot.profile, cni),
             pod_cidrs=pod_cidrs,
-            stored=True,
         ),
         source=saved[0],
     )

@@ -37,6 +37,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Where pods without a known address live: from `--pod-cidr`, else the nodes' `podCIDRs`,
     else `ASSUMED_POD_CIDRS`. A family without a block here has no pods without an address."""
     pod_cidrs_assumed: bool = False
+    told_apart: str = ""
+    """A digest of all by which the workloads' identities were told apart: they need not be formed
+    anew for policies that tell apart the same."""
     documents: tuple[Document, ...] = ()
     """The policy objects as they were written, the ones that could not be parsed included."""
     policies: tuple[Policy, ...] = ()
