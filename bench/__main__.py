@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -18,7 +19,8 @@ from bench.clusters import Shape
 from bench.measure import Run
 
 RINGFENCE = [str(Path(sys.executable).with_name("ringfence"))]
-SCRATCH = data.DATA / "answer"
+SCRATCH = data.DATA / f"run-{os.getpid()}"
+ANSWER, THEIRS = SCRATCH / "ours", SCRATCH / "theirs"
 HOST_NETWORK = "kube-system/kube-proxy,monitoring/node-exporter"
 POD_CIDR = "192.168.0.0/16"
 """For comparing answers: network-config-analyzer knows no addresses of pods, so that no block may
@@ -92,10 +94,13 @@ def main() -> None:
         f"{os.getloadavg()[0]:.1f}; medians of {plan.repetitions}; whole processes; "
         f"no figure of memory below {measure.own_peak_mb():.0f} MB can be seen"
     )
-    figures(plan)
-    growth(plan)
-    side_by_side(plan, args.limit, install=not args.quick)
-    SCRATCH.unlink(missing_ok=True)
+    SCRATCH.mkdir(parents=True)
+    try:
+        figures(plan)
+        growth(plan)
+        side_by_side(plan, args.limit, install=not args.quick)
+    finally:
+        shutil.rmtree(SCRATCH)
 
 
 def words(shape: Shape) -> str:
@@ -157,8 +162,8 @@ def connectivity(shape: Shape, repetitions: int) -> tuple[Run, dict[str, float]]
     manifests = data.ready("yaml", shape) / "manifests"
     command = [*RINGFENCE, "connectivity", "-o", "json", str(manifests)]
     run = measure.median(command, repetitions)
-    measure.median(command, 1, out=SCRATCH)
-    return run, child("bench.count", str(SCRATCH))
+    measure.median(command, 1, out=ANSWER)
+    return run, child("bench.count", str(ANSWER))
 
 
 def check(form: str, shape: Shape, repetitions: int) -> tuple[Run, dict[str, float]]:
@@ -168,9 +173,9 @@ def check(form: str, shape: Shape, repetitions: int) -> tuple[Run, dict[str, flo
     command = [*RINGFENCE, "check", str(source), "--queries", str(folder / "queries.jsonl")]
     # Exit code 1: some of the connections asked for are denied.
     run = measure.median(command, repetitions, good=(0, 1))
-    measure.median(command, 1, out=SCRATCH, good=(0, 1))
+    measure.median(command, 1, out=ANSWER, good=(0, 1))
     found: dict[str, float] = {"allow": 0, "deny": 0, "unknown": 0}
-    with SCRATCH.open() as lines:
+    with ANSWER.open() as lines:
         for line in lines:
             found[json.loads(line)["verdict"]] += 1
     return run, found
@@ -180,8 +185,8 @@ def all_pairs(shape: Shape, repetitions: int) -> tuple[Run, dict[str, float]]:
     """Measure all pairs in the engine, and count what there is."""
     snapshot = data.ready("snapshot", shape) / "cluster.snapshot"
     command = [sys.executable, "-m", "bench.all_pairs", str(snapshot)]
-    run = measure.median(command, repetitions, out=SCRATCH)
-    found = json.loads(SCRATCH.read_text())
+    run = measure.median(command, repetitions, out=ANSWER)
+    found = json.loads(ANSWER.read_text())
     return run, {
         name: found[name] for name in ("pairs", "allowed", "identities", "classes", "rules")
     }
@@ -190,7 +195,7 @@ def all_pairs(shape: Shape, repetitions: int) -> tuple[Run, dict[str, float]]:
 def child(module: str, *arguments: str) -> dict[str, float]:
     """Return what a module of this package prints as JSON."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], check=True, capture_output=True, text=True
+        [sys.executable, "-m", module, *arguments], check=True, stdout=subprocess.PIPE, text=True
     )
     found: dict[str, float] = json.loads(done.stdout)
     return found
@@ -247,16 +252,15 @@ def side_by_side(plan: Plan, limit_s: float, *, install: bool) -> None:
     for shape in (*plan.compared, *plan.timed):
         manifests = data.ready("yaml", shape) / "manifests"
         own, _ = connectivity(shape, plan.repetitions)
-        theirs = data.DATA / "their-answer"
-        other = measure.run(peer_tool.command(manifests, theirs), limit_s=limit_s)
+        THEIRS.unlink(missing_ok=True)  # it would be added to
+        other = measure.run(peer_tool.command(manifests, THEIRS), limit_s=limit_s)
         agreement = "not compared"
         if other.timed_out:
             agreement = "not compared: stopped"
         elif other.exit_code:
             agreement = f"failed: exit code {other.exit_code}"
         elif shape in plan.compared:
-            agreement = compare(manifests, theirs)
-        theirs.unlink(missing_ok=True)
+            agreement = compare(manifests)
         rows.append(
             (
                 words(shape),
@@ -272,11 +276,11 @@ def side_by_side(plan: Plan, limit_s: float, *, install: bool) -> None:
     table.show(title, header, rows)
 
 
-def compare(manifests: Path, theirs: Path) -> str:
+def compare(manifests: Path) -> str:
     """Return in words how far the two answers agree."""
     command = [*RINGFENCE, "connectivity", "-o", "json", "--pod-cidr", POD_CIDR, str(manifests)]
-    measure.median(command, 1, out=SCRATCH)
-    found = child("bench.compare", str(SCRATCH), str(theirs), HOST_NETWORK)
+    measure.median(command, 1, out=ANSWER)
+    found = child("bench.compare", str(ANSWER), str(THEIRS), HOST_NETWORK)
     return f"{found['differ']:,} differ of {max(found['ours'], found['theirs']):,}"
 
 

@@ -7,6 +7,7 @@ that it measures.
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -71,8 +72,7 @@ def digest(form: str, shape: Shape) -> str:
 
 def write(form: str, shape: Shape, folder: Path) -> None:
     """Write a cluster beside its final name, then rename it: a folder that exists is whole."""
-    temporary = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     cluster = clusters.draw(shape)
     if form == "yaml":
@@ -80,7 +80,12 @@ def write(form: str, shape: Shape, folder: Path) -> None:
     else:
         write_snapshot(cluster, temporary / "cluster.snapshot")
     write_queries(cluster, temporary / "queries.jsonl")
-    temporary.rename(folder)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+        shutil.rmtree(temporary)  # another run was faster
 
 
 def draw_policies(cluster: Cluster) -> list[manifests.Manifest]:

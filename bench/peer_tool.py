@@ -52,4 +52,13 @@ def command(manifests: Path, out: Path, *, pairs: bool = True) -> list[str]:
             it first minimizes to few rules.
     """
     form = ["-o", "txt_no_fw_rules"] if pairs else []
-    return [str(PROGRAM), "--connectivity", "-r", str(manifests), *form, "-f", str(out)]
+    return [
+        str(PROGRAM),
+        "--connectivity",
+        "--print_ipv6",
+        "-r",
+        str(manifests),
+        *form,
+        "-f",
+        str(out),
+    ]

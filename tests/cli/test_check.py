@@ -47,6 +47,12 @@ def test_unknown_is_no_success(cluster: str) -> None:
     assert main(["check", cluster, "shop/web", "shop/db:/ICMP", "--strict"]) == 3
 
 
+def test_options_may_stand_between_the_words(cluster: str) -> None:
+    pod_cidr = ["--pod-cidr", "10.0.0.0/8"]
+    assert main(["check", cluster, *pod_cidr, "shop/web", "shop/db:5432", "--strict"]) == 0
+    assert main(["check", *pod_cidr, cluster, "shop/web", "--strict", "shop/db:22"]) == 1
+
+
 def test_an_ipv6_address_stands_in_brackets(cluster: str) -> None:
     assert main(["check", cluster, "shop/db", "[2001:db8::1]:443"]) == 0
 

@@ -42,12 +42,23 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of a command line; options may stand between a verb's words."""
+    parser = build_parser()
+    verbs = next(a.choices for a in parser._actions if isinstance(a.choices, dict))  # noqa: SLF001
+    verb = verbs.get(argv[0]) if argv else None
+    if verb is None or verb._subparsers is not None:  # noqa: SLF001
+        return parser.parse_args(argv)
+    args: argparse.Namespace = verb.parse_intermixed_args(argv[1:])
+    return args
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     # A process that answers one question ends before its garbage matters; searching for it takes
     # up to half the time on a large cluster.
     gc.disable()
-    args = build_parser().parse_args(argv)
+    args = parse(sys.argv[1:] if argv is None else argv)
     try:
         code: int = args.run(args)
         sys.stdout.flush()
