@@ -143,6 +143,8 @@ def workloads(draw: Draw, name: str, nodes: tuple[str, ...]) -> list[Manifest]:
     def pod(number: int, **metadata: Any) -> Manifest:
         status: Manifest = {"phase": "Running"}
         found = draw(addresses())
+        if spec.get("hostNetwork"):
+            found = found[:1]  # two might be those of two nodes, and it can be on but one
         if found:
             status |= {"podIP": found[0], "podIPs": [{"ip": ip} for ip in found]}
         placed = {"nodeName": draw(st.sampled_from(nodes))} if draw(st.booleans()) else {}
