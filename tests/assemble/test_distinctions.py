@@ -8,6 +8,7 @@ from ringfence.assemble.distinctions import Blocks, Distinctions
 from ringfence.model.cluster import Service
 from ringfence.model.location import Location
 from ringfence.model.rule import (
+    NETWORK_POLICY,
     Action,
     Direction,
     IpPeer,
@@ -16,8 +17,6 @@ from ringfence.model.rule import (
     PodPeer,
     Policy,
     Rule,
-    Subject,
-    Tier,
 )
 from ringfence.model.selector import EVERYTHING, LabelSelector, equals, from_labels
 
@@ -78,8 +77,8 @@ def policy(*peers: Peer, pods: LabelSelector = EVERYTHING) -> Policy:
         kind="NetworkPolicy",
         namespace="shop",
         name="p",
-        tier=Tier.NETWORK_POLICY,
-        subject=Subject(EVERYTHING, pods),
+        tier=NETWORK_POLICY,
+        subject=PodPeer(EVERYTHING, pods),
         rules=(rule,),
     )
 

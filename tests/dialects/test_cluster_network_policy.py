@@ -7,8 +7,11 @@ import pytest
 from ringfence import dialects
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document
+from ringfence.model.layer7 import DomainPattern
 from ringfence.model.profile import Cni, Profile
 from ringfence.model.rule import (
+    ADMIN,
+    BASELINE,
     Action,
     DomainPeer,
     IpPeer,
@@ -16,7 +19,6 @@ from ringfence.model.rule import (
     PodPeer,
     Policy,
     PortRange,
-    Tier,
 )
 from ringfence.model.selector import EVERYTHING
 
@@ -31,7 +33,9 @@ def document(kind: str, spec: Any, name: str = "p") -> Document:
 
 
 def parse(spec: Any, kind: str = "ClusterNetworkPolicy", name: str = "p", **profile: Any) -> Policy:
-    (policy,) = dialects.parse([document(kind, spec, name)], Profile(**profile)).policies
+    (policy,) = dialects.parse(
+        dialects.Context(Profile(**profile), [document(kind, spec, name)])
+    ).policies
     return policy
 
 
@@ -48,8 +52,8 @@ def egress(rule: Any, **profile: Any) -> Any:
 
 
 def test_tier_and_priority() -> None:
-    assert (parse(cnp()).tier, parse(cnp()).priority) == (Tier.ADMIN, 5)
-    assert parse(cnp(tier="Baseline")).tier is Tier.BASELINE
+    assert (parse(cnp()).tier, parse(cnp()).order) == (ADMIN, 5)
+    assert parse(cnp(tier="Baseline")).tier is BASELINE
 
 
 def test_no_direction_is_isolated() -> None:
@@ -92,7 +96,7 @@ def test_networks_are_one_peer_each() -> None:
 
 def test_domain_names_can_be_accepted() -> None:
     rule = egress({"action": "Accept", "to": [{"domainNames": ["*.Example.com"]}]})
-    assert rule.peers == (DomainPeer("*.example.com"),)
+    assert rule.peers == (DomainPeer(DomainPattern("*.example.com")),)
 
 
 def test_pods_without_a_namespace_selector_are_those_of_all_namespaces() -> None:
@@ -185,7 +189,7 @@ def test_an_action_that_cannot_be_understood_may_be_any() -> None:
 def test_what_stands_outside_a_rule_makes_the_policy_unreadable(spec: Any) -> None:
     policy = parse(spec)
     assert policy.unreadable
-    assert policy.subject is not None
+    assert isinstance(policy.subject, PodPeer)
     assert policy.subject.namespaces == EVERYTHING
 
 
@@ -210,7 +214,7 @@ def test_an_admin_network_policy() -> None:
         ],
     }
     policy = parse({"priority": 7, "subject": ALL, "egress": [rule]}, "AdminNetworkPolicy")
-    assert (policy.tier, policy.priority) == (Tier.ADMIN, 7)
+    assert (policy.tier, policy.order) == (ADMIN, 7)
     assert policy.rules[0].traffic == (
         PortRange(Protocol.UDP, 53, 53),
         PortRange(Protocol.TCP, 1, 2),
@@ -254,7 +258,7 @@ def test_which_kinds_a_profile_enforces(profile: Profile, enforced: set[str]) ->
         document("ClusterNetworkPolicy", cnp()),
         document("AdminNetworkPolicy", {"priority": 1, "subject": ALL}),
     ]
-    parsed = dialects.parse(documents, profile)
+    parsed = dialects.parse(dialects.Context(profile, documents))
     assert {policy.kind for policy in parsed.policies} == enforced
     assert len(parsed.ignored) == 2 - len(enforced)
 

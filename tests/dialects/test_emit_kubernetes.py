@@ -6,6 +6,7 @@ import yaml
 from ringfence import dialects
 from ringfence.errors import UsageError
 from ringfence.model.cluster import Protocol
+from ringfence.model.layer7 import DomainPattern
 from ringfence.model.proposal import (
     GENERATED,
     Emission,
@@ -15,6 +16,7 @@ from ringfence.model.proposal import (
     Surroundings,
 )
 from ringfence.model.rule import (
+    NETWORK_POLICY,
     Action,
     Direction,
     DomainPeer,
@@ -26,8 +28,6 @@ from ringfence.model.rule import (
     Policy,
     PortRange,
     Rule,
-    Subject,
-    Tier,
     Traffic,
 )
 from ringfence.model.selector import EVERYTHING, LabelSelector, Operator, Requirement, from_labels
@@ -59,8 +59,8 @@ def policy(*rules: ProposedRule, name: str = "web", namespace: str = "shop") -> 
             kind="NetworkPolicy",
             namespace=namespace,
             name=name,
-            tier=Tier.NETWORK_POLICY,
-            subject=Subject(from_labels({}), from_labels({"app": "web"})),
+            tier=NETWORK_POLICY,
+            subject=PodPeer(from_labels({}), from_labels({"app": "web"})),
             isolates=BOTH,
         ),
         rules=rules,
@@ -173,7 +173,7 @@ def test_all_traffic_and_no_traffic() -> None:
 
 
 def test_a_domain_name_stays_closed_and_is_told() -> None:
-    emission = emit(rule(DomainPeer("api.example.com")))
+    emission = emit(rule(DomainPeer(DomainPattern("api.example.com"))))
     assert spec(emission)["egress"] == []
     [told] = emission.unsupported
     assert (told.sort, told.what) == ("domain name", "to api.example.com, TCP 443")
@@ -184,7 +184,9 @@ def test_a_domain_name_stays_closed_and_is_told() -> None:
 
 def test_a_domain_name_may_be_widened_to_the_public_internet() -> None:
     inside = ("10.0.0.0/9", "10.128.0.0/9", "192.168.0.0/16", "fd00::/8")
-    emission = emit(rule(DomainPeer("api.example.com")), inside=inside, allow_wider=True)
+    emission = emit(
+        rule(DomainPeer(DomainPattern("api.example.com"))), inside=inside, allow_wider=True
+    )
     blocks = (
         IpPeer("0.0.0.0/0", ("10.0.0.0/8", "192.168.0.0/16")),
         IpPeer("::/0", ("fd00::/8",)),
@@ -200,7 +202,7 @@ def test_a_domain_name_may_be_widened_to_the_public_internet() -> None:
 
 
 def test_other_peers_of_the_rule_are_written_all_the_same() -> None:
-    emission = emit(rule(DomainPeer("api.example.com"), IpPeer("192.0.2.7/32")))
+    emission = emit(rule(DomainPeer(DomainPattern("api.example.com")), IpPeer("192.0.2.7/32")))
     [written] = spec(emission)["egress"]
     assert written["to"] == [{"ipBlock": {"cidr": "192.0.2.7/32"}}]
 

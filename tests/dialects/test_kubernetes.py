@@ -18,7 +18,7 @@ BOTH = (Direction.INGRESS, Direction.EGRESS)
 def parse(spec: Any, cni: Cni = Cni.GENERIC, **extra: Any) -> Policy:
     body = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": spec, **extra}
     document = Document("networking.k8s.io/v1", "NetworkPolicy", "shop", "p", body, "p.yaml")
-    (policy,) = dialects.parse([document], Profile(cni)).policies
+    (policy,) = dialects.parse(dialects.Context(Profile(cni), [document])).policies
     return policy
 
 
@@ -63,8 +63,7 @@ def test_cilium_takes_rules_of_an_unlisted_direction() -> None:
 @pytest.mark.parametrize("spec", [None, {}, {"podSelector": None}, {"podSelector": {}}])
 def test_missing_and_empty_pod_selectors_select_the_whole_namespace(spec: Any) -> None:
     subject = parse(spec).subject
-    assert subject is not None
-    assert (subject.namespaces, subject.pods) == (OWN, EVERYTHING)
+    assert subject == PodPeer(OWN, EVERYTHING)
 
 
 @pytest.mark.parametrize("rule", [{}, {"from": []}, {"from": None}, {"ports": []}])
@@ -209,7 +208,7 @@ def test_an_unknown_top_level_field_makes_the_policy_unreadable() -> None:
 
 def test_nothing_is_enforced_under_profile_none() -> None:
     document = Document("networking.k8s.io/v1", "NetworkPolicy", "shop", "p", {}, "p.yaml", 3)
-    parsed = dialects.parse([document], Profile(Cni.NONE))
+    parsed = dialects.parse(dialects.Context(Profile(Cni.NONE), [document]))
     assert parsed.policies == ()
     assert "has no effect" in parsed.ignored[0].message
     assert str(parsed.ignored[0].location) == "p.yaml:3"

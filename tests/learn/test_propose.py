@@ -2,6 +2,7 @@ import pytest
 
 from ringfence.learn.propose import Proposal, propose
 from ringfence.model.cluster import Protocol
+from ringfence.model.layer7 import DomainPattern
 from ringfence.model.rule import (
     Direction,
     DomainPeer,
@@ -82,7 +83,7 @@ def test_a_service_is_written_as_what_stands_behind_it() -> None:
 def test_an_external_name_is_a_domain_name() -> None:
     text = TWO + service("b/s", "", "[]", "type: ExternalName, externalName: api.example.com")
     [(_, peers, traffic)] = rules(proposed(text, calls("svc/b/s", "[443]")), "ringfence-x")
-    assert (peers, traffic) == ((DomainPeer("api.example.com"),), (tcp(443),))
+    assert (peers, traffic) == ((DomainPeer(DomainPattern("api.example.com")),), (tcp(443),))
 
 
 def test_an_external_name_may_lead_back_into_the_cluster() -> None:

@@ -26,7 +26,7 @@ from ringfence.model.cluster import (
 from ringfence.model.document import Document, count_positions
 from ringfence.model.location import Location, Problem
 from ringfence.model.profile import Cni, Profile
-from ringfence.model.rule import Policy, Tier
+from ringfence.model.rule import NETWORK_POLICY, Policy
 from ringfence.model.selector import Operator, Requirement, from_labels
 from ringfence.model.snapshot import BlindSpot, Snapshot
 from ringfence.sources import snapshot_file
@@ -115,7 +115,7 @@ DERIVED = msgspec.structs.replace(
             kind="NetworkPolicy",
             namespace="shop",
             name="db",
-            tier=Tier.NETWORK_POLICY,
+            tier=NETWORK_POLICY,
             subject=None,
         ),
     ),

@@ -13,19 +13,11 @@ from ringfence.model.rule import NodePeer, PodPeer, Policy
 from ringfence.model.selector import LabelSelector
 from ringfence.model.snapshot import BlindSpot
 
-POLICY_KINDS: Final = {kind.kind: kind for kind in KINDS if kind.policy}
+POLICY_KINDS: Final = {kind.title: kind for kind in KINDS if kind.policy}
 
 
 NOT_JUDGED: Final = {
     Cni.ANTREA: frozenset({"NetworkPolicy.crd.antrea.io", "ClusterNetworkPolicy.crd.antrea.io"}),
-    Cni.CALICO: frozenset(
-        f"{kind}.{group}"
-        for kind in ("NetworkPolicy", "GlobalNetworkPolicy")
-        for group in ("projectcalico.org", "crd.projectcalico.org")
-    ),
-    Cni.CILIUM: frozenset(
-        {"CiliumNetworkPolicy.cilium.io", "CiliumClusterwideNetworkPolicy.cilium.io"}
-    ),
 }
 """The kinds of policy that each CNI enforces beside the ones that are judged."""
 
@@ -86,8 +78,6 @@ def _namespace(problem: Problem) -> str | None:
 def _namespaces(policies: Sequence[Policy]) -> Iterator[LabelSelector]:
     """Yield every selector by which policies select namespaces."""
     for policy in policies:
-        if policy.subject:
-            yield policy.subject.namespaces
         for peer in peers(policy):
             if isinstance(peer, PodPeer):
                 yield peer.namespaces

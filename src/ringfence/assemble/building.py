@@ -26,34 +26,46 @@ from ringfence.sources import collector
 
 
 @collector.paused()
-def build(reading: Reading, *, cni: str | None = None, pod_cidrs: Sequence[str] = ()) -> Snapshot:
+def build(
+    reading: Reading,
+    *,
+    cni: str | None = None,
+    version: str | None = None,
+    pod_cidrs: Sequence[str] = (),
+    staged: bool = False,
+) -> Snapshot:
     """Return the snapshot of what a source read.
 
     Args:
         reading: from one or several sources.
         cni: the profile; detected where None.
+        version: of the CNI's agent, as `1.18`; detected where None.
         pod_cidrs: where pods without a known address live; worked out where empty.
+        staged: whether staged policies count as enforced.
 
     Raises:
-        UsageError: no such profile, no such CIDR.
+        UsageError: no such profile, no such version, no such CIDR.
     """
     objects = catalog.sort(reading.documents)
     problems = [*reading.problems, *objects.problems]
-    profile = profiles.choose(cni, objects, problems)
-    parsed = dialects.parse(objects.policies, profile)
+    profile = profiles.choose(cni, objects, problems, version)
     nodes = surroundings.nodes(objects, problems)
     cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, nodes)
     found = services.read(objects, problems)
     inventory = Inventory(objects)
-    told_apart = distinctions.find(parsed.policies, found)
-    folder = identities.Folder(told_apart, nodes, cidrs)
-    workloads = inventory.workloads(folder, {(s.namespace, s.name) for s in found})
     named = chain(
         inventory.namespaces(),
         (document.namespace for document in objects.policies),
         (document.namespace for listed in objects.by_kind.values() for document in listed),
     )
     namespaces = surroundings.namespaces(objects, named, problems)
+    accounts = surroundings.service_accounts(objects, problems)
+    parsed = dialects.parse(
+        dialects.Context(profile, objects.policies, namespaces, found, accounts, staged)
+    )
+    told_apart = distinctions.find(parsed.policies, found, parsed.network_sets)
+    folder = identities.Folder(told_apart, nodes, cidrs)
+    workloads = inventory.workloads(folder, {(s.namespace, s.name) for s in found})
     ways_in = routes.read(objects, problems)
     problems += inventory.problems
     return Snapshot(
@@ -63,6 +75,10 @@ def build(reading: Reading, *, cni: str | None = None, pod_cidrs: Sequence[str] 
         services=found,
         routes=ways_in,
         nodes=nodes,
+        service_accounts=accounts,
+        network_sets=parsed.network_sets,
+        host_endpoints=parsed.host_endpoints,
+        staged=staged,
         pod_cidrs=cidrs,
         pod_cidrs_assumed=assumed,
         told_apart=distinctions.digest(told_apart, cidrs),
@@ -92,6 +108,7 @@ def rejudged(
     *,
     profile: Profile | None = None,
     pod_cidrs: Sequence[str] = (),
+    staged: bool | None = None,
 ) -> Snapshot:
     """Return the same cluster with other policies, and by another profile if one is given.
 
@@ -100,19 +117,33 @@ def rejudged(
         documents: its policies from now on.
         profile: by which they are judged; the snapshot's own where it is None.
         pod_cidrs: where pods without a known address live; the snapshot's own where empty.
+        staged: whether staged policies count as enforced; as in the snapshot where None.
 
     Raises:
         UsageError: a block given is no CIDR.
     """
     objects = catalog.sort(documents)
     profile = profile or snapshot.profile
-    parsed = dialects.parse(objects.policies, profile)
+    staged = snapshot.staged if staged is None else staged
+    namespaces = surroundings.with_implicit(
+        snapshot.namespaces, (document.namespace for document in objects.policies)
+    )
+    parsed = dialects.parse(
+        dialects.Context(
+            profile,
+            objects.policies,
+            namespaces,
+            snapshot.services,
+            snapshot.service_accounts,
+            staged,
+        )
+    )
     of_dialects = _dialect_problems(snapshot)
     told = [problem for problem in snapshot.problems if problem not in of_dialects]
     cidrs, assumed = snapshot.pod_cidrs, snapshot.pod_cidrs_assumed
     if pod_cidrs:
         cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, ())
-    now = distinctions.find(parsed.policies, snapshot.services)
+    now = distinctions.find(parsed.policies, snapshot.services, parsed.network_sets)
     told_apart = distinctions.digest(now, cidrs)
     workloads = snapshot.workloads
     if told_apart != snapshot.told_apart:
@@ -121,9 +152,10 @@ def rejudged(
     return msgspec.structs.replace(
         snapshot,
         profile=profile,
-        namespaces=surroundings.with_implicit(
-            snapshot.namespaces, (document.namespace for document in objects.policies)
-        ),
+        namespaces=namespaces,
+        network_sets=parsed.network_sets,
+        host_endpoints=parsed.host_endpoints,
+        staged=staged,
         workloads=workloads,
         pod_cidrs=cidrs,
         pod_cidrs_assumed=assumed,
@@ -141,7 +173,15 @@ def _dialect_problems(snapshot: Snapshot) -> frozenset[Problem]:
     refs = {document.ref for document in snapshot.documents}
     if not any(problem.object in refs for problem in snapshot.problems):
         return frozenset()
-    return frozenset(dialects.parse(snapshot.documents, snapshot.profile).problems)
+    context = dialects.Context(
+        snapshot.profile,
+        snapshot.documents,
+        snapshot.namespaces,
+        snapshot.services,
+        snapshot.service_accounts,
+        snapshot.staged,
+    )
+    return frozenset(dialects.parse(context).problems)
 
 
 def ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:

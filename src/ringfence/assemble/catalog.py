@@ -34,7 +34,7 @@ def sort(documents: Sequence[Document]) -> Catalog:
     latest: dict[tuple[str, str, str], Document] = {}
     nameless: list[Document] = []
     problems: list[Problem] = []
-    policy_kinds = {kind.kind for kind in kinds.KINDS if kind.policy}
+    policy_kinds = {kind.title for kind in kinds.KINDS if kind.policy}
     for document in documents:
         # An apiVersion names a group and a version: other groups have a Service of their own.
         known = kinds.find(document.api_version, document.kind)
@@ -43,7 +43,7 @@ def sort(documents: Sequence[Document]) -> Catalog:
         if not document.name:
             nameless.append(document)
             continue
-        key = (document.kind, document.namespace, document.name)
+        key = (document.title, document.namespace, document.name)
         before = latest.get(key)
         if before is not None and before.body != document.body:
             problems.append(
@@ -59,11 +59,11 @@ def sort(documents: Sequence[Document]) -> Catalog:
         latest[key] = document
     by_kind: defaultdict[str, list[Document]] = defaultdict(list)
     for document in latest.values():
-        by_kind[document.kind].append(document)
+        by_kind[document.title].append(document)
     for listed in by_kind.values():
         listed.sort(key=attrgetter("namespace", "name"))
     for document in sorted(nameless, key=_place):
-        by_kind[document.kind].append(document)
+        by_kind[document.title].append(document)
     policies = [document for kind in sorted(policy_kinds) for document in by_kind.pop(kind, [])]
     return Catalog(dict(by_kind), tuple(policies), tuple(problems))
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ringfence.model.cluster import Service
-from ringfence.model.rule import IpPeer, NodePeer, Peer, PodPeer, Policy
-from ringfence.model.selector import LabelSelector
+from ringfence.model.cluster import NetworkSet, Service
+from ringfence.model.rule import IpPeer, LabelPeer, NodePeer, Peer, PodPeer, Policy, leaves
+from ringfence.model.selector import LabelSelector, expression_keys
 
 PER_POD_LABELS: Final = frozenset(
     {
@@ -62,24 +62,28 @@ def digest(found: Distinctions, pod_cidrs: Sequence[str]) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def find(policies: Iterable[Policy], services: Iterable[Service]) -> Distinctions:
-    """Return what these policies, and the selectors of these Services, tell apart."""
+def find(
+    policies: Iterable[Policy], services: Iterable[Service], sets: Iterable[NetworkSet] = ()
+) -> Distinctions:
+    """Return what these policies, the selectors of these Services and these sets tell apart."""
     mentioned: set[str] = set()
     blocks: set[str] = set()
     node_keys: set[str] = set()
     by_node = False
     for policy in policies:
-        if policy.subject:
-            mentioned.update(keys(policy.subject.pods))
         for peer in peers(policy):
             match peer:
                 case PodPeer():
                     mentioned.update(keys(peer.pods))
+                case LabelPeer():
+                    mentioned.update(expression_keys(peer.expression))
                 case IpPeer():
                     blocks.update((peer.cidr, *peer.excepts))
                 case NodePeer():
                     by_node = True
                     node_keys.update(keys(peer.nodes))
+    for network_set in sets:
+        blocks.update(network_set.nets)
     for service in services:
         if service.selector:
             mentioned.update(keys(service.selector))
@@ -91,9 +95,12 @@ def find(policies: Iterable[Policy], services: Iterable[Service]) -> Distinction
 
 
 def peers(policy: Policy) -> Iterator[Peer]:
-    """Yield every peer that a policy names."""
+    """Yield every peer that a policy names, taken apart: its subject's, and its rules'."""
+    if policy.subject:
+        yield from leaves(policy.subject)
     for rule in policy.rules:
-        yield from rule.peers or ()
+        for peer in (*(rule.peers or ()), *((rule.subjects,) if rule.subjects else ())):
+            yield from leaves(peer)
 
 
 def keys(selector: LabelSelector) -> Iterator[str]:

@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
+from ringfence.assemble import cilium_config
 from ringfence.assemble.catalog import Catalog
 from ringfence.assemble.owners import controller
 from ringfence.assemble.values import Malformed, mapping, mappings, number, string_map, text
@@ -87,10 +90,7 @@ Source: the installation manifests of each project."""
 AGENT_NAMESPACES: Final = frozenset(name for agent in AGENTS for name in agent.namespaces)
 
 VERSION: Final = re.compile(r"v?(\d+(?:\.\d+)+)")
-CILIUM_CONFIG: Final = ("kube-system", "cilium-config")
-CLUSTER_NETWORK_POLICY: Final = "enable-k8s-cluster-network-policy"
 SPEC: Final[Path] = ("spec",)
-TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 
 
 @dataclass(frozen=True)
@@ -121,41 +121,58 @@ class Found:
         return f"DaemonSet {self.daemon_set.namespace}/{self.daemon_set.name}"
 
 
-def choose(cni: str | None, catalog: Catalog, problems: list[Problem]) -> Profile:
+def choose(
+    cni: str | None, catalog: Catalog, problems: list[Problem], version: str | None = None
+) -> Profile:
     """Return the profile that is given or, failing that, detected; `generic` if neither is.
 
     Contradictory evidence goes to `problems`.
 
     Raises:
-        UsageError: the profile given is none.
+        UsageError: the profile given is none, or the version is none.
     """
     found = _agents(catalog)
-    enabled = _cluster_network_policy(catalog, problems)
+    config = cilium_config.read(catalog, problems)
+    enabled = config.cluster_network_policy if config else None
+    settings = config.settings if config else None
+    written = None if version is None else parse_version(version)
     if cni is not None:
         given = parse(cni)
-        version = next((f.version for f in found if f.cni is given), "")
-        return Profile(given, "given", version=version, cluster_network_policy=enabled)
+        detected = next((f.version for f in found if f.cni is given), "")
+        return Profile(given, "given", "", written or detected, enabled, settings)
     chosen = _detect(found, problems)
     if chosen is None:
-        return Profile(cluster_network_policy=enabled)
-    return Profile(chosen.cni, "detected", chosen.evidence, chosen.version, enabled)
+        return Profile(version=written or "", cluster_network_policy=enabled, cilium=settings)
+    return Profile(
+        chosen.cni, "detected", chosen.evidence, written or chosen.version, enabled, settings
+    )
 
 
-def override(profile: Profile, cni: str | None) -> Profile:
+def override(profile: Profile, cni: str | None, version: str | None = None) -> Profile:
     """Return a profile that was chosen earlier, or the one that is given now.
 
     Raises:
-        UsageError: the profile given is none.
+        UsageError: the profile given is none, or the version is none.
     """
+    if version is not None:
+        profile = msgspec.structs.replace(profile, version=parse_version(version))
     if cni is None:
         return profile
     given = parse(cni)
-    return Profile(
-        given,
-        "given",
-        version=profile.version if profile.cni is given else "",
-        cluster_network_policy=profile.cluster_network_policy,
-    )
+    kept = profile.version if version is not None or profile.cni is given else ""
+    return msgspec.structs.replace(profile, cni=given, chosen="given", evidence="", version=kept)
+
+
+def parse_version(written: str) -> str:
+    """Return an agent's version, as `1.18`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = VERSION.fullmatch(written)
+    if found is None:
+        raise UsageError(f"`{written}` is no version: give one as `1.18`")
+    return found[1]
 
 
 def parse(cni: str) -> Cni:
@@ -255,20 +272,3 @@ def tag(image: str) -> str:
     name, _, _ = image.partition("@")
     match = VERSION.match(name.removeprefix(repository(image)).removeprefix(":"))
     return match[1] if match else ""
-
-
-def _cluster_network_policy(catalog: Catalog, problems: list[Problem]) -> bool | None:
-    """Return whether Cilium's configuration has ClusterNetworkPolicy on; None if it is not there.
-
-    Source: Cilium `pkg/defaults/defaults.go`: off where the configuration says nothing; the
-    values that are true are those of Go's `strconv.ParseBool`.
-    """
-    for document in catalog.of("ConfigMap"):
-        if (document.namespace, document.name) == CILIUM_CONFIG:
-            try:
-                data = string_map(document.body, "data", ())
-            except Malformed as malformed:
-                problems.append(malformed.of(document))
-            else:
-                return data.get(CLUSTER_NETWORK_POLICY) in TRUE
-    return None

@@ -19,7 +19,7 @@ from ringfence.assemble.values import (
     texts,
 )
 from ringfence.errors import UsageError
-from ringfence.model.cluster import Namespace, Node
+from ringfence.model.cluster import Namespace, Node, ServiceAccount
 from ringfence.model.document import Document, Path
 from ringfence.model.location import Problem
 from ringfence.model.snapshot import ASSUMED_POD_CIDRS
@@ -56,6 +56,18 @@ def _namespace(document: Document) -> Namespace:
     labels = string_map(mapping(document.body, "metadata", ()), "labels", METADATA)
     labels = labels | {NAME_LABEL: document.name}
     return Namespace(document.name, dict(sorted(labels.items())), location=document.location_of())
+
+
+def service_accounts(catalog: Catalog, problems: list[Problem]) -> tuple[ServiceAccount, ...]:
+    """Return the service accounts that have labels, sorted: only those can be selected by them."""
+    found = each(catalog.of("ServiceAccount"), _service_account, problems)
+    labelled = (account for account in found if account.labels)
+    return tuple(sorted(labelled, key=lambda account: (account.namespace, account.name)))
+
+
+def _service_account(document: Document) -> ServiceAccount:
+    labels = string_map(mapping(document.body, "metadata", ()), "labels", METADATA)
+    return ServiceAccount(document.namespace, document.name, dict(sorted(labels.items())))
 
 
 def nodes(catalog: Catalog, problems: list[Problem]) -> tuple[Node, ...]:

@@ -4,14 +4,23 @@
 reads them. A file of this room exposes `DIALECT`; the folder listing is the registry.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import msgspec
 
 from ringfence import rooms
 from ringfence.errors import UsageError
+from ringfence.model import kinds
+from ringfence.model.cluster import (
+    HostEndpoint,
+    Namespace,
+    NetworkSet,
+    Service,
+    ServiceAccount,
+)
 from ringfence.model.document import Document
 from ringfence.model.kinds import group_of
 from ringfence.model.location import Problem
@@ -21,17 +30,48 @@ from ringfence.model.rule import Policy
 
 
 @dataclass(frozen=True)
+class Context:
+    """What a policy's meaning may depend on beside its own document."""
+
+    profile: Profile
+    documents: Sequence[Document]
+    """All policies, and what they refer to: tiers, network sets, groups of blocks."""
+    namespaces: Sequence[Namespace] = ()
+    services: Sequence[Service] = ()
+    service_accounts: Sequence[ServiceAccount] = ()
+    staged: bool = False
+    """Whether staged policies count as enforced."""
+
+    @cached_property
+    def by_title(self) -> dict[str, list[tuple[int, Document]]]:
+        """Return index and document of every object, by kind as `kinds.title` has it."""
+        found: defaultdict[str, list[tuple[int, Document]]] = defaultdict(list)
+        for index, document in enumerate(self.documents):
+            found[document.title].append((index, document))
+        return dict(found)
+
+    @cached_property
+    def service(self) -> dict[tuple[str, str], Service]:
+        """Return the Services by namespace and name."""
+        return {(service.namespace, service.name): service for service in self.services}
+
+
+@dataclass(frozen=True)
 class Dialect:
     """What a file of this room exposes as `DIALECT`."""
 
     kinds: frozenset[tuple[str, str]]
     """The (group, kind) pairs that it parses."""
-    parse: Callable[[int, Document, Profile], Policy]
-    """Index and document to policy; never raises for what the document holds."""
+    parse: Callable[[int, Document, Context], Sequence[Policy]]
+    """Index and document to policies: one, or what the document says of several; none for what
+    has no effect. Never raises for what the document holds."""
     inert_because: Callable[[str, Profile], str | None]
     """Why the profile does not enforce objects of a kind; None where it does."""
     emit: Callable[[Sequence[ProposedPolicy], Surroundings], Emission] | None = None
     """Writes policies in this language; None where it is only read."""
+    network_sets: Callable[[Context], Sequence[NetworkSet]] | None = None
+    """Reads the network sets among the documents; what is unreadable of one, it carries."""
+    host_endpoints: Callable[[Context], Sequence[HostEndpoint]] | None = None
 
 
 class Parsed(msgspec.Struct, frozen=True):
@@ -43,6 +83,10 @@ class Parsed(msgspec.Struct, frozen=True):
     """The others, one warning each."""
     problems: tuple[Problem, ...]
     """What could not be understood; the policies concerned carry it too."""
+    staged: tuple[Policy, ...] = ()
+    """Those that are only planned, where they do not count as enforced."""
+    network_sets: tuple[NetworkSet, ...] = ()
+    host_endpoints: tuple[HostEndpoint, ...] = ()
 
 
 def emit(dialect: str, policies: Sequence[ProposedPolicy], surroundings: Surroundings) -> Emission:
@@ -76,39 +120,58 @@ def by_kind() -> dict[tuple[str, str], Dialect]:
 
 
 def enforced_kinds(profile: Profile) -> frozenset[str]:
-    """Return the kinds of policy that a profile enforces."""
+    """Return the kinds of policy that a profile enforces, as `kinds.title` has them."""
     return frozenset(
-        kind
-        for (_, kind), dialect in by_kind().items()
+        kinds.BY_NAME[group, kind].title
+        for (group, kind), dialect in by_kind().items()
         if dialect.inert_because(kind, profile) is None
     )
 
 
-def parse(documents: Sequence[Document], profile: Profile) -> Parsed:
+def parse(context: Context) -> Parsed:
     """Return the policies among the documents; documents of other kinds are passed over."""
     policies: list[Policy] = []
+    staged: list[Policy] = []
     ignored: list[Problem] = []
     problems: list[Problem] = []
-    for index, document in enumerate(documents):
+    involved: dict[int, Dialect] = {}
+    for index, document in enumerate(context.documents):
         dialect = by_kind().get((group_of(document.api_version), document.kind))
         if dialect is None:
             continue
-        if reason := dialect.inert_because(document.kind, profile):
+        if reason := dialect.inert_because(document.kind, context.profile):
             message = f"{document.ref} has no effect: {reason}"
             ignored.append(
                 Problem(message, document.location_of(), (), document.ref, severity="warning")
             )
             continue
-        policy = dialect.parse(index, document, profile)
-        policies.append(policy)
-        problems += [
-            Problem(
-                f"{document.ref}: {part.reason}",
-                document.location_of(part.path),
-                (document.kind,),
-                document.ref,
+        involved[id(dialect)] = dialect
+        for policy in dialect.parse(index, document, context):
+            (staged if policy.staged and not context.staged else policies).append(policy)
+            problems += [
+                Problem(
+                    f"{document.ref}: {part.reason}",
+                    document.location_of(part.path),
+                    (document.title,),
+                    document.ref,
+                )
+                for part in (*policy.unreadable, *(r.unreadable for r in policy.rules))
+                if part is not None
+            ]
+    sets = [s for d in involved.values() if d.network_sets for s in d.network_sets(context)]
+    for found in sets:
+        if found.unreadable:
+            document = context.documents[found.document]
+            message = f"{document.ref}: {found.unreadable}"
+            problems.append(
+                Problem(message, document.location_of(), (document.title,), document.ref)
             )
-            for part in (*policy.unreadable, *(r.unreadable for r in policy.rules))
-            if part is not None
-        ]
-    return Parsed(tuple(policies), tuple(ignored), tuple(problems))
+    hosts = [h for d in involved.values() if d.host_endpoints for h in d.host_endpoints(context)]
+    return Parsed(
+        policies=tuple(policies),
+        ignored=tuple(ignored),
+        problems=tuple(dict.fromkeys(problems)),
+        staged=tuple(staged),
+        network_sets=tuple(sets),
+        host_endpoints=tuple(hosts),
+    )

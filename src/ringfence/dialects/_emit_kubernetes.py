@@ -23,6 +23,7 @@ from ringfence.model.proposal import (
     Unsupported,
 )
 from ringfence.model.rule import (
+    NETWORK_POLICY,
     Action,
     Direction,
     DomainPeer,
@@ -32,7 +33,6 @@ from ringfence.model.rule import (
     Peer,
     PodPeer,
     PortRange,
-    Tier,
     Traffic,
 )
 from ringfence.model.selector import LabelSelector, Operator, from_labels
@@ -107,7 +107,7 @@ class _Emission:
         yield from yaml_text.block(head)
         yield "spec:"
         subject = policy.subject
-        assert subject is not None  # noqa: S101 - a proposal always knows its subject
+        assert isinstance(subject, PodPeer)  # noqa: S101 - a proposal always knows its subject
         yield from yaml_text.block({"podSelector": _selector(subject.pods)}, 2)
         types = [direction.value.capitalize() for direction in policy.isolates]
         yield from yaml_text.block({"policyTypes": types}, 2)
@@ -155,8 +155,8 @@ class _RuleWriter:
         """Return the rule as a NetworkPolicy has it; None where nothing of it is written."""
         rule = self._rule
         tier = self._proposed.policy.tier
-        if tier is not Tier.NETWORK_POLICY or rule.action is not Action.ALLOW:
-            what = f"{rule.action.value} in tier {tier.value}"
+        if tier != NETWORK_POLICY or rule.action is not Action.ALLOW:
+            what = f"{rule.action.value} in tier {tier.name}"
             self._tell("action", what, "a NetworkPolicy only allows", _CLOSED, wider=False)
             return None
         if rule.traffic and any(part.protocol is Protocol.ICMP for part in rule.traffic):
@@ -197,7 +197,7 @@ class _RuleWriter:
         around = self._emission.around
         blocks: tuple[IpPeer, ...] = ()
         if isinstance(peer, DomainPeer):
-            sort, name = "domain name", peer.pattern
+            sort, name = "domain name", peer.pattern.pattern
             because = "a NetworkPolicy knows no domain names"
             if around.allow_wider:
                 blocks = public_blocks(around.inside)
@@ -318,7 +318,7 @@ def _peer(peer: Peer, namespace: str) -> dict[str, Any]:
             if peer.excepts:
                 ip_block["except"] = list(peer.excepts)
             return {"ipBlock": ip_block}
-        case DomainPeer() | NodePeer():
+        case _:
             raise AssertionError("such a peer is put into blocks before it is written")
 
 

@@ -19,8 +19,10 @@ from ringfence.dialects._shared import (
     text,
 )
 from ringfence.model.document import Document, Path
+from ringfence.model.layer7 import DomainPattern
 from ringfence.model.profile import Cni, Profile
 from ringfence.model.rule import (
+    ADMIN,
     Action,
     Direction,
     DomainPeer,
@@ -31,7 +33,6 @@ from ringfence.model.rule import (
     PodPeer,
     Policy,
     Rule,
-    Subject,
     Tier,
     Traffic,
     Unreadable,
@@ -58,8 +59,8 @@ class Form:
     parse_traffic: Callable[[Any, Path], Traffic]
     ingress_peers: Collection[str]
     egress_peers: Collection[str]
-    place: Callable[[Document, dict[str, Any]], tuple[Tier, int]]
-    """Document and spec to tier and priority."""
+    place: Callable[[Document, dict[str, Any], Cni], tuple[Tier, int]]
+    """Document and spec to tier and priority under a profile."""
     named_port: str
     """The key by which a container port's name is given."""
     most: int
@@ -71,8 +72,8 @@ class Form:
 def parse(form: Form, index: int, document: Document, profile: Profile) -> Policy:
     """Return a policy of one of these kinds in common form."""
     unreadable: list[Unreadable] = []
-    subject: Subject | None = None
-    tier, priority = Tier.ADMIN, 0
+    subject: PodPeer | None = None
+    tier, priority = ADMIN, 0
     rules: list[Rule] = []
     try:
         fields(document.body, (), ("apiVersion", "kind", "metadata", "spec", "status"))
@@ -84,7 +85,7 @@ def parse(form: Form, index: int, document: Document, profile: Profile) -> Polic
             raise Malformed(f"expected a map, found {type_text(spec)}", ("spec",))
         subject = _subject(form, spec.get("subject"), ("spec", "subject"))
         given = fields(spec, ("spec",), form.spec_fields)
-        tier, priority = form.place(document, given)
+        tier, priority = form.place(document, given, profile.cni)
         for section, peers_key, direction in SECTIONS:
             for path, value in items(given.get(section), ("spec", section), form.most):
                 rules += _rules(form, value, path, direction, peers_key, profile)
@@ -99,21 +100,22 @@ def parse(form: Form, index: int, document: Document, profile: Profile) -> Polic
         namespace=document.namespace,
         name=document.name,
         tier=tier,
-        priority=priority,
+        order=priority,
+        tie=document.name,
         subject=subject,
         rules=tuple(rules),
         unreadable=tuple(unreadable),
     )
 
 
-def _subject(form: Form, value: Any, path: Path) -> Subject:  # noqa: ANN401
+def _subject(form: Form, value: Any, path: Path) -> PodPeer:  # noqa: ANN401
     given = fields(value, path, ("namespaces", "pods"))
     if len(given) != 1:
         raise Malformed("a subject has exactly one of namespaces and pods", path)
     if "namespaces" in given:
-        return Subject(label_selector(given["namespaces"], (*path, "namespaces")), EVERYTHING)
+        return PodPeer(label_selector(given["namespaces"], (*path, "namespaces")), EVERYTHING)
     peer = _pods(form, given["pods"], (*path, "pods"))
-    return Subject(peer.namespaces, peer.pods)
+    return PodPeer(peer.namespaces, peer.pods)
 
 
 def _pods(form: Form, value: Any, path: Path) -> PodPeer:  # noqa: ANN401
@@ -227,7 +229,7 @@ def _peer(
             names = [_domain(written, where) for where, written in _set(form, content, at)]
             if action is not Action.ALLOW and not _is_calico(profile):
                 raise Malformed("domainNames can only be accepted", at)
-            found = tuple(map(DomainPeer, names))
+            found = tuple(DomainPeer(DomainPattern(name)) for name in names)
     # Calico implements neither (libcalico-go `conversion/clusternetworkpolicy.go`).
     return None if _is_calico(profile) else found
 

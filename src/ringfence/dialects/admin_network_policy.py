@@ -6,29 +6,29 @@ ClusterNetworkPolicy replaced both.
 
 from typing import Any, Final
 
-from ringfence.dialects import Dialect, _policy_api
+from ringfence.dialects import Context, Dialect, _policy_api
 from ringfence.dialects._shared import Malformed, fields, filled, integer, one_of
-from ringfence.dialects.cluster_network_policy import older_than
+from ringfence.model import tiers
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document, Path
-from ringfence.model.profile import Cni, Profile
+from ringfence.model.profile import Cni, Profile, older_than
 from ringfence.model.rule import Action, NamedPort, Policy, PortRange, Tier, Traffic
 
 PROTOCOLS: Final = ("TCP", "UDP", "SCTP")
 
 
-def _place_admin(_document: Document, spec: dict[str, Any]) -> tuple[Tier, int]:
-    return Tier.ADMIN, _policy_api.priority(spec.get("priority"), ("spec", "priority"))
+def _place_admin(_document: Document, spec: dict[str, Any], cni: Cni) -> tuple[Tier, int]:
+    return tiers.admin(cni), _policy_api.priority(spec.get("priority"), ("spec", "priority"))
 
 
-def _place_baseline(document: Document, _spec: dict[str, Any]) -> tuple[Tier, int]:
+def _place_baseline(document: Document, _spec: dict[str, Any], cni: Cni) -> tuple[Tier, int]:
     if document.name != "default":
         raise Malformed(
             "the only BaselineAdminNetworkPolicy there can be is named `default`",
             ("metadata", "name"),
         )
     # After every Baseline ClusterNetworkPolicy, where both kinds are enforced.
-    return Tier.BASELINE, 1001
+    return tiers.baseline(cni), 1001
 
 
 def _traffic(value: Any, path: Path) -> Traffic:  # noqa: ANN401
@@ -78,10 +78,10 @@ BASELINE: Final = _policy_api.Form(
 )
 
 
-def parse(index: int, document: Document, profile: Profile) -> Policy:
+def parse(index: int, document: Document, context: Context) -> list[Policy]:
     """Return an AdminNetworkPolicy or the BaselineAdminNetworkPolicy in common form."""
     form = ADMIN if document.kind == "AdminNetworkPolicy" else BASELINE
-    return _policy_api.parse(form, index, document, profile)
+    return [_policy_api.parse(form, index, document, context.profile)]
 
 
 def inert_because(kind: str, profile: Profile) -> str | None:

@@ -5,18 +5,19 @@ Authority: kubernetes-sigs/network-policy-api `apis/v1alpha2/clusternetworkpolic
 
 from typing import Any, Final
 
-from ringfence.dialects import Dialect, _policy_api
+from ringfence.dialects import Context, Dialect, _policy_api
 from ringfence.dialects._shared import Malformed, fields, filled, integer, one_of
+from ringfence.model import tiers
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document, Path
-from ringfence.model.profile import Cni, Profile
+from ringfence.model.profile import Cni, Profile, older_than
 from ringfence.model.rule import Action, NamedPort, Policy, PortRange, Tier, Traffic
 
 
-def _place(_document: Document, spec: dict[str, Any]) -> tuple[Tier, int]:
+def _place(_document: Document, spec: dict[str, Any], cni: Cni) -> tuple[Tier, int]:
     tier = one_of(spec.get("tier"), ("spec", "tier"), ("Admin", "Baseline"))
     priority = _policy_api.priority(spec.get("priority"), ("spec", "priority"))
-    return Tier.ADMIN if tier == "Admin" else Tier.BASELINE, priority
+    return (tiers.admin if tier == "Admin" else tiers.baseline)(cni), priority
 
 
 def _traffic(value: Any, path: Path) -> Traffic:  # noqa: ANN401
@@ -62,9 +63,9 @@ FORM: Final = _policy_api.Form(
 )
 
 
-def parse(index: int, document: Document, profile: Profile) -> Policy:
+def parse(index: int, document: Document, context: Context) -> list[Policy]:
     """Return a ClusterNetworkPolicy in common form."""
-    return _policy_api.parse(FORM, index, document, profile)
+    return [_policy_api.parse(FORM, index, document, context.profile)]
 
 
 def inert_because(kind: str, profile: Profile) -> str | None:  # noqa: ARG001
@@ -86,14 +87,6 @@ def inert_because(kind: str, profile: Profile) -> str | None:  # noqa: ARG001
             return "cilium's `enable-k8s-cluster-network-policy` is off"
         case _:
             return None
-
-
-def older_than(version: str, major: int, minor: int) -> bool:
-    """Return whether a version is known and older; an unknown one counts as the newest."""
-    parts = version.removeprefix("v").split(".")
-    if len(parts) < 2 or not (parts[0].isdigit() and parts[1].isdigit()):
-        return False
-    return (int(parts[0]), int(parts[1])) < (major, minor)
 
 
 DIALECT: Final = Dialect(

@@ -8,7 +8,7 @@ import ipaddress
 import re
 from typing import Any, Final
 
-from ringfence.dialects import Dialect
+from ringfence.dialects import Context, Dialect
 from ringfence.dialects._emit_kubernetes import emit
 from ringfence.dialects._shared import (
     Malformed,
@@ -19,6 +19,7 @@ from ringfence.dialects._shared import (
     network,
     one_of,
 )
+from ringfence.model import tiers
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document, Path
 from ringfence.model.profile import Cni, Profile
@@ -32,8 +33,6 @@ from ringfence.model.rule import (
     Policy,
     PortRange,
     Rule,
-    Subject,
-    Tier,
     Traffic,
     Unreadable,
 )
@@ -45,11 +44,12 @@ PORT_NAME: Final = re.compile(r"(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 SECTIONS: Final = (("ingress", "from", Direction.INGRESS), ("egress", "to", Direction.EGRESS))
 
 
-def parse(index: int, document: Document, profile: Profile) -> Policy:
+def parse(index: int, document: Document, context: Context) -> list[Policy]:
     """Return a NetworkPolicy in common form."""
+    profile = context.profile
     own_namespace = from_labels({"kubernetes.io/metadata.name": document.namespace})
     unreadable: list[Unreadable] = []
-    subject: Subject | None = None
+    subject: PodPeer | None = None
     spec: dict[str, Any] = {}
     isolates: tuple[Direction, ...] = ()
     rules: list[Rule] = []
@@ -61,7 +61,7 @@ def parse(index: int, document: Document, profile: Profile) -> Policy:
         spec = _spec(document.body.get("spec"))
         # Missing and empty select every pod of the namespace (types.go, PodSelector).
         pods = label_selector(spec.get("podSelector", {}), ("spec", "podSelector"))
-        subject = Subject(own_namespace, pods)
+        subject = PodPeer(own_namespace, pods)
         known = ("podSelector", "policyTypes", "ingress", "egress")
         fields(document.body.get("spec") or {}, ("spec",), known)
         isolates = _isolates(spec, profile)
@@ -71,18 +71,21 @@ def parse(index: int, document: Document, profile: Profile) -> Policy:
                 rules += [_rule(v, p, direction, peers_key, own_namespace) for p, v in listed]
     except Malformed as malformed:
         unreadable.append(malformed.unreadable)
-    return Policy(
+    policy = Policy(
         document=index,
         kind=document.kind,
         namespace=document.namespace,
         name=document.name,
-        tier=Tier.NETWORK_POLICY,
+        tier=tiers.network_policy(profile.cni),
+        order=tiers.CALICO_NETWORK_POLICY_ORDER if profile.cni is Cni.CALICO else 0,
+        tie=document.name,
         subject=subject,
         isolates=isolates,
         isolation_path=("spec", "policyTypes") if spec.get("policyTypes") else ("spec",),
         rules=tuple(rules),
         unreadable=tuple(unreadable),
     )
+    return [policy]
 
 
 def _spec(value: Any) -> dict[str, Any]:  # noqa: ANN401

@@ -14,6 +14,7 @@ from ringfence.engine.universe import Matches, Universe
 from ringfence.model.cluster import Protocol
 from ringfence.model.profile import Cni
 from ringfence.model.rule import (
+    NETWORK_POLICY,
     Action,
     Direction,
     DomainPeer,
@@ -23,7 +24,6 @@ from ringfence.model.rule import (
     Policy,
     PortRange,
     Rule,
-    Tier,
 )
 from ringfence.model.snapshot import Snapshot
 
@@ -120,7 +120,7 @@ class Classes:
         universe, snapshot = self.universe, self.snapshot
         matches = {peer: universe.match(peer, self.family) for peer in peers}
         subjects = [
-            universe.select(policy.subject.namespaces, policy.subject.pods)
+            universe.match(policy.subject, self.family).certain & universe.networked
             if policy.subject
             else self._inhabitants(policy.namespace or None)
             for policy in snapshot.policies
@@ -233,7 +233,7 @@ class Classes:
     def _traffic_of(self, policy: Policy, rule: Rule) -> tuple[int, tuple[NamedPort, ...]]:
         if rule.traffic is None or rule.unreadable:
             mask = self.traffic.everything
-            if policy.tier is Tier.NETWORK_POLICY and self.icmp_is_open:
+            if policy.tier == NETWORK_POLICY and self.icmp_is_open:
                 mask &= ~self.traffic.icmp
             return mask, ()
         mask, names = 0, []

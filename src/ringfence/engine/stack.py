@@ -13,7 +13,7 @@ from itertools import groupby
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes, CompiledPolicy, CompiledRule
 from ringfence.model.profile import Cni
-from ringfence.model.rule import Action, Direction, Tier
+from ringfence.model.rule import ADMIN, BASELINE, NETWORK_POLICY, Action, Direction
 
 Cell = list[tuple[Action, int, int]]
 """What a policy's rules say of one class of traffic: (action, certain peers, perhaps peers)."""
@@ -49,13 +49,13 @@ class Stacks:
         """Order the policies and find which apply to which class."""
         self._classes = classes
         self._cni = classes.snapshot.profile.cni
-        ordered = sorted(classes.policies, key=lambda p: (p.policy.priority, p.policy.name))
+        ordered = sorted(classes.policies, key=lambda p: (p.policy.order, p.policy.name))
         self._applying: dict[Direction, list[list[CompiledPolicy]]] = {}
         for direction in Direction:
             applying: list[list[CompiledPolicy]] = [[] for _ in range(classes.count)]
             for policy in ordered:
                 isolates = direction in policy.policy.isolates
-                if isolates or (policy.rules(direction) and policy.policy.tier is not _NP):
+                if isolates or (policy.rules(direction) and policy.policy.tier != _NP):
                     for subject in bits.members(policy.subjects):
                         applying[subject].append(policy)
             self._applying[direction] = applying
@@ -70,9 +70,9 @@ class Stacks:
         found = self._stacks.get(key)
         if found is None:
             found = self._stacks[key] = Stack(
-                admin=self._group(p for p in applying if p.policy.tier is Tier.ADMIN),
-                isolating=tuple(p for p in applying if p.policy.tier is _NP),
-                baseline=self._group(p for p in applying if p.policy.tier is Tier.BASELINE),
+                admin=self._group(p for p in applying if p.policy.tier == ADMIN),
+                isolating=tuple(p for p in applying if p.policy.tier == _NP),
+                baseline=self._group(p for p in applying if p.policy.tier == BASELINE),
             )
         return found
 
@@ -80,7 +80,7 @@ class Stacks:
         if self._cni is Cni.CALICO:
             # Calico breaks ties by name (`felix/calc/policy_sorter.go`).
             return tuple((policy,) for policy in policies)
-        groups = groupby(policies, key=lambda p: p.policy.priority)
+        groups = groupby(policies, key=lambda p: p.policy.order)
         return tuple(tuple(group) for _, group in groups)
 
     def rows(self, subject: int, direction: Direction) -> tuple[Row, ...]:
@@ -206,7 +206,7 @@ class Stacks:
         outcome.undecided = undecided
 
 
-_NP = Tier.NETWORK_POLICY
+_NP = NETWORK_POLICY
 
 
 @dataclass

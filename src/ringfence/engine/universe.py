@@ -240,9 +240,11 @@ class Universe:
                 found = (
                     self.first_domain + n
                     for n, written in enumerate(self.domains)
-                    if domain_matches(peer, written.pattern)
+                    if domain_matches(peer, written.pattern.pattern)
                 )
                 return Matches(bits.from_members(found))
+            case _:
+                return Matches(0)
 
     def _match_block(self, peer: IpPeer, family: int) -> Matches:
         own_family, _ = addresses.intervals(peer)
@@ -332,9 +334,10 @@ def domain_matches(peer: DomainPeer, name: str) -> bool:
     A leading `*.` stands for one or more whole labels, so the apex is not meant.
     Source: network-policy-api NPEP-133.
     """
-    if not peer.pattern.startswith("*."):
-        return peer.pattern == name
-    suffix = peer.pattern[1:]
+    pattern = peer.pattern.pattern
+    if not pattern.startswith("*."):
+        return pattern == name
+    suffix = pattern[1:]
     return name.endswith(suffix) and len(name) > len(suffix)
 
 

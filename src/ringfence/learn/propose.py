@@ -25,14 +25,13 @@ from ringfence.learn.stable_selector import on_host_network
 from ringfence.model.location import Problem
 from ringfence.model.proposal import ProposedPolicy, ProposedRule, Surroundings
 from ringfence.model.rule import (
+    NETWORK_POLICY,
     Action,
     Direction,
     Peer,
     PodPeer,
     Policy,
     Rule,
-    Subject,
-    Tier,
     Traffic,
 )
 from ringfence.model.selector import EVERYTHING, LabelSelector, from_labels
@@ -234,8 +233,8 @@ class _Proposer:
                 kind="NetworkPolicy",
                 namespace=namespace,
                 name=_object_name(stem),
-                tier=Tier.NETWORK_POLICY,
-                subject=Subject(from_labels({NAME_LABEL: namespace}), pods),
+                tier=NETWORK_POLICY,
+                subject=PodPeer(from_labels({NAME_LABEL: namespace}), pods),
                 isolates=isolates,
             ),
             rules=rules,

@@ -26,6 +26,7 @@ from ringfence.learn.dependency_map import (
 from ringfence.learn.resolve_ports import Ports
 from ringfence.learn.resolve_services import Services, Unresolved
 from ringfence.learn.stable_selector import StableSelectors, on_host_network
+from ringfence.model.layer7 import DomainPattern
 from ringfence.model.location import Location, Problem
 from ringfence.model.rule import DomainPeer, IpPeer, NodePeer, Peer, PodPeer
 from ringfence.model.selector import EVERYTHING, from_labels
@@ -156,7 +157,7 @@ class Resolver:
         for cidr, ports in behind.addresses:
             yield Destination((IpPeer(cidr),), ports)
         if behind.domain:
-            yield Destination((DomainPeer(behind.domain),), behind.domain_ports)
+            yield Destination((DomainPeer(DomainPattern(behind.domain)),), behind.domain_ports)
 
     def _place(self, end: End) -> tuple[Peer, ...] | None:
         """Return how policies name an end that is no workload of the cluster."""
@@ -164,7 +165,7 @@ class Resolver:
             case Block():
                 return (IpPeer(end.cidr),)
             case Domain():
-                return (DomainPeer(end.name),)
+                return (DomainPeer(DomainPattern(end.name)),)
             case Place.OUTSIDE:
                 return self._all_but(())
             case Place.INTERNET:

@@ -180,3 +180,44 @@ class Node(msgspec.Struct, frozen=True, omit_defaults=True):
     addresses: tuple[str, ...]
     """`status.addresses` of the types that are IPs."""
     pod_cidrs: tuple[str, ...] = ()
+
+
+class ServiceAccount(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A service account, for the policies that select by its labels."""
+
+    namespace: str
+    name: str
+    labels: dict[str, str]
+
+
+class NetworkSet(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A labelled list of blocks and names outside: Calico's NetworkSet and GlobalNetworkSet."""
+
+    document: int
+    """Index into `Snapshot.documents`."""
+    namespace: str
+    """Empty for a GlobalNetworkSet."""
+    name: str
+    labels: dict[str, str]
+    """In Calico's label space: its own, and those of its namespace (`pcns.`)."""
+    nets: tuple[str, ...] = ()
+    """Canonical CIDRs."""
+    domains: tuple[str, ...] = ()
+    """`allowedEgressDomains` (Calico Enterprise and Cloud), lower case."""
+    unreadable: str = ""
+    """Why it could not be understood: a selector that might select it matches perhaps anything."""
+
+
+class HostEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A node's interfaces as something that Calico's policies select."""
+
+    document: int
+    """Index into `Snapshot.documents`."""
+    name: str
+    node: str
+    labels: dict[str, str]
+    every_interface: bool = True
+    """`interfaceName: "*"`. Otherwise traffic may use another interface of the node, so that what
+    its policies deny is unknown unless `addresses` hold the one asked for."""
+    addresses: tuple[str, ...] = ()
+    """`expectedIPs`."""

@@ -3,6 +3,7 @@
 import msgspec
 
 from ringfence.model.cluster import Protocol
+from ringfence.model.layer7 import ANYTHING, Request
 
 
 class PodEnd(msgspec.Struct, frozen=True, tag="pod"):
@@ -48,6 +49,9 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
     destination: End
     protocol: Protocol = Protocol.TCP
     port: int | None = None
-    """The destination's port, 0 to 65535; None for ICMP."""
+    """The destination's port, 0 to 65535. For ICMP 256 times the type plus the code, as in
+    `rule.PortRange`; None there: any type."""
     family: int | None = None
     """4 or 6; None: whichever both ends have (IPv4 if nothing tells)."""
+    request: Request = ANYTHING
+    """What is known of what is said above the port."""

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ringfence.model.layer7 import Layer7
 from ringfence.model.location import Problem
 from ringfence.model.profile import Profile
 
@@ -15,9 +16,14 @@ class Allowance(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
     protocol: str
     """TCP, UDP, SCTP, ICMP, or ANY for every protocol without limits."""
     ports: str = ""
-    """Sorted numbers and ranges: `80,443,8000-8100`; `1-65535` for all. Empty for ANY and ICMP."""
+    """Sorted numbers and ranges: `80,443,8000-8100`; `1-65535` for all. Empty for ANY and for all
+    of ICMP; else types and codes, as `8,3/4`."""
     ip_family: int | None = None
     """4 or 6 where only one of a dual-stack pair's families is meant."""
+    l7: tuple[Layer7, ...] | None = None
+    """Only what meets one of these; None: no limit."""
+    l7_except: tuple[Layer7, ...] = ()
+    """And none of these."""
 
 
 class Peer(msgspec.Struct, frozen=True, order=True):

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from ringfence.model import kinds
 from ringfence.model.location import Location
 
 PathPart = str | int
@@ -33,8 +34,17 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def ref(self) -> str:
-        """Return `Kind/namespace/name`, or `Kind/name` for a cluster-scoped object."""
-        return "/".join(part for part in (self.kind, self.namespace, self.name) if part)
+        """Return `Kind/namespace/name`, or `Kind/name` for a cluster-scoped object.
+
+        The kind has its group behind it where another group has one of the same name:
+        `NetworkPolicy.projectcalico.org/shop/db`.
+        """
+        return "/".join(part for part in (self.title, self.namespace, self.name) if part)
+
+    @property
+    def title(self) -> str:
+        """Return what tells the object's kind from every other."""
+        return kinds.title(self.api_version, self.kind)
 
     def line_of(self, path: Path) -> int | None:
         """Return the line of a key or list item; that of its nearest ancestor if it is absent.

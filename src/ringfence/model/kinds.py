@@ -17,6 +17,28 @@ class Kind(msgspec.Struct, frozen=True):
     namespaced: bool = True
     policy: bool = False
     """True where objects of it change verdicts directly: an unreadable one makes them unknown."""
+    family: str = ""
+    """The group whose kind this is, where it is served by another too (Calico's storage form)."""
+
+    @property
+    def title(self) -> str:
+        """Return what tells it from every other kind: with its group where a name is shared."""
+        group = self.family or self.group
+        return f"{self.kind}.{group}" if self.kind in SHARED and group in OTHERS else self.kind
+
+
+SHARED: Final = frozenset({"NetworkPolicy", "ClusterNetworkPolicy", "Tier"})
+OTHERS: Final = frozenset({"projectcalico.org", "crd.antrea.io"})
+"""Names of kinds that these groups have beside Kubernetes' own, or beside each other."""
+
+
+def _calico(kind: str, plural: str, *, namespaced: bool) -> tuple[Kind, Kind]:
+    """Return a kind in the form that users write and in the one that is stored."""
+    user = "projectcalico.org"
+    return (
+        Kind(user, ("v3",), kind, plural, namespaced, policy=True),
+        Kind(f"crd.{user}", ("v1",), kind, plural, namespaced, policy=True, family=user),
+    )
 
 
 KINDS: Final = (
@@ -64,6 +86,33 @@ KINDS: Final = (
         namespaced=False,
         policy=True,
     ),
+    *_calico("NetworkPolicy", "networkpolicies", namespaced=True),
+    *_calico("GlobalNetworkPolicy", "globalnetworkpolicies", namespaced=False),
+    *_calico("StagedNetworkPolicy", "stagednetworkpolicies", namespaced=True),
+    *_calico("StagedGlobalNetworkPolicy", "stagedglobalnetworkpolicies", namespaced=False),
+    *_calico("StagedKubernetesNetworkPolicy", "stagedkubernetesnetworkpolicies", namespaced=True),
+    *_calico("Tier", "tiers", namespaced=False),
+    *_calico("NetworkSet", "networksets", namespaced=True),
+    *_calico("GlobalNetworkSet", "globalnetworksets", namespaced=False),
+    *_calico("HostEndpoint", "hostendpoints", namespaced=False),
+    *_calico("Profile", "profiles", namespaced=False),
+    Kind("cilium.io", ("v2",), "CiliumNetworkPolicy", "ciliumnetworkpolicies", policy=True),
+    Kind(
+        "cilium.io",
+        ("v2",),
+        "CiliumClusterwideNetworkPolicy",
+        "ciliumclusterwidenetworkpolicies",
+        namespaced=False,
+        policy=True,
+    ),
+    Kind(
+        "cilium.io",
+        ("v2", "v2alpha1"),
+        "CiliumCIDRGroup",
+        "ciliumcidrgroups",
+        namespaced=False,
+        policy=True,
+    ),
 )
 """Of ConfigMaps only `kube-system/cilium-config` is read, by its name; Secrets never are."""
 
@@ -79,3 +128,9 @@ def group_of(api_version: str) -> str:
 def find(api_version: str, kind: str) -> Kind | None:
     """Return the kind as ringfence knows it, whatever the version; None if it is of no interest."""
     return BY_NAME.get((group_of(api_version), kind))
+
+
+def title(api_version: str, kind: str) -> str:
+    """Return what tells a kind from every other: its name, with its group where that is shared."""
+    known = find(api_version, kind)
+    return known.title if known else kind

@@ -11,7 +11,8 @@ class Http(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     method: str | None = None
     path: str | None = None
     host: str | None = None
-    headers: dict[str, str] = {}
+    headers: dict[str, str] | None = None
+    """All headers that matter; None: not said."""
 
 
 class Query(
@@ -36,4 +37,6 @@ class Query(
     dns: dict[str, str] | None = None
     sni: str | None = None
     mtls: bool | None = None
-    """Forces what the mesh would decide."""
+    """Forces what the mesh would decide, and whether peers authenticated each other."""
+    icmp: dict[str, int] | None = None
+    """`type`, and `code` (any where it is not given), for protocol ICMP."""

@@ -14,7 +14,8 @@ import msgspec
 
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Path
-from ringfence.model.selector import LabelSelector
+from ringfence.model.layer7 import DomainPattern, Layer7
+from ringfence.model.selector import LabelExpression, LabelSelector
 
 
 class Direction(StrEnum):
@@ -30,6 +31,9 @@ class Action(StrEnum):
     ALLOW = "allow"
     DENY = "deny"
     PASS = "pass"
+    """On to the next tier."""
+    LOG = "log"
+    """Nothing is decided: recorded, and on to the next rule."""
 
 
 class Unreadable(msgspec.Struct, frozen=True):
@@ -39,11 +43,27 @@ class Unreadable(msgspec.Struct, frozen=True):
     path: Path = ()
 
 
+# -- peers ---------------------------------------------------------------------------------------
+
+
 class PodPeer(msgspec.Struct, frozen=True, tag="pods"):
     """Pods with an address of their own, in the namespaces selected; never host-network pods."""
 
     namespaces: LabelSelector
     pods: LabelSelector
+
+
+class LabelPeer(msgspec.Struct, frozen=True, tag="labels"):
+    """Endpoints whose labels, in the label space of the profile, meet an expression.
+
+    The label space of `calico` (`label_space.calico_labels`): pods with a network of their own,
+    the nodes that have a HostEndpoint (by that object's labels), and network sets, which stand
+    for the addresses of their blocks and for their domain names. The label space of `cilium`
+    (`label_space.cilium_labels`): pods with a network of their own, nodes and the outside (by
+    `reserved:` labels).
+    """
+
+    expression: LabelExpression
 
 
 class IpPeer(msgspec.Struct, frozen=True, tag="ip"):
@@ -60,23 +80,105 @@ class NodePeer(msgspec.Struct, frozen=True, tag="nodes"):
     nodes: LabelSelector
 
 
+class Entity(StrEnum):
+    """Cilium's entities that stand for something a question can name.
+
+    Source: Cilium `pkg/policy/api/entity.go`.
+    """
+
+    HOST = "host"
+    """The subject's own node, with its host-network pods."""
+    REMOTE_NODE = "remote-node"
+    """Any other node, with its host-network pods."""
+    KUBE_APISERVER = "kube-apiserver"
+    """The addresses behind the Service `default/kubernetes`: nodes or outside."""
+    WORLD = "world"
+    """Everything outside the cluster, of both families."""
+    PODS = "pods"
+    """All pods with a network of their own: what `cluster` holds of them."""
+
+
+class EntityPeer(msgspec.Struct, frozen=True, tag="entity"):
+    """One of Cilium's entities. `cluster` and `all` are written as an `AnyPeer` of several."""
+
+    entity: Entity
+
+
 class DomainPeer(msgspec.Struct, frozen=True, tag="domain"):
-    """A domain name of the outside; `*.x.io` as its dialect means it (see `wildcard`)."""
+    """A domain name of the outside."""
 
-    pattern: str
-    wildcard: str = "labels"
-    """`labels`: a leading `*.` stands for one or more whole labels (ClusterNetworkPolicy)."""
+    pattern: DomainPattern
+    seen_by_proxy: bool = False
+    """True: matches only if the subject's own egress rules send DNS through the proxy (Cilium
+    learns addresses from no other answers)."""
 
 
-Peer = PodPeer | IpPeer | NodePeer | DomainPeer
+class FamilyPeer(msgspec.Struct, frozen=True, tag="family"):
+    """Whatever is reached over one IP family (Calico `ipVersion`)."""
+
+    family: int
+
+
+class AllPeers(msgspec.Struct, frozen=True, tag="all"):
+    """What every part matches; without parts: anything at all."""
+
+    parts: tuple["Peer", ...] = ()
+
+
+class AnyPeer(msgspec.Struct, frozen=True, tag="any"):
+    """What at least one part matches; without parts: nothing."""
+
+    parts: tuple["Peer", ...] = ()
+
+
+class NotPeer(msgspec.Struct, frozen=True, tag="not-peer"):
+    """What the part does not match."""
+
+    part: "Peer"
+
+
+Peer = (
+    PodPeer
+    | LabelPeer
+    | IpPeer
+    | NodePeer
+    | EntityPeer
+    | DomainPeer
+    | FamilyPeer
+    | AllPeers
+    | AnyPeer
+    | NotPeer
+)
+
+ANYONE = AllPeers()
+NOBODY = AnyPeer()
+
+
+def leaves(peer: Peer) -> tuple[Peer, ...]:
+    """Return the peers that a combination is made of, itself where it is none."""
+    match peer:
+        case AllPeers() | AnyPeer():
+            return tuple(leaf for part in peer.parts for leaf in leaves(part))
+        case NotPeer():
+            return leaves(peer.part)
+        case _:
+            return (peer,)
+
+
+# -- traffic -------------------------------------------------------------------------------------
 
 
 class PortRange(msgspec.Struct, frozen=True, tag="ports"):
-    """Ports of one protocol, both ends included; 0-65535 stands for all of the protocol."""
+    """Ports of one protocol, both ends included; 0-65535 stands for all of the protocol.
+
+    For ICMP the number is 256 times the type plus the code: 2048-2303 is echo request, any code.
+    """
 
     protocol: Protocol
     first: int = 0
     last: int = 65535
+    family: int | None = None
+    """4 or 6 where the protocol is of one family alone: ICMP is 4, ICMPv6 is 6."""
 
 
 class NamedPort(msgspec.Struct, frozen=True, tag="named-port"):
@@ -91,7 +193,7 @@ Traffic = PortRange | NamedPort
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule: all of (any peer) and (any traffic)."""
+    """One rule: all of (any peer), (any traffic and none of `not_traffic`), (any of `layer7`)."""
 
     direction: Direction
     action: Action
@@ -101,26 +203,65 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """None: all traffic of every protocol. Empty: none."""
     path: Path
     """Where in its document it stands, as `("spec", "ingress", 0)`."""
+    not_traffic: tuple[Traffic, ...] = ()
+    """What is taken from `traffic` (Calico `notPorts`, `notProtocol`, `notICMP`)."""
+    layer7: tuple[Layer7, ...] | None = None
+    """None: whatever is said above the port. Empty: nothing of it."""
+    subjects: Peer | None = None
+    """What the subject itself must match beside the policy's own subject (a Calico ingress rule
+    may say things of its destination); None: nothing more."""
+    uncertain: str = ""
+    """A condition that no question can settle (a source port): where all else matches, the rule
+    matches perhaps, and this says why."""
     unreadable: Unreadable | None = None
 
 
-class Subject(msgspec.Struct, frozen=True):
-    """Which pods a policy applies to; host-network pods never."""
-
-    namespaces: LabelSelector
-    pods: LabelSelector
+# -- policies ------------------------------------------------------------------------------------
 
 
-class Tier(StrEnum):
-    """The tiers of the Kubernetes-native policies, in the order in which they decide."""
+class Resolution(StrEnum):
+    """How the policies of a tier that select a subject come to one answer."""
 
-    ADMIN = "admin"
-    NETWORK_POLICY = "network-policy"
-    BASELINE = "baseline"
+    FIRST_MATCH = "first-match"
+    """By order, each policy's rules as written: the first match decides."""
+    DENY_WINS = "deny-wins"
+    """Any rule that denies, else any that allows; order means nothing."""
+
+
+class Ties(StrEnum):
+    """What becomes of policies of equal order in a tier of `FIRST_MATCH`."""
+
+    OPEN = "open"
+    """The specification leaves it open which comes first."""
+    NAME = "name"
+    """By `Policy.tie`, ascending: they are never equal."""
+    DENY_FIRST = "deny-first"
+    """Each policy's first match speaks for it; of these deny wins, then allow, then pass."""
+
+
+class Tier(msgspec.Struct, frozen=True, order=True):
+    """An ordered group of policies; tiers decide in the order (`order`, `name`)."""
+
+    order: float
+    """`math.inf` for a tier without an order of its own."""
+    name: str
+    resolution: Resolution = Resolution.FIRST_MATCH
+    ties: Ties = Ties.OPEN
+    unmatched: Action = Action.PASS
+    """What a subject gets that the tier isolates and of which no rule decides: DENY or PASS."""
+
+
+ADMIN = Tier(1, "admin")
+NETWORK_POLICY = Tier(2, "network-policy", Resolution.DENY_WINS, unmatched=Action.DENY)
+BASELINE = Tier(3, "baseline")
+"""The tiers of the Kubernetes-native policies where the profile has none of its own for them."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy in common form."""
+    """A policy in common form.
+
+    One document may make several: the `specs` of a Cilium policy, what a HostEndpoint implies.
+    """
 
     document: int
     """Index into `Snapshot.documents`."""
@@ -128,16 +269,24 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     name: str
     tier: Tier
-    priority: int = 0
-    """Lower decides first; without meaning in the tier `network-policy`."""
-    subject: Subject | None
-    """None where it could not be understood: then any pod of the policy's namespace, or of the
-    cluster where it has none, might be meant."""
+    order: float = 0
+    """Lower decides first; `math.inf` where there is none; no meaning in a tier of DENY_WINS."""
+    tie: str = ""
+    """What orders policies of equal order where the tier's ties are by name."""
+    subject: Peer | None
+    """What it applies to, of what the profile polices at all: pods with a network of their own,
+    and nodes where the profile has host endpoints or a host firewall. None where it could not be
+    understood: then any pod of the policy's namespace, or of the cluster where it has none,
+    might be meant."""
     isolates: tuple[Direction, ...] = ()
-    """Directions in which its subjects are denied what no rule of the tier allows."""
+    """Directions in which its subjects get the tier's `unmatched` where no rule decides. A
+    direction in which it neither isolates nor has rules is not affected at all."""
     isolation_path: Path = ("spec",)
     """Where the document says so (`spec.policyTypes`), for evidence."""
     rules: tuple[Rule, ...] = ()
+    staged: bool = False
+    """Not enforced, only planned; only in `Snapshot.policies` where staged policies are asked
+    for."""
     unreadable: tuple[Unreadable, ...] = ()
     """Parts outside any rule that could not be understood."""
 

@@ -2,7 +2,16 @@
 
 import msgspec
 
-from ringfence.model.cluster import Namespace, Node, Route, Service, Workload
+from ringfence.model.cluster import (
+    HostEndpoint,
+    Namespace,
+    NetworkSet,
+    Node,
+    Route,
+    Service,
+    ServiceAccount,
+    Workload,
+)
 from ringfence.model.document import Document
 from ringfence.model.location import Location, Problem
 from ringfence.model.profile import Profile
@@ -33,6 +42,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[Service, ...] = ()
     routes: tuple[Route, ...] = ()
     nodes: tuple[Node, ...] = ()
+    service_accounts: tuple[ServiceAccount, ...] = ()
+    network_sets: tuple[NetworkSet, ...] = ()
+    host_endpoints: tuple[HostEndpoint, ...] = ()
+    staged: bool = False
+    """Whether staged policies count as enforced."""
     pod_cidrs: tuple[str, ...] = ()
     """Where pods without a known address live: from `--pod-cidr`, else the nodes' `podCIDRs`,
     else `ASSUMED_POD_CIDRS`. A family without a block here has no pods without an address."""
@@ -41,9 +55,11 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A digest of all by which the workloads' identities were told apart: they need not be formed
     anew for policies that tell apart the same."""
     documents: tuple[Document, ...] = ()
-    """The policy objects as they were written, the ones that could not be parsed included."""
+    """The policy objects as they were written, the ones that could not be parsed included; and
+    what policies refer to (tiers, network sets, host endpoints, profiles, groups of blocks)."""
     policies: tuple[Policy, ...] = ()
-    """The same in common form; only those that the profile enforces."""
+    """The same in common form; only those that the profile enforces, and the staged ones where
+    `staged` says so."""
     ignored: tuple[Problem, ...] = ()
     """Policy objects that this profile does not enforce, and why."""
     problems: tuple[Problem, ...] = ()

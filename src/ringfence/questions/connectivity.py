@@ -180,7 +180,7 @@ class _Survey:
             ]
         found += self._ranges(alike)
         for n, domain in enumerate(universe.domains):
-            found.append(Unit(Peer(domain.pattern, DOMAIN), (universe.first_domain + n,)))
+            found.append(Unit(Peer(domain.pattern.pattern, DOMAIN), (universe.first_domain + n,)))
         return found
 
     def _ranges(self, alike: Callable[[int], int]) -> list[Unit]:

@@ -15,7 +15,7 @@ from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, N
 from ringfence.model.document import Document, path_text
 from ringfence.model.explanation import Change, Explanation, PolicyStep, RuleStep, Side
 from ringfence.model.query import Query
-from ringfence.model.rule import Direction, Tier
+from ringfence.model.rule import NETWORK_POLICY, Direction, PodPeer
 from ringfence.model.selector import Operator
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Verdict
@@ -159,7 +159,7 @@ class _Explainer:
         at = document.location_of(policy.isolation_path if isolates else ("spec",))
         return PolicyStep(
             policy.ref,
-            policy.tier.value,
+            policy.tier.name,
             isolates,
             tuple(self._rule(r, document, other, deciding) for r in traced.rules),
             (policy.ref, "isolation") in deciding,
@@ -233,7 +233,7 @@ class _Explainer:
         self, side: SideTrace, subject: PodEnd, other: End, documents: list[Document]
     ) -> Change | None:
         """Return the addition for one side and make it in `documents`; None if none can be said."""
-        isolating = [p for p in side.policies if p.policy.policy.tier is Tier.NETWORK_POLICY]
+        isolating = [p for p in side.policies if p.policy.policy.tier == NETWORK_POLICY]
         denied_by_isolation = any(e.rule == "isolation" for e in side.evidence)
         if denied_by_isolation:
             peer = self._network_policy_peer(subject, other)
@@ -373,7 +373,7 @@ class _Explainer:
 def _is_narrow(traced: PolicyTrace) -> bool:
     """Return whether a policy selects pods by their labels, unlike a namespace's default deny."""
     subject = traced.policy.policy.subject
-    return subject is not None and bool(subject.pods.requirements)
+    return isinstance(subject, PodPeer) and bool(subject.pods.requirements)
 
 
 def _add_rule(

@@ -15,6 +15,10 @@ from ringfence.reference.side import Side, judge_side, plain
 
 INERT = "nothing enforces policies on this cluster"
 OWN_NODE = "its own node always reaches a pod; on which node this one runs is not known"
+TWO_LIMITS = (
+    "both sides are limited above the port, and this judge knows of one request at a time: "
+    "ask with a request"
+)
 REPLICAS = "a pod always reaches itself; other replicas are denied"
 
 
@@ -39,8 +43,6 @@ def judge(snapshot: Snapshot, connection: Connection) -> Judgement:
     notes: set[str] = set()
 
     def side(direction: Direction, subject: Party, peer: Party) -> Side:
-        if not isinstance(subject, OwnPod):
-            return plain(direction, "default")
         here = Approach(
             direction=direction,
             subject=subject,
@@ -50,6 +52,7 @@ def judge(snapshot: Snapshot, connection: Connection) -> Judgement:
             family=family,
             cni=snapshot.profile.cni,
             nodes=snapshot.nodes,
+            request=connection.request,
             notes=notes,
         )
         return judge_side(snapshot, here)
@@ -71,12 +74,16 @@ def judge(snapshot: Snapshot, connection: Connection) -> Judgement:
                 notes.add(OWN_NODE)
         if itself is None:
             egress, ingress = (_unless_itself(found) for found in (egress, ingress))
+    verdict, because = egress.verdict & ingress.verdict, egress.because + ingress.because
+    if verdict is Verdict.ALLOW and egress.limits and ingress.limits:
+        verdict, because = Verdict.UNKNOWN, (*because, TWO_LIMITS)
     return Judgement(
-        verdict=egress.verdict & ingress.verdict,
+        verdict=verdict,
         egress=egress.verdict,
         ingress=ingress.verdict,
         evidence=egress.evidence + ingress.evidence,
-        unknown_because=tuple(dict.fromkeys(egress.because + ingress.because)),
+        unknown_because=tuple(dict.fromkeys(because)),
+        limited_to=(egress.limits or ingress.limits) if verdict is Verdict.ALLOW else (),
         notes=tuple(sorted(notes)),
     )
 

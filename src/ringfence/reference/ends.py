@@ -12,6 +12,7 @@ from ringfence.model.connection import (
     NodeEnd,
     PodEnd,
 )
+from ringfence.model.layer7 import ANYTHING, Request
 from ringfence.model.profile import Cni
 from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
@@ -30,7 +31,7 @@ ASSUMED = (
 
 @dataclass(frozen=True)
 class OwnPod:
-    """A pod with a network of its own: the only end that policies select.
+    """A pod with a network of its own: what policies select, and all that Kubernetes' own do.
 
     Source: NPA types, ClusterNetworkPolicySubject: host-network pods are not included.
     """
@@ -38,6 +39,7 @@ class OwnPod:
     name: str
     namespace: str
     namespace_labels: dict[str, str]
+    service_account: str
     labels: dict[str, str]
     ports: tuple[ContainerPort, ...]
     place: Ranges
@@ -82,7 +84,7 @@ class Approach:
     """A connection seen from one side: the subject's policies judge it against the peer."""
 
     direction: Direction
-    subject: OwnPod
+    subject: Party
     peer: Party
     protocol: Protocol
     port: int | None
@@ -90,6 +92,8 @@ class Approach:
     cni: Cni
     nodes: tuple[Node, ...] = ()
     """All nodes of the cluster."""
+    request: Request = ANYTHING
+    """What is known of what is said above the port."""
     notes: set[str] = field(default_factory=set)
     """What a reader of the verdict must know, gathered while it is reached."""
 
@@ -164,6 +168,7 @@ def party_of(snapshot: Snapshot, end: End, family: int) -> Party:
                 name=workload.ref,
                 namespace=workload.namespace,
                 namespace_labels=_namespace_labels(snapshot, workload.namespace),
+                service_account=identity.service_account,
                 # Also the labels that the identity leaves out because nothing selects by them:
                 # that nothing does is for the policies to say, not for this judge to believe.
                 labels=_seen(snapshot, {**dict(pod.labels if pod else ()), **identity.labels}),

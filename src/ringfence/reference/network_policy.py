@@ -155,7 +155,8 @@ def peer(value: Any, path: Path, here: Approach) -> Match:  # noqa: ANN401
         selector, at = given["namespaceSelector"], (*path, "namespaceSelector")
         held.append(selectors.matches(selector, at, pod.namespace_labels if pod else {}))
     else:
-        held.append(pod is not None and pod.namespace == here.subject.namespace)
+        own = here.subject.namespace if isinstance(here.subject, OwnPod) else None
+        held.append(pod is not None and pod.namespace == own)
     return certain(all(held))
 
 

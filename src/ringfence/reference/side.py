@@ -1,6 +1,7 @@
 """One side of a connection: what may be said of a pod's ingress or egress, and from what."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from ringfence.model import kinds
 from ringfence.model.document import Document, path_text
@@ -32,6 +33,8 @@ class Side:
     evidence: tuple[Evidence, ...] = ()
     because: tuple[str, ...] = ()
     """Why it is unknown."""
+    limits: tuple[dict[str, Any], ...] = ()
+    """For an allow: what it is limited to above the port, where the question left that open."""
 
 
 def plain(direction: Direction, rule: str) -> Side:
@@ -43,6 +46,17 @@ def plain(direction: Direction, rule: str) -> Side:
 def judge_side(snapshot: Snapshot, here: Approach) -> Side:
     """Return what the policies that select the subject say of the connection in one direction.
 
+    Only pods with a network of their own are subjects, but for what a profile's own policies
+    select beside them.
+    """
+    if not isinstance(here.subject, OwnPod):
+        return plain(here.direction, "default")
+    return judge_pod(snapshot, here, here.subject)
+
+
+def judge_pod(snapshot: Snapshot, here: Approach, pod: OwnPod) -> Side:
+    """Return what Kubernetes' own policies say of the connection in one direction of a pod.
+
     Nothing can be said where policies may exist that could not be read, or where of a policy
     that selects the pod (or may) something was not understood that concerns all of it.
     """
@@ -51,10 +65,10 @@ def judge_side(snapshot: Snapshot, here: Approach) -> Side:
     for document in _enforced(snapshot):
         try:
             if _is_in_doubt(document, snapshot.profile):
-                if cluster_network_policy.selects(document, here.subject):
+                if cluster_network_policy.selects(document, pod):
                     raise NotUnderstoodError(FLAG, ("spec",))
                 continue
-            policy = _select(document, here.subject, snapshot.profile.cni)
+            policy = _select(document, pod, snapshot.profile.cni)
         except NotUnderstoodError as error:
             where = path_text(error.path)
             piece = evidence(document, here.direction, "unknown", where, error.path)
@@ -97,9 +111,12 @@ def _blind_spots(snapshot: Snapshot, here: Approach) -> list[tuple[Evidence, str
             f"{spot.location}: {spot.because}",
         )
         for spot in snapshot.blind_spots
-        if spot.namespace in (None, here.subject.namespace)
-        and spot.spared != here.subject.namespace
+        if spot.namespace in (None, _namespace(here)) and spot.spared != _namespace(here)
     ]
+
+
+def _namespace(here: Approach) -> str | None:
+    return here.subject.namespace if isinstance(here.subject, OwnPod) else None
 
 
 def _enforced(snapshot: Snapshot) -> list[Document]:
@@ -108,7 +125,7 @@ def _enforced(snapshot: Snapshot) -> list[Document]:
     found = []
     for document in snapshot.documents:
         kind = kinds.find(document.api_version, document.kind)
-        if kind is not None and kind.policy and kind.kind in names:
+        if kind is not None and kind.policy and kind.title in names:
             found.append(document)
     return found
 

@@ -72,7 +72,9 @@ def write(snapshot: Snapshot, path: str) -> None:
         InputError: the snapshot holds what JSON cannot: half of a surrogate pair, endless nesting.
     """
     header = Header(api_version=API_VERSION, kind=KIND, version=VERSION)
-    stripped = msgspec.structs.replace(snapshot, policies=(), ignored=(), blind_spots=())
+    stripped = msgspec.structs.replace(
+        snapshot, policies=(), ignored=(), blind_spots=(), network_sets=(), host_endpoints=()
+    )
     try:
         payload = msgspec.json.encode(stripped)
     except (UnicodeEncodeError, RecursionError) as error:
