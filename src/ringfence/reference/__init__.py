@@ -11,7 +11,8 @@ from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement, Verdict
 from ringfence.reference.ends import Approach, OwnPod, Party, family_of, party_of
 from ringfence.reference.exemptions import from_own_node, is_itself
-from ringfence.reference.side import Side, judge_side, plain
+from ringfence.reference.findings import Side, plain
+from ringfence.reference.side import judge_side
 
 INERT = "nothing enforces policies on this cluster"
 OWN_NODE = "its own node always reaches a pod; on which node this one runs is not known"
@@ -53,6 +54,7 @@ def judge(snapshot: Snapshot, connection: Connection) -> Judgement:
             cni=snapshot.profile.cni,
             nodes=snapshot.nodes,
             request=connection.request,
+            connection=connection,
             notes=notes,
         )
         return judge_side(snapshot, here)

@@ -13,7 +13,7 @@ from ringfence.model.connection import (
     PodEnd,
 )
 from ringfence.model.layer7 import ANYTHING, Request
-from ringfence.model.profile import Cni
+from ringfence.model.profile import Cni, CiliumConfig
 from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 
@@ -94,6 +94,8 @@ class Approach:
     """All nodes of the cluster."""
     request: Request = ANYTHING
     """What is known of what is said above the port."""
+    connection: Connection | None = None
+    """The question itself, for what depends on the nodes that its ends are on."""
     notes: set[str] = field(default_factory=set)
     """What a reader of the verdict must know, gathered while it is reached."""
 

@@ -1,15 +1,15 @@
 """One side of a connection: what may be said of a pod's ingress or egress, and from what."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from ringfence.model import kinds
 from ringfence.model.document import Document, path_text
 from ringfence.model.profile import Cni, Profile
-from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Verdict
-from ringfence.reference import admin_network_policy, cluster_network_policy, network_policy
+from ringfence.reference import (
+    admin_network_policy,
+    cluster_network_policy,
+    network_policy,
+)
 from ringfence.reference.composition import (
     ADMIN,
     BASELINE,
@@ -19,28 +19,11 @@ from ringfence.reference.composition import (
     enforced_kinds,
 )
 from ringfence.reference.ends import Approach, OwnPod
+from ringfence.reference.findings import Side, blind_spots, plain, unsettled
 from ringfence.reference.outcome import Outcome, Selected, evidence, not_understood
 from ringfence.reference.schema import NotUnderstoodError
 
 FLAG = "it is not known whether `enable-k8s-cluster-network-policy` is on"
-
-
-@dataclass(frozen=True)
-class Side:
-    """What was found for one direction."""
-
-    verdict: Verdict
-    evidence: tuple[Evidence, ...] = ()
-    because: tuple[str, ...] = ()
-    """Why it is unknown."""
-    limits: tuple[dict[str, Any], ...] = ()
-    """For an allow: what it is limited to above the port, where the question left that open."""
-
-
-def plain(direction: Direction, rule: str) -> Side:
-    """Return an allow that no object brings about: `default`, `self`, `own node`."""
-    found = Evidence("network", direction.value, "allow", None, rule)
-    return Side(Verdict.ALLOW, (found,))
 
 
 def judge_side(snapshot: Snapshot, here: Approach) -> Side:
@@ -60,15 +43,15 @@ def judge_pod(snapshot: Snapshot, here: Approach, pod: OwnPod) -> Side:
     Nothing can be said where policies may exist that could not be read, or where of a policy
     that selects the pod (or may) something was not understood that concerns all of it.
     """
-    blind = _blind_spots(snapshot, here)
+    blind = blind_spots(snapshot, here)
     selected: list[Selected] = []
-    for document in _enforced(snapshot):
+    for document in enforced(snapshot):
         try:
-            if _is_in_doubt(document, snapshot.profile):
+            if is_in_doubt(document, snapshot.profile):
                 if cluster_network_policy.selects(document, pod):
                     raise NotUnderstoodError(FLAG, ("spec",))
                 continue
-            policy = _select(document, pod, snapshot.profile.cni)
+            policy = select(document, pod, snapshot.profile.cni)
         except NotUnderstoodError as error:
             where = path_text(error.path)
             piece = evidence(document, here.direction, "unknown", where, error.path)
@@ -77,7 +60,7 @@ def judge_pod(snapshot: Snapshot, here: Approach, pod: OwnPod) -> Side:
         if policy:
             selected.append(policy)
     if blind:
-        return _side(Verdict.UNKNOWN, [piece for piece, _ in blind], [why for _, why in blind])
+        return unsettled(blind)
     found = decide(selected, here)
     outcomes = {one.outcome for one in found}
     if outcomes == {Outcome.ALLOW}:
@@ -95,31 +78,7 @@ def _side(verdict: Verdict, pieces: list[Evidence], reasons: list[str]) -> Side:
     return Side(verdict, tuple(dict.fromkeys(pieces)), tuple(dict.fromkeys(reasons)))
 
 
-def _blind_spots(snapshot: Snapshot, here: Approach) -> list[tuple[Evidence, str]]:
-    """Return what hides policies that may select the subject."""
-    return [
-        (
-            Evidence(
-                "network",
-                here.direction.value,
-                "unknown",
-                None,
-                "unread",
-                spot.location.file,
-                spot.location.line,
-            ),
-            f"{spot.location}: {spot.because}",
-        )
-        for spot in snapshot.blind_spots
-        if spot.namespace in (None, _namespace(here)) and spot.spared != _namespace(here)
-    ]
-
-
-def _namespace(here: Approach) -> str | None:
-    return here.subject.namespace if isinstance(here.subject, OwnPod) else None
-
-
-def _enforced(snapshot: Snapshot) -> list[Document]:
+def enforced(snapshot: Snapshot) -> list[Document]:
     """Return the policies of the kinds that the profile enforces."""
     names = enforced_kinds(snapshot.profile)
     found = []
@@ -130,7 +89,7 @@ def _enforced(snapshot: Snapshot) -> list[Document]:
     return found
 
 
-def _is_in_doubt(document: Document, profile: Profile) -> bool:
+def is_in_doubt(document: Document, profile: Profile) -> bool:
     """Return whether it is not known if Cilium heeds this policy at all."""
     return (
         document.kind == CLUSTER
@@ -139,7 +98,7 @@ def _is_in_doubt(document: Document, profile: Profile) -> bool:
     )
 
 
-def _select(document: Document, pod: OwnPod, cni: Cni) -> Selected | None:
+def select(document: Document, pod: OwnPod, cni: Cni) -> Selected | None:
     match document.kind:
         case kind if kind == NETWORK_POLICY:
             return network_policy.select(document, pod, cni)
