@@ -45,15 +45,19 @@ def block_matches(cidr: Network, excepts: list[Network], here: Approach) -> Matc
     """Return whether the peer's address lies in a block and in none of its exceptions.
 
     By the specification this is plain matching of addresses, so that it hits pods and nodes too.
-    Cilium matches blocks only against what is outside the cluster: neither pods nor nodes.
+    Cilium matches blocks only against what is outside the cluster: neither pods nor nodes, unless
+    its settings say otherwise.
     Where the address is not known, the block matches if it holds all addresses that the peer may
     have, does not if it holds none of them, and else perhaps does.
 
     Source: networking/v1 IPBlock; KNP evaluateIPBlocks; Cilium `Documentation/security/policy/
     layer3.rst` (policy-cidr-match-mode).
     """
-    if here.cni is Cni.CILIUM and isinstance(here.peer, OwnPod | Host):
-        return NO
+    if here.cni is Cni.CILIUM:
+        if isinstance(here.peer, OwnPod) and not here.cilium.cidrs_match_pods:
+            return NO
+        if isinstance(here.peer, Host) and not here.cilium.cidrs_match_nodes:
+            return NO
     if cidr.version != here.family:
         return NO
     if isinstance(here.peer, OwnPod) and here.peer.assumed:

@@ -80,10 +80,10 @@ def decide(policies: list[Selected], here: Approach) -> list[Possible]:
         return [p for p in policies if p.document.kind == kind and p.baseline == baseline]
 
     tiers: list[Callable[[], list[Possible]]] = [
-        lambda: _by_priority(of(ADMIN) + of(CLUSTER), here),
+        lambda: by_priority(of(ADMIN) + of(CLUSTER), here),
         lambda: _union(of(NETWORK_POLICY), here),
-        lambda: _by_priority(of(CLUSTER, baseline=True), here),
-        lambda: _by_priority(of(BASELINE), here),
+        lambda: by_priority(of(CLUSTER, baseline=True), here),
+        lambda: by_priority(of(BASELINE), here),
     ]
     decided: list[Possible] = []
     passed: list[Possible] = []
@@ -110,26 +110,26 @@ def _union(policies: list[Selected], here: Approach) -> list[Possible]:
     isolating = [policy for policy in policies if here.direction in policy.isolates]
     if not isolating:
         return [NOTHING]
-    isolation = tuple(_isolation(policy.document, here, "deny") for policy in isolating)
+    isolated = tuple(isolation(policy.document, here, "deny") for policy in isolating)
     if here.protocol is Protocol.ICMP and here.cni is Cni.GENERIC:
         # NetworkPolicy speaks of TCP, UDP and SCTP; the rest it leaves to the implementation.
         because = ("NetworkPolicy leaves it open whether it governs ICMP",)
-        undefined = tuple(_isolation(policy.document, here, "unknown") for policy in isolating)
+        undefined = tuple(isolation(policy.document, here, "unknown") for policy in isolating)
         return [
             Possible(Outcome.ALLOW, undefined, because),
             Possible(Outcome.DENY, undefined, because),
         ]
     found: list[Possible] = []
     for policy in isolating:
-        for one in _walk(policy, here):
+        for one in walk(policy, here):
             if one.outcome is Outcome.ALLOW and not one.because:
                 return [one]
             if one.outcome is Outcome.ALLOW:
                 found.append(one)
-    return [*found, Possible(Outcome.DENY, isolation)]
+    return [*found, Possible(Outcome.DENY, isolated)]
 
 
-def _by_priority(policies: list[Selected], here: Approach) -> list[Possible]:
+def by_priority(policies: list[Selected], here: Approach) -> list[Possible]:
     """Return what the policies of a tier say, lower priority first; the first match decides.
 
     Which of several policies of the same priority decides is left to the implementation: Calico
@@ -143,7 +143,7 @@ def _by_priority(policies: list[Selected], here: Approach) -> list[Possible]:
     key = _priority_and_name if here.cni is Cni.CALICO else _priority_alone
     found: list[Possible] = []
     for _, group in groupby(sorted(policies, key=key), key=key):
-        answers = [_walk(policy, here) for policy in group]
+        answers = [walk(policy, here) for policy in group]
         merged = _deny_first(answers) if here.cni is Cni.CILIUM else _any_answer(answers)
         found += [one for one in merged if one.outcome is not Outcome.NONE]
         if all(one.outcome is not Outcome.NONE for one in merged):
@@ -188,7 +188,7 @@ def _deny_first(answers: list[list[Possible]]) -> list[Possible]:
     return merged
 
 
-def _walk(policy: Selected, here: Approach) -> list[Possible]:
+def walk(policy: Selected, here: Approach) -> list[Possible]:
     """Return what one policy may do: its rules in the order written, the first match decides.
 
     A rule that matches only perhaps may decide, and what follows it may as well. One that is not
@@ -217,5 +217,5 @@ def _walk(policy: Selected, here: Approach) -> list[Possible]:
     return [*found, NOTHING]
 
 
-def _isolation(document: Document, here: Approach, action: str) -> Evidence:
+def isolation(document: Document, here: Approach, action: str) -> Evidence:
     return evidence(document, here.direction, action, "isolation", ("spec", "policyTypes"))

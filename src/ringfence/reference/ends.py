@@ -13,7 +13,7 @@ from ringfence.model.connection import (
     PodEnd,
 )
 from ringfence.model.layer7 import ANYTHING, Request
-from ringfence.model.profile import Cni, CiliumConfig
+from ringfence.model.profile import CiliumConfig, Cni
 from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 
@@ -96,6 +96,11 @@ class Approach:
     """What is known of what is said above the port."""
     connection: Connection | None = None
     """The question itself, for what depends on the nodes that its ends are on."""
+    one_node: bool | None = False
+    """Cilium alone: whether the peer is the very node that the subject is or runs on; None where
+    it may be."""
+    cilium: CiliumConfig = CiliumConfig()
+    """The settings of Cilium's agent."""
     notes: set[str] = field(default_factory=set)
     """What a reader of the verdict must know, gathered while it is reached."""
 

@@ -1,6 +1,6 @@
 """Connections that no policy can forbid: a pod's to itself, and its own node's to it."""
 
-from ringfence.model.connection import Connection, NodeEnd, PodEnd
+from ringfence.model.connection import Connection, End, NodeEnd, PodEnd
 from ringfence.model.snapshot import Snapshot
 from ringfence.reference.ends import identity_of, node_name_of
 
@@ -39,16 +39,27 @@ def from_own_node(snapshot: Snapshot, connection: Connection) -> bool | None:
     node"); kubernetes.io "Network Policies"; Calico `felix/rules/static.go`; Cilium
     `Documentation/security/policy/intro.rst` (allow-localhost).
     """
-    source, destination = connection.source, connection.destination
-    if not isinstance(destination, PodEnd) or not isinstance(source, PodEnd | NodeEnd):
+    if not isinstance(connection.destination, PodEnd):
         return False
-    if isinstance(source, PodEnd) and not identity_of(snapshot, source).host_network:
+    return share_node(snapshot, connection.destination, connection.source)
+
+
+def share_node(snapshot: Snapshot, end: End, other: End) -> bool | None:
+    """Return whether the other end is the very node that an end is or runs on.
+
+    Returns:
+        None where it may be so, but it is not known on which node one of the two is.
+    """
+    if not isinstance(end, PodEnd | NodeEnd) or not isinstance(other, PodEnd | NodeEnd):
         return False
-    node = node_name_of(snapshot, source)
-    pods = identity_of(snapshot, destination).pods
-    if destination.pod is not None:
-        pods = (pods[destination.pod],)
-    placements = {pod.node for pod in pods}
+    if isinstance(other, PodEnd) and not identity_of(snapshot, other).host_network:
+        return False
+    node = node_name_of(snapshot, other)
+    if isinstance(end, NodeEnd) or identity_of(snapshot, end).host_network:
+        placements = {node_name_of(snapshot, end)}
+    else:
+        pods = identity_of(snapshot, end).pods
+        placements = {pod.node for pod in (pods if end.pod is None else (pods[end.pod],))}
     if not node or not placements or "" in placements:
         return None
     if placements == {node}:
