@@ -148,6 +148,8 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True):
     source_ranges: tuple[str, ...] = ()
     """`spec.loadBalancerSourceRanges`."""
     backends: tuple[Backend, ...] = ()
+    labels: dict[str, str] | None = None
+    """The labels of its own metadata; None where they were not read."""
 
     @property
     def ref(self) -> str:
@@ -216,8 +218,11 @@ class HostEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str
     node: str
     labels: dict[str, str]
+    """Its own, what its profiles add, and `label_space.CALICO_HOST_ENDPOINT`."""
     every_interface: bool = True
     """`interfaceName: "*"`. Otherwise traffic may use another interface of the node, so that what
     its policies deny is unknown unless `addresses` hold the one asked for."""
     addresses: tuple[str, ...] = ()
     """`expectedIPs`."""
+    ports: tuple[ContainerPort, ...] = ()
+    """The names that it gives to ports of its own."""

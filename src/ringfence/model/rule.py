@@ -210,6 +210,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     subjects: Peer | None = None
     """What the subject itself must match beside the policy's own subject (a Calico ingress rule
     may say things of its destination); None: nothing more."""
+    parser: str = ""
+    """What Cilium's proxy is to read the traffic as: `http`, `dns`, `tls`, `crd` (a listener of
+    one's own), `kafka`, or another protocol's name; empty: it needs no proxy. Allow rules of one
+    subject, direction, port and protocol that ask for different ones cannot be enforced together,
+    except that `tls` yields to all but `dns` and `crd`."""
+    confines: bool = False
+    """True: what meets its peers and traffic, but not its `layer7`, is denied where no rule allows
+    it, even if nothing isolates the subject (the proxy refuses it)."""
     uncertain: str = ""
     """A condition that no question can settle (a source port): where all else matches, the rule
     matches perhaps, and this says why."""
@@ -284,6 +292,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     isolation_path: Path = ("spec",)
     """Where the document says so (`spec.policyTypes`), for evidence."""
     rules: tuple[Rule, ...] = ()
+    forward: bool = False
+    """Judges, beside what starts or ends at a host endpoint's node, what the node forwards for
+    others: to its pods, and from them (Calico `applyOnForward`)."""
     staged: bool = False
     """Not enforced, only planned; only in `Snapshot.policies` where staged policies are asked
     for."""

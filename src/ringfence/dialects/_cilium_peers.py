@@ -1,0 +1,243 @@
+"""The peers of Cilium's rules: endpoints, entities, nodes, blocks, Services, names, groups.
+
+Authority: Cilium `pkg/policy/api/{ingress,egress,entity,fqdn}.go`,
+`pkg/policy/api/rule_validation.go`, `pkg/policy/utils/parserules.go` mergeEndpointSelectors.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from ringfence.dialects import Context
+from ringfence.dialects._cilium_blocks import Group, UnknownBlocks, cidr, cidr_set, groups
+from ringfence.dialects._cilium_selectors import endpoints, remote_nodes
+from ringfence.dialects._cilium_services import service_peers
+from ringfence.dialects._shared import Malformed, fields, items, one_of, text
+from ringfence.model.document import Path
+from ringfence.model.layer7 import DomainPattern, Wildcard
+from ringfence.model.profile import CiliumConfig, Profile, older_than
+from ringfence.model.rule import (
+    Direction,
+    DomainPeer,
+    Entity,
+    EntityPeer,
+    Peer,
+    Unreadable,
+)
+
+CLUSTER: Final = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER, Entity.PODS)
+"""What a question can name of the entity `cluster`."""
+ENTITIES: Final[dict[str, tuple[Entity, ...]]] = {
+    "host": (Entity.HOST,),
+    "remote-node": (Entity.REMOTE_NODE,),
+    "kube-apiserver": (Entity.KUBE_APISERVER,),
+    "world": (Entity.WORLD,),
+    "cluster": CLUSTER,
+    "cluster-mesh": CLUSTER,
+    "init": (),
+    "ingress": (),
+    "health": (),
+    "unmanaged": (),
+    "none": (),
+}
+"""All but `all`. Those that stand for nothing here are endpoints that no question can name: such
+as have no identity yet, Cilium's own proxy and health probes, pods that Cilium does not manage."""
+
+EMPTY_IS_NONE: Final = frozenset({"Endpoints", "Nodes", "Entities", "CIDR", "CIDRSet"})
+"""Lists that select nothing where they are given but empty; the others count as absent then."""
+
+MATCH_NAME: Final = re.compile(r"([-a-zA-Z0-9_]+\.)*[-a-zA-Z0-9_]+\.?")
+MATCH_PATTERN: Final = re.compile(r"([-a-zA-Z0-9_*]+\.)*[-a-zA-Z0-9_*]+\.?")
+LONGEST_NAME: Final = 255
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the peers of a policy's rules may depend on."""
+
+    namespace: str
+    """The policy's own; empty for a clusterwide one."""
+    initializing: bool
+    """Whether its subject is `reserved:init`."""
+    context: Context
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """Return the groups of blocks that a rule may refer to."""
+        return groups(self.context)
+
+    @property
+    def profile(self) -> Profile:
+        """Return the profile by which the policy is read."""
+        return self.context.profile
+
+    @property
+    def settings(self) -> CiliumConfig:
+        """Return the agent's settings: Cilium's defaults where they are not known."""
+        return self.profile.cilium or CiliumConfig()
+
+    def older_than(self, major: int, minor: int) -> bool:
+        """Return whether Cilium is known to be older."""
+        return older_than(self.profile.version, major, minor)
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The peers of one rule."""
+
+    certain: tuple[Peer, ...] | None
+    """None: any peer. Empty: none."""
+    perhaps: tuple[Peer, ...] | None = ()
+    """Those that it may stand for beside; None: any."""
+    why: str = ""
+    unreadable: Unreadable | None = None
+
+
+def keys(direction: Direction, *, deny: bool) -> dict[str, str]:
+    """Return the fields of a rule that give peers, with what each holds."""
+    prefix = "from" if direction is Direction.INGRESS else "to"
+    names = ["Endpoints", "Nodes", "Entities", "CIDR", "CIDRSet", "Groups"]
+    if direction is Direction.EGRESS:
+        names += ["Services"] if deny else ["Services", "FQDNs"]
+    return {prefix + name: name for name in names}
+
+
+def parse(
+    given: dict[str, Any], path: Path, direction: Direction, around: Surroundings, *, deny: bool
+) -> Peers:
+    """Return the peers of a rule.
+
+    Any where it names none, which only means something beside ports. At most one of the lists may
+    have items.
+
+    Args:
+        given: the fields of the rule.
+        path: where the rule stands.
+        direction: of the section it stands in.
+        around: what it depends on.
+        deny: whether it stands among those that deny.
+    """
+    known = keys(direction, deny=deny)
+    lists = {key: items(given[key], (*path, key)) for key in known if key in given}
+    filled = [key for key, listed in lists.items() if listed]
+    if len(filled) > 1:
+        raise Malformed(f"`{filled[0]}` and `{filled[1]}` exclude each other", (*path, filled[1]))
+    empty = any(not listed and known[key] in EMPTY_IS_NONE for key, listed in lists.items())
+    try:
+        found = [_list(known[key], lists[key], (*path, key), around, deny=deny) for key in filled]
+    except UnknownBlocks as unknown:
+        return Peers((), unreadable=Unreadable(unknown.reason, unknown.path))
+    if empty:
+        return Peers(())
+    return found[0] if found else Peers(None)
+
+
+def _list(
+    name: str,
+    listed: list[tuple[Path, Any]],
+    path: Path,
+    around: Surroundings,
+    *,
+    deny: bool,
+) -> Peers:
+    peers: list[Peer]
+    match name:
+        case "Endpoints":
+            peers = [
+                endpoints(value, at, around.namespace, initializing=around.initializing)
+                for at, value in listed
+            ]
+        case "Nodes":
+            peers = [remote_nodes(value, at) for at, value in listed]
+            if not around.settings.node_selectors:
+                raise Malformed(
+                    "cilium refuses it while `enable-node-selector-labels` is off", path
+                )
+        case "Entities":
+            return _entities(listed, around)
+        case "CIDR":
+            peers = [cidr(value, at, around.profile.version) for at, value in listed]
+        case "CIDRSet":
+            blocks = [cidr_set(value, at, around.groups) for at, value in listed]
+            peers = [block for group in blocks for block in group]
+        case "FQDNs":
+            peers = [
+                DomainPeer(domain(value, at, around), seen_by_proxy=True) for at, value in listed
+            ]
+        case "Services":
+            return _services(listed, path, around, deny=deny)
+        case _:
+            return _cloud_groups(listed, path)
+    return Peers(tuple(dict.fromkeys(peers)))
+
+
+def _entities(listed: list[tuple[Path, Any]], around: Surroundings) -> Peers:
+    choices = {"all", *ENTITIES} - ({"cluster-mesh"} if around.older_than(1, 20) else set())
+    written = [one_of(value, at, choices) for at, value in listed]
+    if "all" in written:
+        return Peers(None)
+    certain = [e for name in written if name != "cluster-mesh" for e in ENTITIES[name]]
+    peers = tuple(map(EntityPeer, dict.fromkeys(certain)))
+    if "cluster-mesh" not in written:
+        return Peers(peers)
+    why = "whether the entity `cluster-mesh` holds the cluster itself is not settled"
+    return Peers(peers, tuple(map(EntityPeer, CLUSTER)), why)
+
+
+def _services(
+    listed: list[tuple[Path, Any]], path: Path, around: Surroundings, *, deny: bool
+) -> Peers:
+    found = [service_peers(value, at, around.context.services) for at, value in listed]
+    if deny:
+        # Only those of allow rules are resolved (`pkg/policy/k8s/service.go` processRule).
+        raise UnknownBlocks("what `toServices` denies is left to the version of Cilium", path)
+    peers = tuple(dict.fromkeys(peer for group in found for peer in group))
+    if peers:
+        return Peers(peers)
+    # Without any peer left a rule with ports reads like one that names none
+    # (`parserules.go` mergeEndpointSelectors does not look at Services; issue 20067).
+    return Peers((), None, "no Service is meant, and Cilium may take that for any destination")
+
+
+def _cloud_groups(listed: list[tuple[Path, Any]], path: Path) -> Peers:
+    known = ("labels", "region", "securityGroupsIds", "securityGroupsNames")
+    for at, value in listed:
+        given = fields(value, at, ("aws",))
+        if "aws" in given:
+            fields(given["aws"], (*at, "aws"), known)
+    reason = "which addresses are in a cloud's security group is not known here"
+    return Peers((), unreadable=Unreadable(reason, path))
+
+
+def domain(value: Any, path: Path, around: Surroundings) -> DomainPattern:  # noqa: ANN401
+    """Return a name or a pattern of names, of `toFQDNs` or of a DNS rule.
+
+    Source: Cilium `pkg/policy/api/fqdn.go`, `pkg/fqdn/matchpattern/matchpattern.go`.
+    """
+    given = fields(value, path, ("matchName", "matchPattern"))
+    chosen = {key: text(v, (*path, key)) for key, v in given.items()}
+    chosen = {key: written for key, written in chosen.items() if written}
+    if len(chosen) != 1:
+        raise Malformed("exactly one of matchName and matchPattern", path)
+    ((key, written),) = chosen.items()
+    at = (*path, key)
+    form = MATCH_NAME if key == "matchName" else MATCH_PATTERN
+    if len(written) > LONGEST_NAME or not form.fullmatch(written):
+        raise Malformed(f"`{written}` is no {'pattern of names' if '*' in written else 'name'}", at)
+    return domain_pattern(written, at, around)
+
+
+def domain_pattern(written: str, path: Path, around: Surroundings) -> DomainPattern:
+    """Return a pattern of names with every run of `*` as short as it means the same."""
+    old = around.older_than(1, 19)
+    pattern = written.lower().removesuffix(".")
+    wildcard = Wildcard.CILIUM_BEFORE_1_19 if old else Wildcard.CILIUM
+    if not pattern.strip("*"):
+        if old and pattern != "*":
+            raise Malformed("before 1.19 this stands for names of one label only", path)
+        return DomainPattern("*", wildcard)
+    stars = len(pattern) - len(pattern.lstrip("*"))
+    deep = stars > 1 and pattern[stars] == "." and not old
+    rest = re.sub(r"\*+", "*", pattern)
+    return DomainPattern("*" + rest if deep else rest, wildcard)
