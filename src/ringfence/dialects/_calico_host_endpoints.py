@@ -1,0 +1,172 @@
+"""Calico's host endpoints, and the policies that one implies.
+
+Authority: Calico `api/pkg/apis/projectcalico/v3/hostendpoint.go`; `libcalico-go/lib/validator/v3/
+validator.go` validateHostEndpointSpec, validateEndpointPort; `felix/config/config_params.go`
+(failsafe ports); `felix/rules/endpoints.go`.
+"""
+
+import ipaddress
+import math
+import re
+from typing import Any, Final
+
+from ringfence.dialects import Context
+from ringfence.dialects import _calico_traffic as protocols
+from ringfence.dialects._calico_metadata import own_labels
+from ringfence.dialects._calico_profiles import BOTH, Carrier, host_endpoint, implied, inherited
+from ringfence.dialects._calico_tiers import TOP
+from ringfence.dialects._shared import Malformed, fields, filled, integer, items, text
+from ringfence.model.cluster import ContainerPort, HostEndpoint, Protocol
+from ringfence.model.document import Document, Path
+from ringfence.model.label_space import CALICO_HOST_ENDPOINT
+from ringfence.model.rule import (
+    NOBODY,
+    Action,
+    Direction,
+    LabelPeer,
+    Policy,
+    PortRange,
+    Rule,
+    Tier,
+    Unreadable,
+)
+from ringfence.model.tiers import CALICO_FAILSAFE, CALICO_PROFILES
+
+KIND: Final = "HostEndpoint"
+FIELDS: Final = ("node", "interfaceName", "expectedIPs", "profiles", "ports")
+INTERFACE: Final = re.compile(r"\*|[a-zA-Z0-9_.-]{1,15}")
+_ALWAYS: Final = (179, 2379, 2380, 5473, 6443, 6666, 6667)
+FAILSAFE: Final = {
+    Direction.INGRESS: ((Protocol.TCP, (22, *_ALWAYS)), (Protocol.UDP, (68,))),
+    Direction.EGRESS: ((Protocol.TCP, _ALWAYS), (Protocol.UDP, (53, 67))),
+}
+"""What no policy can close, unless Felix is configured otherwise."""
+
+
+def carriers(context: Context) -> list[Carrier]:
+    """Return the host endpoints of which the node is known, with the names of their profiles."""
+    found = (_read(index, document, context) for index, document in context.by_title.get(KIND, ()))
+    return [carrier for carrier, _ in found if carrier is not None]
+
+
+def host_endpoints(context: Context) -> list[HostEndpoint]:
+    """Return the host endpoints of which the node is known."""
+    return [found for found, _ in carriers(context)]
+
+
+def parse(index: int, document: Document, context: Context) -> list[Policy]:
+    """Return what a host endpoint implies: failsafe ports, its profiles, and else nothing."""
+    carrier, unreadable = _read(index, document, context)
+    if carrier is None or unreadable:
+        whom = LabelPeer(host_endpoint(carrier[0])) if carrier else NOBODY
+        return [_policy(index, document, CALICO_PROFILES, whom, 0, unreadable=unreadable)]
+    whom = LabelPeer(host_endpoint(carrier[0]))
+    return [
+        _policy(index, document, CALICO_FAILSAFE, whom, 0, _failsafe(), isolates=()),
+        *implied(index, document, carrier, context),
+        _policy(index, document, CALICO_PROFILES, whom, math.inf),
+    ]
+
+
+def _failsafe() -> tuple[Rule, ...]:
+    return tuple(
+        Rule(
+            direction=direction,
+            action=Action.ALLOW,
+            peers=None,
+            traffic=tuple(
+                PortRange(protocol, port, port) for protocol, ports in open_ports for port in ports
+            ),
+            path=("spec",),
+        )
+        for direction, open_ports in FAILSAFE.items()
+    )
+
+
+def _policy(
+    index: int,
+    document: Document,
+    tier: Tier,
+    subject: Any,  # noqa: ANN401
+    order: float,
+    rules: tuple[Rule, ...] = (),
+    *,
+    isolates: tuple[Direction, ...] = BOTH,
+    unreadable: tuple[Unreadable, ...] = (),
+) -> Policy:
+    return Policy(
+        document=index,
+        kind=document.title,
+        namespace=document.namespace,
+        name=document.name,
+        tier=tier,
+        order=order,
+        tie=document.name,
+        subject=subject,
+        isolates=isolates,
+        rules=rules,
+        unreadable=unreadable,
+    )
+
+
+def _read(
+    index: int, document: Document, context: Context
+) -> tuple[Carrier | None, tuple[Unreadable, ...]]:
+    """Return a host endpoint, None where its node is not known, and what is unreadable of it."""
+    labels = {CALICO_HOST_ENDPOINT: document.name}
+    carrier: Carrier | None = None
+    try:
+        spec = fields(document.body.get("spec"), ("spec",), FIELDS)
+        node = filled(spec.get("node"), ("spec", "node"))
+        carrier = (HostEndpoint(index, document.name, node, labels), ())
+        fields(document.body, (), TOP)
+        profiles = _profiles(spec)
+        mine = {**inherited(profiles, context), **own_labels(document), **labels}
+        interface = text(spec.get("interfaceName", ""), ("spec", "interfaceName"))
+        addresses = _addresses(spec)
+        if interface and not INTERFACE.fullmatch(interface):
+            raise Malformed(f"`{interface[:60]}` is no interface", ("spec", "interfaceName"))
+        if not interface and not addresses:
+            raise Malformed("needs an interfaceName or expectedIPs", ("spec",))
+        found = HostEndpoint(
+            index, document.name, node, mine, interface == "*", addresses, _ports(spec)
+        )
+    except Malformed as malformed:
+        if carrier is None:
+            raw = document.body.get("spec")
+            named = raw.get("node") if isinstance(raw, dict) else None
+            if isinstance(named, str) and named:
+                carrier = (HostEndpoint(index, document.name, named, labels), ())
+        return carrier, (malformed.unreadable,)
+    return (found, profiles), ()
+
+
+def _profiles(spec: dict[str, Any]) -> tuple[str, ...]:
+    at: Path = ("spec", "profiles")
+    return tuple(filled(name, path) for path, name in items(spec.get("profiles"), at))
+
+
+def _addresses(spec: dict[str, Any]) -> tuple[str, ...]:
+    found = []
+    for path, value in items(spec.get("expectedIPs"), ("spec", "expectedIPs")):
+        written = text(value, path)
+        try:
+            found.append(str(ipaddress.ip_address(written)))
+        except ValueError:
+            raise Malformed(f"`{written[:60]}` is not an address", path) from None
+    return tuple(found)
+
+
+def _ports(spec: dict[str, Any]) -> tuple[ContainerPort, ...]:
+    found = []
+    for path, value in items(spec.get("ports"), ("spec", "ports")):
+        given = fields(value, path, ("name", "protocol", "port"))
+        number = protocols.protocol(given.get("protocol"), (*path, "protocol"))
+        if number not in protocols.PORTED:
+            raise Malformed("a named port is of TCP, UDP or SCTP", (*path, "protocol"))
+        name = filled(given.get("name"), (*path, "name"))
+        if len(name) > 15 or not protocols.PORT_NAME.fullmatch(name):
+            raise Malformed(f"`{name[:60]}` is no port's name", (*path, "name"))
+        port = integer(given.get("port"), (*path, "port"), 1, 65535)
+        found.append(ContainerPort(port, protocols.PORTED[number], name))
+    return tuple(found)

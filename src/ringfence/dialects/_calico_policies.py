@@ -1,0 +1,285 @@
+"""Calico's policies, staged or not, to the common form.
+
+Authority: Calico `api/pkg/apis/projectcalico/v3/{networkpolicy,globalnetworkpolicy,
+stagednetworkpolicy}.go`; `api/pkg/defaults/networkpolicy.go`; `libcalico-go/lib/validator/v3/
+validator.go`; `felix/calc/policy_sorter.go`.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from ringfence.dialects import Context
+from ringfence.dialects import _calico_labels as labels
+from ringfence.dialects import _calico_tiers as tiers
+from ringfence.dialects._calico_entity import Scope
+from ringfence.dialects._calico_rules import SECTIONS, rules
+from ringfence.dialects._shared import Malformed, fields, items, one_of, text
+from ringfence.model.document import Document, Path
+from ringfence.model.kinds import group_of
+from ringfence.model.profile import older_than
+from ringfence.model.rule import Direction, LabelPeer, Policy, Rule, Tier, Unreadable
+from ringfence.model.selector import LabelAnd, LabelExpression
+from ringfence.model.tiers import CALICO_DEFAULT
+from ringfence.yaml_text import type_text
+
+STORED: Final = "crd.projectcalico.org"
+STAGED: Final = {
+    "StagedNetworkPolicy": "NetworkPolicy",
+    "StagedGlobalNetworkPolicy": "GlobalNetworkPolicy",
+}
+STAGED_ACTIONS: Final = ("Set", "Delete", "Learn", "Ignore")
+EVERYWHERE: Final = (
+    *("tier", "order", "selector", "types", "ingress", "egress"),
+    *("serviceAccountSelector", "performanceHints"),
+)
+CLUSTER: Final = ("namespaceSelector", "doNotTrack", "preDNAT", "applyOnForward")
+HINTS: Final = ("AssumeNeededOnEveryNode",)
+
+_Read = TypeVar("_Read")
+_Other = TypeVar("_Other")
+
+
+class _Reader:
+    """Reads the parts of one policy; what is wrong with one does not stop the others."""
+
+    def __init__(self) -> None:
+        self.unreadable: list[Unreadable] = []
+
+    def read(self, part: Callable[[], _Read], otherwise: _Other) -> _Read | _Other:
+        """Return a part, or something in its place."""
+        try:
+            return part()
+        except Malformed as malformed:
+            if malformed.unreadable not in self.unreadable:
+                self.unreadable.append(malformed.unreadable)
+            return otherwise
+
+
+def parse(index: int, document: Document, context: Context) -> list[Policy]:
+    """Return a policy in common form; none for a staged one that would enforce nothing."""
+    reader = _Reader()
+    staged = document.kind in STAGED
+    kind = STAGED.get(document.kind, document.kind)
+    of_cluster = kind == "GlobalNetworkPolicy"
+    namespace = "" if of_cluster else document.namespace
+    known = (*EVERYWHERE, *CLUSTER * of_cluster, *("stagedAction",) * staged)
+    reader.read(lambda: fields(document.body, (), tiers.TOP), {})
+    spec = reader.read(lambda: spec_of(document), None)
+    if spec is None:
+        return [_policy(index, document, reader, CALICO_DEFAULT, subject=None, staged=staged)]
+    reader.read(lambda: fields(spec, ("spec",), known), {})
+    chosen = reader.read(lambda: labels.subject(spec, namespace), None)
+    name = reader.read(lambda: tier_name(spec), tiers.DEFAULT)
+    tier = reader.read(lambda: _tier(name, document, context), CALICO_DEFAULT)
+    order = reader.read(lambda: tiers.number(spec.get("order"), ("spec", "order")), None)
+    isolates = reader.read(lambda: _isolates(spec, document), ())
+    reader.read(lambda: _hints(spec.get("performanceHints")), None)
+    flags = {flag: bool(reader.read(partial(_flag, spec, flag), None)) for flag in CLUSTER[1:]}
+    found = _all_rules(spec, isolates, Scope(context, namespace), reader)
+    reader.read(lambda: _check(spec, flags), None)
+    if flags["doNotTrack"] or flags["preDNAT"]:
+        start = tiers.UNTRACKED if flags["doNotTrack"] else tiers.PRE_DNAT
+        tier = tiers.early(tier, start, context)
+        isolates = ()
+        chosen = None if chosen is None else LabelAnd((chosen, labels.GLOBAL))
+    policy = _policy(
+        index,
+        document,
+        reader,
+        tier,
+        subject=chosen,
+        order=math.inf if order is None else order,
+        tie=tiers.tie(kind, namespace, document.name, name, context.profile),
+        isolates=isolates,
+        isolation_path=("spec", "types") if spec.get("types") else ("spec",),
+        rules=found,
+        forward=flags["applyOnForward"],
+        staged=staged,
+    )
+    return _as_planned(policy, spec, reader) if staged else [policy]
+
+
+def _policy(
+    index: int,
+    document: Document,
+    reader: _Reader,
+    tier: Tier,
+    *,
+    subject: LabelExpression | None,
+    staged: bool,
+    order: float = math.inf,
+    tie: str = "",
+    isolates: tuple[Direction, ...] = (),
+    isolation_path: Path = ("spec",),
+    rules: tuple[Rule, ...] = (),
+    forward: bool = False,
+) -> Policy:
+    return Policy(
+        document=index,
+        kind=document.title,
+        namespace=document.namespace,
+        name=document.name,
+        tier=tier,
+        order=order,
+        tie=tie,
+        subject=None if subject is None else LabelPeer(subject),
+        isolates=isolates,
+        isolation_path=isolation_path,
+        rules=rules,
+        forward=forward,
+        staged=staged,
+        unreadable=tuple(reader.unreadable),
+    )
+
+
+def spec_of(document: Document) -> dict[str, Any]:
+    """Return a policy's spec; one that is missing says nothing.
+
+    Raises:
+        Malformed: not a map.
+    """
+    spec = document.body.get("spec")
+    if spec is None:
+        return {}
+    if not isinstance(spec, dict):
+        raise Malformed(f"expected a map, found {type_text(spec)}", ("spec",))
+    return {key: value for key, value in spec.items() if value is not None}
+
+
+def tier_name(spec: dict[str, Any]) -> str:
+    """Return the name of a policy's tier.
+
+    Raises:
+        Malformed: not a text.
+    """
+    return text(spec.get("tier", ""), ("spec", "tier")) or tiers.DEFAULT
+
+
+def _tier(name: str, document: Document, context: Context) -> Tier:
+    found = tiers.find(name, context, ("spec", "tier"))
+    prefixed = document.name.startswith(f"{name}.")
+    if name != tiers.DEFAULT and not prefixed and older_than(context.profile.version, 3, 32):
+        raise Malformed(
+            f"before 3.32 the name of a policy of this tier begins with `{name}.`", ("metadata",)
+        )
+    return found
+
+
+def _isolates(spec: dict[str, Any], document: Document) -> tuple[Direction, ...]:
+    """Return the directions that a policy is for.
+
+    Source: defaults/networkpolicy.go defaultPolicyTypesField; where an object was stored without
+    that default, policy_sorter.go ExtractPolicyMetadata: both.
+    """
+    listed = [
+        one_of(value, path, ("Ingress", "Egress"))
+        for path, value in items(spec.get("types"), ("spec", "types"))
+    ]
+    if len(set(listed)) < len(listed):
+        raise Malformed("a type stands here twice", ("spec", "types"))
+    if listed:
+        return tuple(d for name, d in SECTIONS if name.capitalize() in listed)
+    if group_of(document.api_version) == STORED:
+        return (Direction.INGRESS, Direction.EGRESS)
+    if not items(spec.get("egress"), ("spec", "egress")):
+        return (Direction.INGRESS,)
+    if not items(spec.get("ingress"), ("spec", "ingress")):
+        return (Direction.EGRESS,)
+    return (Direction.INGRESS, Direction.EGRESS)
+
+
+def _hints(value: Any) -> None:  # noqa: ANN401
+    """Check the hints; they change nothing."""
+    for path, hint in items(value, ("spec", "performanceHints")):
+        one_of(hint, path, HINTS)
+
+
+def _flag(spec: dict[str, Any], name: str) -> bool:
+    value = spec.get(name, False)
+    if not isinstance(value, bool):
+        raise Malformed(f"expected true or false, found {type_text(value)}", ("spec", name))
+    return value
+
+
+def _all_rules(
+    spec: dict[str, Any], isolates: tuple[Direction, ...], scope: Scope, reader: _Reader
+) -> tuple[Rule, ...]:
+    """Return the rules of the directions that the policy is for.
+
+    What is unreadable of the others is told of the policy: the API server would refuse all.
+    """
+    found: list[Rule] = []
+    for section, direction in SECTIONS:
+        at: Path = ("spec", section)
+        listed = reader.read(partial(items, spec.get(section), at), [])
+        for path, value in listed:
+            said = rules(value, path, direction, scope)
+            if direction in isolates:
+                found += said
+            else:
+                reader.unreadable += [r.unreadable for r in said[:1] if r.unreadable]
+    return tuple(found)
+
+
+def _check(spec: dict[str, Any], flags: dict[str, bool]) -> None:
+    """Refuse flags that do not go together.
+
+    Source: validator.go validateGlobalNetworkPolicySpec.
+    """
+    if flags["doNotTrack"] and flags["preDNAT"]:
+        raise Malformed("doNotTrack and preDNAT do not go together", ("spec", "preDNAT"))
+    if flags["preDNAT"]:
+        if spec.get("egress"):
+            raise Malformed("preDNAT is for ingress alone", ("spec", "egress"))
+        if "Egress" in (spec.get("types") or ()):
+            raise Malformed("preDNAT is for ingress alone", ("spec", "types"))
+    for flag in ("doNotTrack", "preDNAT"):
+        if flags[flag] and not flags["applyOnForward"]:
+            raise Malformed(f"{flag} needs applyOnForward", ("spec", flag))
+
+
+def staged_action(spec: dict[str, Any]) -> str:
+    """Return what a staged policy would do.
+
+    Raises:
+        Malformed: no such action.
+    """
+    return one_of(spec.get("stagedAction") or "Set", ("spec", "stagedAction"), STAGED_ACTIONS)
+
+
+def _as_planned(policy: Policy, spec: dict[str, Any], reader: _Reader) -> list[Policy]:
+    """Return a staged policy that would be set, or of which something is unreadable."""
+    action = reader.read(lambda: staged_action(spec), "Set")
+    if action == "Delete":
+        reader.read(lambda: only_named(spec, ("stagedAction", "tier")), None)
+    return planned(policy, action, tuple(reader.unreadable))
+
+
+def only_named(spec: dict[str, Any], named: tuple[str, ...]) -> None:
+    """Check that a staged policy that would delete says nothing else.
+
+    Raises:
+        Malformed: it does.
+    Source: validator.go validateStagedNetworkPolicy.
+    """
+    for key, value in spec.items():
+        if key not in named and value not in ("", [], {}, False):
+            raise Malformed("a stagedAction of Delete says nothing else", ("spec", key))
+
+
+def planned(policy: Policy, action: str, unreadable: tuple[Unreadable, ...]) -> list[Policy]:
+    """Return a staged policy; without its rules, where it is not set but unreadable."""
+    if action == "Set":
+        return [_replace(policy, policy.rules, unreadable)]
+    in_rules = tuple(dict.fromkeys(r.unreadable for r in policy.rules if r.unreadable))
+    if unreadable or in_rules:
+        return [_replace(policy, (), (*unreadable, *in_rules))]
+    return []
+
+
+def _replace(policy: Policy, found: tuple[Rule, ...], unreadable: tuple[Unreadable, ...]) -> Policy:
+    return msgspec.structs.replace(policy, rules=found, unreadable=unreadable, staged=True)

@@ -1,0 +1,211 @@
+"""Calico's profiles: what applies where no tier has decided.
+
+Every namespace has one, `kns.NAMESPACE`, that allows everything, and every service account one,
+`ksa.NAMESPACE.NAME`, that allows nothing of its own; an object of such a name replaces it.
+
+Authority: Calico `api/pkg/apis/projectcalico/v3/profile.go`; `felix/rules/endpoints.go`;
+`libcalico-go/lib/backend/k8s/conversion/conversion.go` NamespaceToProfile,
+ServiceAccountToProfile; `felix/calc/active_rules_calculator.go`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ringfence.dialects import Context
+from ringfence.dialects import _calico_labels as labels
+from ringfence.dialects._calico_entity import Scope
+from ringfence.dialects._calico_metadata import label_map, namespace_labels
+from ringfence.dialects._calico_rules import SECTIONS, rules
+from ringfence.dialects._calico_tiers import TOP
+from ringfence.dialects._shared import Malformed, fields, items
+from ringfence.model.cluster import HostEndpoint
+from ringfence.model.document import Document, Path
+from ringfence.model.label_space import (
+    CALICO_HOST_ENDPOINT,
+    CALICO_NAMESPACE,
+    CALICO_NAMESPACE_PREFIX,
+    CALICO_ORCHESTRATOR,
+    CALICO_SERVICE_ACCOUNT,
+    CALICO_SERVICE_ACCOUNT_PREFIX,
+)
+from ringfence.model.rule import Action, Direction, LabelPeer, Policy, Rule, Unreadable
+from ringfence.model.selector import LabelAnd, LabelExpression
+from ringfence.model.tiers import CALICO_PROFILES
+
+KIND: Final = "Profile"
+BOTH: Final = (Direction.INGRESS, Direction.EGRESS)
+NAMESPACE: Final = "kns."
+SERVICE_ACCOUNT: Final = "ksa."
+ALLOWS_ALL: Final = "projectcalico-default-allow"
+"""Built in; the host endpoints that Calico makes by itself have it."""
+ABSENT: Final = "its profile `{name}` is not in the input"
+LABELS: Final = "labelsToApply"
+AT_LABELS: Final[Path] = ("spec", LABELS)
+
+Carrier = tuple[HostEndpoint, Sequence[str]]
+"""A host endpoint, and the names of its profiles in their order."""
+
+
+def parse(
+    index: int, document: Document, context: Context, carriers: Sequence[Carrier]
+) -> list[Policy]:
+    """Return one policy per host endpoint that has the profile, and one for pods that do."""
+    unreadable, found = _content(document, context)
+    whom: list[tuple[LabelExpression, int]] = [
+        (host_endpoint(carrier), names.index(document.name))
+        for carrier, names in carriers
+        if document.name in names
+    ]
+    pods = _pods(document.name, context)
+    if pods is not None:
+        whom.append(pods)
+    return [_policy(index, document, subject, order, found, unreadable) for subject, order in whom]
+
+
+def host_endpoint(found: HostEndpoint) -> LabelExpression:
+    """Return the expression that means one host endpoint alone."""
+    return labels.one_of(CALICO_HOST_ENDPOINT, found.name)
+
+
+def _pods(name: str, context: Context) -> tuple[LabelExpression, int] | None:
+    """Return the pods that have a profile, and its place among theirs.
+
+    A service account's matters only behind a namespace's that is given: the one that is built in
+    leaves nothing undecided.
+    """
+    if name.startswith(NAMESPACE):
+        return _in_namespace(name.removeprefix(NAMESPACE)), 0
+    namespace, dot, account = name.removeprefix(SERVICE_ACCOUNT).partition(".")
+    if not (name.startswith(SERVICE_ACCOUNT) and dot):
+        return None
+    if all(d.name != NAMESPACE + namespace for _, d in context.by_title.get(KIND, ())):
+        return None
+    mine = labels.one_of(CALICO_SERVICE_ACCOUNT, account)
+    return LabelAnd((_in_namespace(namespace), mine)), 1
+
+
+def _in_namespace(namespace: str) -> LabelAnd:
+    return LabelAnd((labels.one_of(CALICO_NAMESPACE, namespace), labels.has(CALICO_ORCHESTRATOR)))
+
+
+def _policy(
+    index: int,
+    document: Document,
+    subject: LabelExpression,
+    order: float,
+    found: tuple[Rule, ...],
+    unreadable: tuple[Unreadable, ...] = (),
+) -> Policy:
+    return Policy(
+        document=index,
+        kind=document.title,
+        namespace=document.namespace,
+        name=document.name,
+        tier=CALICO_PROFILES,
+        order=order,
+        tie=document.name,
+        subject=LabelPeer(subject),
+        isolates=BOTH,
+        rules=found,
+        unreadable=unreadable,
+    )
+
+
+def _content(
+    document: Document, context: Context
+) -> tuple[tuple[Unreadable, ...], tuple[Rule, ...]]:
+    """Return a profile's rules; what passes there denies, since nothing comes after it."""
+    try:
+        spec = _spec(document)
+        _check_labels(document.name, label_map(spec.get(LABELS), AT_LABELS), context)
+        found: list[Rule] = []
+        for section, direction in SECTIONS:
+            for path, value in items(spec.get(section), ("spec", section)):
+                found += rules(value, path, direction, Scope(context, ""))
+    except Malformed as malformed:
+        return (malformed.unreadable,), ()
+    return (), tuple(
+        msgspec.structs.replace(rule, action=Action.DENY) if rule.action is Action.PASS else rule
+        for rule in found
+    )
+
+
+def _spec(document: Document) -> dict[str, Any]:
+    fields(document.body, (), TOP)
+    return fields(document.body.get("spec") or {}, ("spec",), ("ingress", "egress", LABELS))
+
+
+def _check_labels(name: str, added: dict[str, str], context: Context) -> None:
+    """Refuse labels that the pods of a namespace do not have from it anyway.
+
+    Raises:
+        Malformed: such a label: what selects by it cannot be judged.
+    """
+    if not name.startswith((NAMESPACE, SERVICE_ACCOUNT)):
+        return
+    prefix = CALICO_NAMESPACE_PREFIX
+    if name.startswith(SERVICE_ACCOUNT):
+        prefix = CALICO_SERVICE_ACCOUNT_PREFIX
+    own = name.removeprefix(NAMESPACE)
+    known = any(n.name == own and not n.implicit for n in context.namespaces)
+    expected = namespace_labels(own, context) if known and prefix != "pcsa." else added
+    for key, value in added.items():
+        if not key.startswith(prefix) or expected.get(key) != value:
+            raise Malformed(f"pods have no label `{key}` of this value", (*AT_LABELS, key))
+
+
+def inherited(names: Sequence[str], context: Context) -> dict[str, str]:
+    """Return the labels that profiles add to a host endpoint; the first that names one wins."""
+    found: dict[str, str] = {}
+    for name in names:
+        given = [d for _, d in context.by_title.get(KIND, ()) if d.name == name]
+        added: dict[str, str] = {}
+        if given:
+            try:
+                added = label_map(_spec(given[0]).get(LABELS), AT_LABELS)
+            except Malformed:
+                continue
+        elif name.startswith(NAMESPACE):
+            added = namespace_labels(name.removeprefix(NAMESPACE), context)
+        found = added | found
+    return found
+
+
+def implied(index: int, document: Document, carrier: Carrier, context: Context) -> list[Policy]:
+    """Return what a host endpoint has of profiles that no object describes.
+
+    Source: active_rules_calculator.go DummyDropRules: a profile that is missing denies.
+    """
+    found, names = carrier
+    given = {profile.name for _, profile in context.by_title.get(KIND, ())}
+    policies = []
+    for order, name in enumerate(names):
+        if name in given:
+            continue
+        path: Path = ("spec", "profiles", order)
+        allows = name == ALLOWS_ALL or any(name == NAMESPACE + n.name for n in context.namespaces)
+        said = tuple(
+            Rule(
+                direction=direction,
+                action=Action.ALLOW if allows else Action.DENY,
+                peers=None,
+                traffic=None,
+                path=path,
+                uncertain="" if allows else ABSENT.format(name=name),
+            )
+            for direction in BOTH
+        )
+        policies.append(_policy(index, document, host_endpoint(found), order, said))
+    return policies
+
+
+def problems(context: Context) -> list[tuple[Document, Unreadable]]:
+    """Return what is unreadable of the profiles, also of those that nothing has."""
+    found = []
+    for _, document in context.by_title.get(KIND, ()):
+        outside, said = _content(document, context)
+        found += [(document, part) for part in outside]
+        found += [(document, rule.unreadable) for rule in said if rule.unreadable]
+    return found
