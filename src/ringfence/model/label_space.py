@@ -17,6 +17,9 @@ CALICO_SERVICE_ACCOUNT_PREFIX: Final = "pcsa."
 
 Source: Calico `libcalico-go/lib/backend/k8s/conversion/conversion.go`, `.../syncersv1/
 updateprocessors`."""
+CALICO_HOST_ENDPOINT: Final = ":host-endpoint"
+"""The name of a host endpoint, so that the policies which it implies can mean it alone: no
+selector can be written for this key, whose colon the language does not know."""
 
 CILIUM_NAMESPACE: Final = "io.kubernetes.pod.namespace"
 CILIUM_NAMESPACE_LABELS: Final = "io.cilium.k8s.namespace.labels."
