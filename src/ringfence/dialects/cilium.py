@@ -11,6 +11,7 @@ from ringfence.dialects._cilium_blocks import GROUP
 from ringfence.dialects._cilium_peers import Surroundings
 from ringfence.dialects._cilium_rules import SECTIONS, Policing
 from ringfence.dialects._cilium_selectors import hosts, selects_initializing, subject
+from ringfence.dialects._emit_cilium import emit
 from ringfence.dialects._shared import Malformed, fields, items, text
 from ringfence.model import tiers
 from ringfence.model.document import Document, Path
@@ -205,4 +206,5 @@ DIALECT: Final = Dialect(
     ),
     parse=parse,
     inert_because=inert_because,
+    emit=emit,
 )
