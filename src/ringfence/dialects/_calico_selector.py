@@ -114,6 +114,12 @@ def _tokens(text: str) -> list[Token]:
     return [*found, Token(Kind.END, "", len(text) + 1)]
 
 
+def _shown(text: str) -> str:
+    """Return a part of a selector as an error shows it, in one line."""
+    written = "".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text)
+    return f"`{written}`"
+
+
 def _skip(text: str, at: int) -> int:
     match = BLANKS.match(text, at)
     return match.end() if match else at
@@ -143,7 +149,7 @@ def _token(text: str, at: int, *, behind_label: bool) -> tuple[Token, int]:
         return _call(text, at, call)
     label = LABEL.match(text, at)
     if label is None:
-        raise SelectorError(column, f"unexpected `{sign}`")
+        raise SelectorError(column, f"unexpected {_shown(sign)}")
     return Token(Kind.LABEL, _checked(label[0], column), column), label.end()
 
 
@@ -203,7 +209,7 @@ class _Parser:
 
     def _unexpected(self, expected: str) -> SelectorError:
         token = self._next
-        shown = f"`{token.text[:60]}`" if token.text else token.kind.value
+        shown = _shown(token.text[:60]) if token.text else token.kind.value
         return SelectorError(token.column, f"expected {expected}, found {shown}")
 
     def _any(self, depth: int) -> LabelExpression:
