@@ -43,6 +43,16 @@ def select(document: Document, pod: OwnPod, cni: Cni) -> Selected | None:
         spec = {}
     if not isinstance(spec, dict):
         raise NotUnderstoodError("must be a mapping", at)
+    return select_by(spec, document, pod, cni)
+
+
+def select_by(spec: dict[str, Any], document: Document, pod: OwnPod, cni: Cni) -> Selected | None:
+    """Return the policy with such a `spec` if it selects the pod, of the document's namespace.
+
+    Raises:
+        NotUnderstoodError: whether it does, or how it then isolates the pod, cannot be told.
+    """
+    at: Path = ("spec",)
     selector = spec.get("podSelector")
     if selector is None:
         selector = {}

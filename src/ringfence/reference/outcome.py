@@ -42,6 +42,11 @@ def certain(holds: bool) -> Match:  # noqa: FBT001 - the argument is the whole c
     return YES if holds else NO
 
 
+def negated(match: Match) -> Match:
+    """Return whether something does not match: a perhaps stays one."""
+    return {Degree.YES: NO, Degree.NO: YES}.get(match.degree, match)
+
+
 def any_of(matches: Iterable[Match]) -> Match:
     """Return whether at least one matches: lists of peers and of ports are ORed."""
     found = list(matches)

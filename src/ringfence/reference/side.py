@@ -2,11 +2,12 @@
 
 from ringfence.model import kinds
 from ringfence.model.document import Document, path_text
-from ringfence.model.profile import Cni, Profile
+from ringfence.model.profile import Cni
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Verdict
 from ringfence.reference import (
     admin_network_policy,
+    calico,
     cluster_network_policy,
     network_policy,
 )
@@ -23,8 +24,6 @@ from ringfence.reference.findings import Side, blind_spots, plain, unsettled
 from ringfence.reference.outcome import Outcome, Selected, evidence, not_understood
 from ringfence.reference.schema import NotUnderstoodError
 
-FLAG = "it is not known whether `enable-k8s-cluster-network-policy` is on"
-
 
 def judge_side(snapshot: Snapshot, here: Approach) -> Side:
     """Return what the policies that select the subject say of the connection in one direction.
@@ -32,6 +31,10 @@ def judge_side(snapshot: Snapshot, here: Approach) -> Side:
     Only pods with a network of their own are subjects, but for what a profile's own policies
     select beside them.
     """
+    if snapshot.profile.cni is Cni.CALICO:
+        return calico.judge_side(snapshot, here)
+    if here.cni is Cni.CILIUM:
+        return cilium.judge_side(snapshot, here)
     if not isinstance(here.subject, OwnPod):
         return plain(here.direction, "default")
     return judge_pod(snapshot, here, here.subject)
@@ -47,10 +50,6 @@ def judge_pod(snapshot: Snapshot, here: Approach, pod: OwnPod) -> Side:
     selected: list[Selected] = []
     for document in enforced(snapshot):
         try:
-            if is_in_doubt(document, snapshot.profile):
-                if cluster_network_policy.selects(document, pod):
-                    raise NotUnderstoodError(FLAG, ("spec",))
-                continue
             policy = select(document, pod, snapshot.profile.cni)
         except NotUnderstoodError as error:
             where = path_text(error.path)
@@ -87,15 +86,6 @@ def enforced(snapshot: Snapshot) -> list[Document]:
         if kind is not None and kind.policy and kind.title in names:
             found.append(document)
     return found
-
-
-def is_in_doubt(document: Document, profile: Profile) -> bool:
-    """Return whether it is not known if Cilium heeds this policy at all."""
-    return (
-        document.kind == CLUSTER
-        and profile.cni is Cni.CILIUM
-        and profile.cluster_network_policy is None
-    )
 
 
 def select(document: Document, pod: OwnPod, cni: Cni) -> Selected | None:
