@@ -325,3 +325,32 @@ def test_invalid_selectors_are_refused(selector: Any, reason: str) -> None:
     spec = {"endpointSelector": selector, "ingress": [{}]}
     found = policy(spec)
     assert (found.subject, reason in found.unreadable[0].reason) == (None, True)
+
+
+def places(value: Any, path: Path = ()) -> Iterator[Path]:
+    """Yield where every value stands."""
+    yield path
+    if isinstance(value, dict):
+        for key, child in value.items():
+            yield from places(child, (*path, key))
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from places(child, (*path, index))
+
+
+ODD: list[Any] = [None, 1, -1.5, True, "", "\ud800", "x:", ":", "*" * 300, [], [None], {}, {"": {}}]
+
+
+@given(
+    st.sampled_from(list(places({"spec": EVERYTHING_AT_ONCE}))[1:]),
+    st.sampled_from(ODD),
+    st.sampled_from(["", "1.15.0", "1.18.0", "1.20.0", "odd"]),
+)
+def test_no_value_at_any_place_breaks_the_parser(path: Path, odd: Any, version: str) -> None:
+    body = json.loads(json.dumps({"spec": EVERYTHING_AT_ONCE}))
+    place: Any = body
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = odd
+    for kind in (CNP, CCNP):
+        parsed(document(kind, **body), group("g"), version=version)
