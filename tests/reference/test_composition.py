@@ -4,8 +4,8 @@ from reference.small_cluster import ask, cluster, policy, verdict
 from ringfence.model.location import Location
 from ringfence.model.profile import Cni, Profile
 from ringfence.model.snapshot import BlindSpot
+from ringfence.reference.cilium import FLAG
 from ringfence.reference.composition import enforced_kinds
-from ringfence.reference.side import FLAG
 
 NP, CNP = "NetworkPolicy", "ClusterNetworkPolicy"
 ANP, BANP = "AdminNetworkPolicy", "BaselineAdminNetworkPolicy"

@@ -28,7 +28,8 @@ def judge(snapshot: Snapshot, connection: Connection) -> Judgement:
 
     Each side is judged only if that end is a pod with a network of its own, and each allows
     unless something says otherwise. A pod always reaches itself, and its own node reaches it,
-    whatever the policies say, and so also where they could not be read.
+    whatever the policies say, and so also where they could not be read; but for Cilium, whose
+    policies can deny the node.
 
     Source: kubernetes.io "Network Policies", "The two sorts of pod isolation" (for a connection
     to be allowed, both the egress policy on the source and the ingress policy on the destination
@@ -68,7 +69,7 @@ def judge(snapshot: Snapshot, connection: Connection) -> Judgement:
     else:
         egress = side(Direction.EGRESS, source, destination)
         local = isinstance(destination, OwnPod) and from_own_node(snapshot, connection)
-        if local:
+        if local and snapshot.profile.cni is not Cni.CILIUM:
             ingress = plain(Direction.INGRESS, "own node")
         else:
             ingress = side(Direction.INGRESS, destination, source)

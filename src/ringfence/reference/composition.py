@@ -218,4 +218,5 @@ def walk(policy: Selected, here: Approach) -> list[Possible]:
 
 
 def isolation(document: Document, here: Approach, action: str) -> Evidence:
+    """Return evidence that a NetworkPolicy isolates what it selects."""
     return evidence(document, here.direction, action, "isolation", ("spec", "policyTypes"))

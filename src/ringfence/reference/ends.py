@@ -23,6 +23,7 @@ Ranges = tuple[tuple[int, int], ...]
 """Ranges of addresses as whole numbers, both ends included."""
 
 NAME_LABEL = "kubernetes.io/metadata.name"
+CILIUM_DEFAULTS = CiliumConfig()
 ASSUMED = (
     "pods without a known address are assumed to live in the private IPv4 ranges: "
     "`--pod-cidr` settles it"
@@ -99,7 +100,7 @@ class Approach:
     one_node: bool | None = False
     """Cilium alone: whether the peer is the very node that the subject is or runs on; None where
     it may be."""
-    cilium: CiliumConfig = CiliumConfig()
+    cilium: CiliumConfig = CILIUM_DEFAULTS
     """The settings of Cilium's agent."""
     notes: set[str] = field(default_factory=set)
     """What a reader of the verdict must know, gathered while it is reached."""

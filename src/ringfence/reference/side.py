@@ -8,6 +8,7 @@ from ringfence.model.verdict import Evidence, Verdict
 from ringfence.reference import (
     admin_network_policy,
     calico,
+    cilium,
     cluster_network_policy,
     network_policy,
 )
@@ -89,6 +90,11 @@ def enforced(snapshot: Snapshot) -> list[Document]:
 
 
 def select(document: Document, pod: OwnPod, cni: Cni) -> Selected | None:
+    """Return a policy, of whichever kind, if it selects the pod.
+
+    Raises:
+        NotUnderstoodError: whether it does cannot be told.
+    """
     match document.kind:
         case kind if kind == NETWORK_POLICY:
             return network_policy.select(document, pod, cni)
