@@ -71,7 +71,7 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
     spec = reader.read(lambda: spec_of(document), None)
     if spec is None:
         return [_policy(index, document, reader, CALICO_DEFAULT, subject=None, staged=staged)]
-    reader.read(lambda: fields(spec, ("spec",), known), {})
+    reader.read(lambda: fields(document.body.get("spec") or {}, ("spec",), known), {})
     chosen = reader.read(lambda: labels.subject(spec, namespace), None)
     name = reader.read(lambda: tier_name(spec), tiers.DEFAULT)
     tier = reader.read(lambda: _tier(name, document, context), CALICO_DEFAULT)

@@ -125,12 +125,15 @@ def number(value: Any, path: Path) -> float | None:  # noqa: ANN401
     """
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise Malformed(f"expected a number, found {type_text(value)}", path)
     try:
-        return float(value)
+        found = float(value)
     except OverflowError:
-        raise Malformed("this number is too large", path) from None
+        found = math.inf
+    if not math.isfinite(found):
+        raise Malformed("this number is too large", path)
+    return found
 
 
 def tie(kind: str, namespace: str, name: str, tier: str, profile: Profile) -> str:
