@@ -6,7 +6,7 @@ import yaml
 from ringfence import dialects
 from ringfence.errors import UsageError
 from ringfence.model.cluster import Protocol
-from ringfence.model.layer7 import DomainPattern
+from ringfence.model.layer7 import DomainPattern, Form, HttpMatch, Layer7, Text, exact
 from ringfence.model.proposal import (
     GENERATED,
     Emission,
@@ -43,12 +43,18 @@ def rule(
     action: Action = ALLOW,
     direction: Direction = EGRESS,
     why: tuple[str, ...] = (),
-    http: tuple[str, ...] = (),
+    layer7: tuple[Layer7, ...] | None = None,
 ) -> ProposedRule:
     return ProposedRule(
-        rule=Rule(direction=direction, action=action, peers=peers, traffic=traffic, path=()),
+        rule=Rule(
+            direction=direction,
+            action=action,
+            peers=peers,
+            traffic=traffic,
+            path=(),
+            layer7=layer7,
+        ),
         why=why,
-        http=http,
     )
 
 
@@ -219,7 +225,8 @@ def test_nodes_are_written_as_their_addresses() -> None:
 
 
 def test_http_is_written_as_the_port_and_told_as_wider() -> None:
-    emission = emit(rule(IpPeer("10.0.0.0/8"), http=("GET /v1/*",)))
+    http = HttpMatch(methods=(exact("GET"),), paths=(Text(Form.PREFIX, "/v1/"),))
+    emission = emit(rule(IpPeer("10.0.0.0/8"), layer7=(Layer7(http=http),)))
     [told] = emission.unsupported
     assert (told.sort, told.what, told.wider) == ("HTTP", "only HTTP GET /v1/*", True)
     assert len(spec(emission)["egress"]) == 1
@@ -269,5 +276,5 @@ def test_the_order_of_the_policies_does_not_matter() -> None:
 
 def test_a_dialect_that_is_only_read_writes_nothing() -> None:
     for name in ("admin_network_policy", "latin"):
-        with pytest.raises(UsageError, match="choose `kubernetes`"):
+        with pytest.raises(UsageError, match="choose `calico`, `cilium`, `kubernetes`"):
             dialects.emit(name, [], Surroundings())

@@ -17,6 +17,7 @@ from ringfence.dialects import (
     _calico_staged,
     _calico_tiers,
 )
+from ringfence.dialects._emit_calico import emit
 from ringfence.model.document import Document, Path, path_text
 from ringfence.model.kinds import KINDS
 from ringfence.model.location import Problem
@@ -115,6 +116,7 @@ DIALECT: Final = Dialect(
     kinds=frozenset((kind.group, kind.kind) for kind in KINDS if kind.group in (GROUP, STORED)),
     parse=parse,
     inert_because=inert_because,
+    emit=emit,
     network_sets=_calico_network_sets.network_sets,
     host_endpoints=_calico_host_endpoints.host_endpoints,
 )

@@ -1,10 +1,12 @@
 """Policies that are to be written, why each rule is there, and what came of writing them."""
 
+from enum import StrEnum
 from typing import Final
 
 import msgspec
 
-from ringfence.model.rule import Direction, IpPeer, Policy, Rule, Traffic
+from ringfence.model.layer7 import Layer7
+from ringfence.model.rule import Direction, Entity, IpPeer, Policy, Rule, Traffic
 
 GENERATED: Final = "Written by ringfence generate: change the dependency map, not this file."
 """The first line of every file, as a comment: only such files are ever replaced or removed."""
@@ -16,8 +18,9 @@ class ProposedRule(msgspec.Struct, frozen=True, kw_only=True):
     rule: Rule
     why: tuple[str, ...] = ()
     """One sentence each, for the comment above the rule."""
-    http: tuple[str, ...] = ()
-    """HTTP requests that the rule is meant to be limited to, as `GET /v1/*`; empty for all."""
+    echoed: bool = False
+    """True where the policies of all that it leads to hold the same limits as ingress: what a
+    language cannot limit on the way out is limited on the way in."""
 
 
 class ProposedPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +39,14 @@ class ProposedPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What the policy as a whole is for, one sentence each."""
 
 
+class Edition(StrEnum):
+    """The editions of Calico, of which only the commercial ones know domain names."""
+
+    OSS = "oss"
+    ENTERPRISE = "enterprise"
+    CLOUD = "cloud"
+
+
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What an emitter must know of the cluster to put one peer in place of another."""
 
@@ -45,6 +56,15 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """CIDRs that the public internet never contains: private ranges, where pods live."""
     allow_wider: bool = False
     """Where the language cannot say a peer: write what contains it, rather than nothing."""
+    api_servers: tuple[str, ...] = ()
+    """The addresses behind the Service `default/kubernetes`, sorted; empty where not known."""
+    calico_edition: Edition = Edition.OSS
+    cilium_version: str = ""
+    """As `1.18.2`; empty where not known: what is written means the same to every version then."""
+    blocks_match_nodes: bool = False
+    """Whether Cilium's blocks stand for nodes too (`policy-cidr-match-mode`)."""
+    staged: bool = False
+    """Write policies that are only planned, where the language has such."""
 
 
 class Unsupported(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -56,7 +76,8 @@ class Unsupported(msgspec.Struct, frozen=True, kw_only=True, order=True):
     subject: tuple[str, ...]
     direction: str
     sort: str
-    """What the language lacks: `HTTP`, `domain name`, `nodes`, `ICMP`, `action`."""
+    """What the language lacks: `HTTP`, `domain name`, `nodes`, `ICMP`, `action`, `peer`,
+    `address of a node`, `logging`, `ports`."""
     what: str
     """What was to be said, as `to api.stripe.com, TCP 443`."""
     because: str
@@ -67,13 +88,16 @@ class Unsupported(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class Substitute(msgspec.Struct, frozen=True, kw_only=True):
-    """Address blocks written in place of a peer that the language cannot say."""
+    """What was written in place of a peer that the language cannot say: blocks, or entities."""
 
     subject: tuple[str, ...]
     direction: Direction
     blocks: tuple[IpPeer, ...]
     traffic: tuple[Traffic, ...] | None
     """None: all traffic."""
+    entities: tuple[Entity, ...] = ()
+    layer7: tuple[Layer7, ...] | None = None
+    """As in `Rule`."""
 
 
 class EmittedFile(msgspec.Struct, frozen=True, order=True):
@@ -91,3 +115,5 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
     """Sorted by path."""
     unsupported: tuple[Unsupported, ...] = ()
     substitutes: tuple[Substitute, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What must be so in the cluster for the policies to do what they say; one sentence each."""
