@@ -15,7 +15,7 @@ from ringfence.layer7.language import VALUES, Literal, Node, Pattern, of_pattern
 from ringfence.layer7.undecidable import Undecidable
 from ringfence.model.layer7 import Text
 
-BASE_WORK = 2_500_000
+BASE_WORK = 1_500_000
 WORK_PER_CHARACTER = 300
 """Literal patterns need fewer; only what explodes needs more."""
 
@@ -27,12 +27,15 @@ how long the beginning is."""
 class Atoms:
     """The atoms of some patterns, numbered from 0."""
 
-    def __init__(self, patterns: Iterable[Pattern], universe: Node = VALUES) -> None:
+    def __init__(
+        self, patterns: Iterable[Pattern], universe: Node = VALUES, begin: str = ""
+    ) -> None:
         """Find them.
 
         Args:
             patterns: the patterns; equal ones may be repeated.
             universe: all strings that there are; a pattern holds only for strings of it.
+            begin: the character that witnesses begin with if they can.
 
         Raises:
             Undecidable: the patterns cannot be told apart within the budget.
@@ -50,10 +53,10 @@ class Atoms:
                 strings.setdefault(language.text, []).append(number)
             else:
                 nfa.add(language, number)
-        self.dfa = Dfa(nfa, universe_end)
-        self._number(strings)
+        self.dfa = Dfa(nfa, universe_end, begin)
+        self._number(strings, begin)
 
-    def _number(self, strings: dict[str, list[int]]) -> None:
+    def _number(self, strings: dict[str, list[int]], begin: str) -> None:
         """Give every atom its number, its signature and its witness.
 
         Atoms of the automaton come first, in the order of their witnesses, then exact strings.
@@ -69,7 +72,7 @@ class Atoms:
             tags = self.dfa.states[state].tags if state >= 0 else None
             if tags is not None:
                 held[text] = tuple(sorted((*tags, *strings[text])))
-        for signature, witness in _Search(self.dfa, list(held)).witnesses().items():
+        for signature, witness in _Search(self.dfa, list(held)).witnesses(begin).items():
             self.of_signature[signature] = len(self.signatures)
             self.signatures.append(signature)
             self._witnesses.append(witness)
@@ -123,7 +126,7 @@ class Atoms:
         return self.of_signature[tags]
 
     def witness(self, atom: int) -> str:
-        """Return a shortest string of an atom: printable, and beginning with `/`, if it can be."""
+        """Return a shortest string of an atom, printable and beginning as wished if it can be."""
         return self._witnesses[atom]
 
     def signature(self, atom: int) -> tuple[Pattern, ...]:
@@ -151,11 +154,10 @@ class _Search:
         self.wanted = {state.tags for state in dfa.states if state.tags is not None}
         self.found: dict[tuple[int, ...], str] = {}
 
-    def witnesses(self) -> dict[tuple[int, ...], str]:
+    def witnesses(self, begin: str) -> dict[tuple[int, ...], str]:
         """Return a witness of every signature that has one, shortest and nicest first."""
-        slash = self.dfa.alphabet.symbol("/")
-        if slash >= 0:
-            self.walk({slash}, self.plain)
+        if begin:
+            self.walk({self.dfa.alphabet.symbol(begin)}, self.plain)
         if len(self.found) < len(self.wanted):
             self.walk(self.plain, self.plain)
         if len(self.found) < len(self.wanted):

@@ -7,7 +7,7 @@ pattern tells apart are one *symbol*, so that a state has few ways out.
 import bisect
 from dataclasses import dataclass, field
 
-from ringfence.layer7.characters import LAST, Ranges
+from ringfence.layer7.characters import LAST, Ranges, only
 from ringfence.layer7.language import (
     Alternate,
     Begin,
@@ -244,12 +244,13 @@ class State:
 class Dfa:
     """The deterministic automaton of several languages within a universe."""
 
-    def __init__(self, nfa: Nfa, universe_end: int) -> None:
+    def __init__(self, nfa: Nfa, universe_end: int, apart: str = "") -> None:
         """Determinise.
 
         Args:
             nfa: all languages, and the universe, added first with the tag `UNIVERSE`.
             universe_end: how many states the NFA had when only the universe was in it.
+            apart: characters to be told apart from others even if no pattern does.
 
         Raises:
             Undecidable: the budget of `nfa` ran out.
@@ -257,7 +258,7 @@ class Dfa:
         self._nfa = nfa
         self._universe_end = universe_end
         sets = list(dict.fromkeys(chars for edges in nfa.edges for chars, _ in edges))
-        self.alphabet = Alphabet(sets, nfa.budget)
+        self.alphabet = Alphabet([*sets, *map(only, apart)], nfa.budget)
         number_of = {chars: number for number, chars in enumerate(sets)}
         self._edges = [
             [(number_of[chars], target) for chars, target in edges] for edges in nfa.edges

@@ -20,7 +20,13 @@ class Dimension:
     """
 
     def __init__(
-        self, name: str, wanted: list[Wanted], universe: Node, *, optional: bool = False
+        self,
+        name: str,
+        wanted: list[Wanted],
+        universe: Node,
+        *,
+        begin: str = "",
+        optional: bool = False,
     ) -> None:
         """Cut the values apart.
 
@@ -30,7 +36,7 @@ class Dimension:
         self.name = name
         self.optional = optional
         listed = (pattern for lists in wanted for one in lists for pattern in one or ())
-        self.atoms = Atoms(listed, universe)
+        self.atoms = Atoms(listed, universe, begin)
         self.count = self.atoms.count + optional
         self.everything = (1 << self.count) - 1
         self.admitted = {box: self._admitted(lists) for box, lists in enumerate(wanted) if lists}
@@ -92,10 +98,10 @@ def of_boxes(boxes: tuple[Layer7, ...]) -> tuple[list[Dimension], list[Dimension
         Undecidable: the patterns of one of them cannot be told apart within the budget.
     """
     http = []
-    for name, universe, listed in _HTTP:
+    for name, universe, begin, listed in _HTTP:
         wanted = [_one(listed(box)) for box in boxes]
         if any(wanted):
-            http.append(Dimension(name, wanted, universe))
+            http.append(Dimension(name, wanted, universe, begin=begin))
     headers = sorted({match.name for box in boxes for match in _headers(box)})
     for header in headers:
         wanted = [
@@ -128,10 +134,10 @@ def _headers(box: Layer7) -> tuple[HeaderMatch, ...]:
 
 _Listed = Callable[[Layer7], tuple[Pattern, ...] | None]
 
-_HTTP: tuple[tuple[str, Node, _Listed], ...] = (
-    ("method", language.METHODS, lambda box: box.http.methods if box.http else None),
-    ("path", language.PATHS, lambda box: box.http.paths if box.http else None),
-    ("host", language.PATHS, lambda box: box.http.hosts if box.http else None),
+_HTTP: tuple[tuple[str, Node, str, _Listed], ...] = (
+    ("method", language.METHODS, "", lambda box: box.http.methods if box.http else None),
+    ("path", language.PATHS, "/", lambda box: box.http.paths if box.http else None),
+    ("host", language.PATHS, "", lambda box: box.http.hosts if box.http else None),
 )
 
 _NAMES: tuple[tuple[str, _Listed], ...] = (

@@ -17,8 +17,9 @@ from ringfence.layer7.undecidable import Undecidable
 from ringfence.layer7.writing import Written, write
 from ringfence.model.layer7 import Layer7, Request
 
-MAX_WORK = 2_000_000
-"""Sets of boxes looked at, of up to some thousand boxes each."""
+BASE_WORK = 200_000
+WORK_PER_BOX = 200
+"""Sets of boxes looked at: what grows with the boxes may, what multiplies may not."""
 
 ANY_BOX = Layer7()
 
@@ -52,7 +53,7 @@ class Space:
         self._http_boxes = from_members(
             number for number, box in enumerate(self.boxes) if box.http is not None
         )
-        self._work = MAX_WORK
+        self._work = self._budget = BASE_WORK + WORK_PER_BOX * len(self.boxes)
         found = self._reach((True, False) if self._http_boxes else (False,), {})
         self.signatures = sorted(found, key=lambda one: (one.bit_count(), one))
         """Of each class: the boxes that hold, bit i set for `boxes[i]`."""
@@ -143,7 +144,7 @@ class Space:
             http = (True,)
         if not known and len(http) == 2:
             return self.everything
-        self._work = MAX_WORK
+        self._work = self._budget
         return from_members(self._numbers[found] for found in self._reach(http, known))
 
     def write(self, mask: int) -> Written:
