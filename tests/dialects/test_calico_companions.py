@@ -220,6 +220,16 @@ def test_the_profile_of_a_namespace_replaces_the_one_that_is_built_in() -> None:
     assert [r.direction for r in found.rules] == [Direction.INGRESS]
 
 
+def test_the_profiles_that_every_cluster_has_make_no_policies() -> None:
+    both = [{"action": "Allow", "source": {}, "destination": {}}]
+    added = {"pcns.projectcalico.org/name": "shop"}
+    spec = {"ingress": both, "egress": both, "labelsToApply": added}
+    assert policies(document("Profile", spec, "kns.shop")) == ()
+    account = document("Profile", {"labelsToApply": {"pcsa.a": "b"}}, "ksa.shop.web")
+    (found,) = policies(document("Profile", {"egress": both}, "kns.shop"), account)
+    assert found.name == "kns.shop"
+
+
 def test_the_profile_of_a_service_account_matters_behind_that_of_its_namespace() -> None:
     account = document("Profile", {"egress": ALLOW}, "ksa.shop.web")
     assert policies(account) == ()

@@ -43,10 +43,25 @@ FAILSAFE: Final = {
 """What no policy can close, unless Felix is configured otherwise."""
 
 
-def carriers(context: Context) -> list[Carrier]:
-    """Return the host endpoints of which the node is known, with the names of their profiles."""
-    found = (_read(index, document, context) for index, document in context.by_title.get(KIND, ()))
+def carriers(context: Context, profile: str | None = None) -> list[Carrier]:
+    """Return the host endpoints of which the node is known, with the names of their profiles.
+
+    Args:
+        context: what holds them.
+        profile: the name that must be among their profiles'; None: any.
+    """
+    found = (
+        _read(index, document, context)
+        for index, document in context.by_title.get(KIND, ())
+        if profile is None or _names(document, profile)
+    )
     return [carrier for carrier, _ in found if carrier is not None]
+
+
+def _names(document: Document, profile: str) -> bool:
+    spec = document.body.get("spec")
+    named = spec.get("profiles") if isinstance(spec, dict) else None
+    return isinstance(named, list) and profile in named
 
 
 def host_endpoints(context: Context) -> list[HostEndpoint]:

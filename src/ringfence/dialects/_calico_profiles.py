@@ -59,7 +59,7 @@ def parse(
         if document.name in names
     ]
     pods = _pods(document.name, context)
-    if pods is not None:
+    if pods is not None and (unreadable or not _as_built_in(document.name, found)):
         whom.append(pods)
     return [_policy(index, document, subject, order, found, unreadable) for subject, order in whom]
 
@@ -84,6 +84,20 @@ def _pods(name: str, context: Context) -> tuple[LabelExpression, int] | None:
         return None
     mine = labels.one_of(CALICO_SERVICE_ACCOUNT, account)
     return LabelAnd((_in_namespace(namespace), mine)), 1
+
+
+def _as_built_in(name: str, found: Sequence[Rule]) -> bool:
+    """Return whether a profile says of pods what they have without any object.
+
+    An API server of Calico lists all of these, thousands in a large cluster.
+    """
+    if name.startswith(SERVICE_ACCOUNT):
+        return not found
+    plain = [
+        Rule(direction=d, action=Action.ALLOW, peers=None, traffic=None, path=("spec", d.value, 0))
+        for d in BOTH
+    ]
+    return list(found) == plain
 
 
 def _in_namespace(namespace: str) -> LabelAnd:
@@ -179,10 +193,9 @@ def implied(index: int, document: Document, carrier: Carrier, context: Context) 
     Source: active_rules_calculator.go DummyDropRules: a profile that is missing denies.
     """
     found, names = carrier
-    given = {profile.name for _, profile in context.by_title.get(KIND, ())}
     policies = []
     for order, name in enumerate(names):
-        if name in given:
+        if any(profile.name == name for _, profile in context.by_title.get(KIND, ())):
             continue
         path: Path = ("spec", "profiles", order)
         allows = name == ALLOWS_ALL or any(name == NAMESPACE + n.name for n in context.namespaces)
