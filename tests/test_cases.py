@@ -30,17 +30,23 @@ def test_case(case: Case, which: str, tmp_path: Path) -> None:
     # A case may show what cannot be read; what is no Kubernetes object at all is a mistake in it.
     assert all(problem.affects for problem in reading.problems)
     snapshots = {
-        profile: assemble.build(reading, cni=profile)
-        for profile in {asked.profile for asked in case.expectations}
+        (profile, version, staged): assemble.build(
+            reading, cni=profile, version=version, staged=staged
+        )
+        for profile, version, staged in {
+            (asked.profile, asked.version, asked.staged) for asked in case.expectations
+        }
     }
-    judges = {profile: JUDGES[which](snapshot) for profile, snapshot in snapshots.items()}
+    judges = {chosen: JUDGES[which](snapshot) for chosen, snapshot in snapshots.items()}
     wrong = []
     for asked in case.expectations:
-        connection = written_cases.connection(snapshots[asked.profile], asked)
-        found = judges[asked.profile](connection)
-        by = {(piece.object, piece.rule) for piece in found.evidence}
-        if found.verdict != asked.verdict or (asked.rule and (asked.object, asked.rule) not in by):
+        chosen = asked.profile, asked.version, asked.staged
+        found = judges[chosen](written_cases.connection(snapshots[chosen], asked))
+        if not asked.is_met_by(found):
+            by = sorted({(piece.object, piece.rule) for piece in found.evidence}, key=str)
+            limits = f", limited to {found.limited_to}," if found.limited_to else ""
+            because = f" because {found.unknown_because}" if found.unknown_because else ""
             wrong.append(
-                f"{asked.text}\n    but {which} says {found.verdict} by {sorted(by, key=str)}"
+                f"{asked.text}\n    but {which} says {found.verdict}{limits} by {by}{because}"
             )
     assert not wrong, "\n".join(["", *wrong])

@@ -5,6 +5,13 @@ A file is a topic. Each `##` heading is a case: prose, manifests in `yaml` fence
 
     shop/web -> shop/db tcp/5432: allow by NetworkPolicy/shop/db ingress[0]
     10.1.2.3 -> shop/db tcp/80: deny [profile=cilium family=4]
+    shop/web -> shop/db tcp/80: limited [profile=cilium]
+    shop/web -> shop/db tcp/80: allow [profile=cilium version=1.18 http=GET:/public]
+
+`limited` is an allow that holds for some of what the question left open above the port. What it
+does say: `http=METHOD:PATH` (either may be empty), `host=`, `header=NAME:VALUE`, `http=no`, `dns=`,
+`sni=` (empty: there is none), `authenticated=yes` or `no`. `icmp/8` is a type of ICMP. With
+`staged=yes` staged policies count as enforced.
 
 Manifests before the first case belong to every case of the file.
 """
@@ -17,15 +24,17 @@ from pathlib import Path
 
 from ringfence.model.cluster import Protocol, Service
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
+from ringfence.model.layer7 import ANYTHING, Request
 from ringfence.model.snapshot import Snapshot
+from ringfence.model.verdict import Judgement
 
 FOLDER = Path(__file__).parent / "cases"
 
 _LINE = re.compile(
     r"(?P<source>\S+) -> (?P<destination>\S+) (?P<traffic>\w+(/\d+)?): "
-    r"(?P<verdict>allow|deny|unknown)"
+    r"(?P<verdict>allow|deny|unknown|limited)"
     r"( by ((?P<object>\S+/\S+) )?(?P<rule>\S+( node)?))?"
-    r"( \[(?P<options>\w+=\S+( \w+=\S+)*)\])?"
+    r"( \[(?P<options>\w+=\S*( \w+=\S*)*)\])?"
 )
 
 
@@ -45,6 +54,16 @@ class Expectation:
     """None where the line does not say by what."""
     profile: str | None
     family: int | None
+    version: str | None = None
+    staged: bool = False
+    """Whether staged policies count as enforced: `staged=yes`."""
+    request: Request = ANYTHING
+
+    def is_met_by(self, found: Judgement) -> bool:
+        """Return whether a judge says the same, limits included."""
+        said = "limited" if found.verdict == "allow" and found.limited_to else found.verdict.value
+        by = {(piece.object, piece.rule) for piece in found.evidence}
+        return said == self.verdict and (not self.rule or (self.object, self.rule) in by)
 
 
 @dataclass
@@ -98,20 +117,44 @@ def _read(path: Path) -> Iterator[Case]:
 def _expectation(text: str) -> Expectation:
     found = _LINE.fullmatch(text)
     assert found, f"no verdict: {text}"
-    options = dict(part.split("=") for part in (found["options"] or "").split())
-    assert options.keys() <= {"profile", "family"}, text
+    options = dict(part.split("=", 1) for part in (found["options"] or "").split())
     protocol, _, port = found["traffic"].partition("/")
+    number = int(port) * (256 if protocol == "icmp" else 1) if port else None
+    version, profile, family = (options.pop(key, None) for key in ("version", "profile", "family"))
+    staged = options.pop("staged", "no") == "yes"
     return Expectation(
         text=text,
         source=found["source"],
         destination=found["destination"],
         protocol=Protocol(protocol.upper()),
-        port=int(port) if port else None,
+        port=number,
         verdict=found["verdict"],
         object=found["object"],
         rule=found["rule"],
-        profile=options.get("profile"),
-        family=int(options["family"]) if "family" in options else None,
+        profile=profile,
+        family=int(family) if family else None,
+        version=version,
+        staged=staged,
+        request=_request(options, text),
+    )
+
+
+def _request(options: dict[str, str], text: str) -> Request:
+    """Return what is said above the port."""
+    known = {"http", "host", "header", "dns", "sni", "authenticated"}
+    assert options.keys() <= known, text
+    method, _, path = options.get("http", "").partition(":")
+    http = method != "no" if options.keys() & {"http", "host", "header"} else None
+    name, colon, value = options.get("header", "").partition(":")
+    return Request(
+        http=http,
+        method=(method or None) if http else None,
+        path=(path or None) if http else None,
+        host=options.get("host"),
+        headers=((name.lower(), value),) if colon else None,
+        dns=options.get("dns"),
+        sni=options.get("sni"),
+        authenticated={"yes": True, "no": False}.get(options.get("authenticated", "")),
     )
 
 
@@ -123,7 +166,7 @@ def connection(snapshot: Snapshot, asked: Expectation) -> Connection:
         destination, port = _behind(snapshot, asked)
     else:
         destination = end(snapshot, asked.destination)
-    return Connection(source, destination, asked.protocol, port, asked.family)
+    return Connection(source, destination, asked.protocol, port, asked.family, asked.request)
 
 
 def end(snapshot: Snapshot, name: str) -> End:
