@@ -55,6 +55,7 @@ def read(catalog: Catalog, problems: list[Problem]) -> tuple[Service, ...]:
 
 def _service(document: Document) -> Service:
     spec = mapping(document.body, "spec", ())
+    metadata = mapping(document.body, "metadata", ())
     kind = text(spec, "type", SPEC) or "ClusterIP"
     if kind not in TYPES:
         raise Malformed(f"`{kind}` is none of {', '.join(TYPES)}", (*SPEC, "type"))
@@ -91,6 +92,7 @@ def _service(document: Document) -> Service:
         headless=headless and not external,
         external_traffic_local=text(spec, "externalTrafficPolicy", SPEC) == "Local",
         source_ranges=_ranges(spec),
+        labels=dict(sorted(string_map(metadata, "labels", ("metadata",)).items())),
     )
 
 
