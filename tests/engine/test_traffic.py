@@ -20,7 +20,7 @@ def test_a_mask_holds_exactly_the_ports_of_its_range(
 ) -> None:
     space = TrafficSpace(ranges)
     for of, first, last in ranges:
-        holds = space.mask(of, first, last) >> space.class_of(protocol, port) & 1
+        holds = space.mask(of, first, last) & space.of(protocol, port)
         assert bool(holds) == (of is protocol and first <= port <= last)
 
 
@@ -53,5 +53,5 @@ def test_neighbouring_ranges_are_written_as_one() -> None:
 
 def test_icmp_has_a_class_of_its_own() -> None:
     space = TrafficSpace([(TCP, 1, 1)])
-    assert space.mask(ICMP) == space.icmp == 1 << space.class_of(ICMP, None)
+    assert space.mask(ICMP) == space.icmp == space.of(ICMP, None)
     assert space.allowances(space.icmp, space.icmp) == (Allowance("ICMP"),)

@@ -6,20 +6,28 @@ class; sets of classes are Python integers used as bit sets.
 """
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
+from ringfence.engine import bits
 from ringfence.engine.classes import Classes
 from ringfence.engine.matrix import Matrix
 from ringfence.engine.stack import Stacks
 from ringfence.engine.trace import OtherEnd, SideTrace, Tracer
-from ringfence.model.cluster import Identity
+from ringfence.model import icmp
+from ringfence.model.cluster import Identity, Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
-from ringfence.model.profile import Cni
+from ringfence.model.profile import CiliumConfig, Cni
 from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Judgement, Verdict
 
+T = TypeVar("T")
+
 LOOPBACK_NOTE = "a pod always reaches itself; between two replicas the policies decide"
+OWN_NODE_NOTE = "a pod always admits its own node; here they are taken to be on two"
+WHICH_NODE = "whether {} is the pod's own node is not known, and policies treat the two differently"
 
 
 @dataclass(frozen=True)
@@ -31,9 +39,14 @@ class Trace:
     notes: tuple[str, ...]
 
     @property
-    def judgement(self) -> Judgement:
+    def verdict(self) -> Verdict:
         """Return the verdict that the two sides come to."""
-        verdict = self.egress.verdict & self.ingress.verdict
+        return self.egress.verdict & self.ingress.verdict
+
+    @property
+    def judgement(self) -> Judgement:
+        """Return the verdict with its evidence."""
+        verdict = self.verdict
         because = (*self.egress.because, *self.ingress.because)
         return Judgement(
             verdict=verdict,
@@ -43,6 +56,15 @@ class Trace:
             unknown_because=tuple(dict.fromkeys(because)) if verdict is Verdict.UNKNOWN else (),
             notes=self.notes,
         )
+
+
+@dataclass(frozen=True)
+class View:
+    """What becomes of the part of a question that no rule of either side tells apart."""
+
+    traffic: int
+    """Its classes of traffic."""
+    trace: Trace
 
 
 @dataclass(frozen=True)
@@ -77,65 +99,205 @@ class Engine:
         return Matrix(compiled.classes, compiled.stacks)
 
     def judge(self, connection: Connection) -> Judgement:
-        """Return the verdict on one connection, with its evidence."""
-        return self.trace(connection).judgement
+        """Return the verdict on one connection, with its evidence.
+
+        Where the connection leaves open what a rule looks at, and it is allowed for some of that
+        and denied for the rest, it is allowed, limited to the former.
+        """
+        return self.sum_up(connection, self.views(connection))
 
     def trace(self, connection: Connection) -> Trace:
-        """Return the whole way to the verdict on one connection."""
+        """Return the whole way to the verdict on one connection.
+
+        Of one that leaves open what rules tell apart: the way to the part that is allowed.
+        """
+        rank = (Verdict.ALLOW, Verdict.UNKNOWN, Verdict.DENY)
+        return min(
+            (view.trace for view in self.views(connection)),
+            key=lambda trace: rank.index(trace.verdict),
+        )
+
+    def views(self, connection: Connection) -> list[View]:
+        """Return what becomes of each part of a question that the rules of both ends tell apart."""
         source, destination = connection.source, connection.destination
-        if self._is_loopback(source, destination):
-            return Trace(
-                _settled(Direction.EGRESS, "self"), _settled(Direction.INGRESS, "self"), ()
-            )
         compiled = self.compiled(self.family(connection))
-        traffic = compiled.classes.traffic.class_of(connection.protocol, connection.port)
-        egress = self._side(compiled, Direction.EGRESS, source, destination, traffic)
-        if self._same_node(source, destination):
-            ingress = _settled(Direction.INGRESS, "own node")
+        traffic = compiled.classes.traffic
+        asked = traffic.of(connection.protocol, connection.port, connection.request)
+        if self._is_loopback(source, destination):
+            egress = _settled(Direction.EGRESS, "self")
+            return [View(asked, Trace(egress, _settled(Direction.INGRESS, "self"), ()))]
+        return [
+            View(cell, self._follow(compiled, connection, cell))
+            for cell in self._cells(compiled, source, destination, asked)
+        ]
+
+    def _cells(self, compiled: Compiled, source: End, destination: End, asked: int) -> list[int]:
+        """Return the traffic asked about, cut where rules of either end tell it apart."""
+        cells = [asked]
+        if asked.bit_count() == 1:
+            return cells
+        classes, stacks = compiled.classes, compiled.stacks
+        for end, direction in ((source, Direction.EGRESS), (destination, Direction.INGRESS)):
+            for element in self._elements(compiled, end, None):
+                subject = classes.class_of[element]
+                if not classes.policed >> subject & 1:
+                    continue
+                stack = stacks.stack(subject, direction)
+                masks = {p[0] for rule in stack.rules for p in stacks.parts(rule, stack, subject)}
+                masks.add(classes.traffic.icmp)
+                for mask in masks:
+                    cells = [p for cell in cells for p in (cell & mask, cell & ~mask) if p]
+        return cells
+
+    def sum_up(self, connection: Connection, views: list[View]) -> Judgement:
+        """Return one verdict for the parts of a question."""
+        judged = [view.trace.judgement for view in views]
+        if len(judged) == 1:
+            return judged[0]
+        verdicts = {one.verdict for one in judged}
+        notes = _each(note for one in judged for note in one.notes)
+        if Verdict.UNKNOWN in verdicts:
+            chosen = [one for one in judged if one.verdict is Verdict.UNKNOWN]
+        elif len(verdicts) == 1:
+            chosen = judged
         else:
-            ingress = self._side(compiled, Direction.INGRESS, destination, source, traffic)
-        notes = []
-        if ingress.verdict is Verdict.DENY and self._may_share_node(source, destination):
-            notes.append("a pod always admits its own node; here they are taken to be on two")
+            chosen = [one for one in judged if one.verdict is Verdict.ALLOW]
+        first = chosen[0]
+        limited: tuple[dict[str, Any], ...] = ()
+        if len(verdicts) == 2 and Verdict.UNKNOWN not in verdicts:
+            mask = 0
+            for view, one in zip(views, judged, strict=True):
+                mask |= view.traffic if one.verdict is Verdict.ALLOW else 0
+            limited = self._limits(connection, mask)
+        return Judgement(
+            verdict=first.verdict,
+            egress=first.egress,
+            ingress=first.ingress,
+            evidence=_each(piece for one in chosen for piece in one.evidence),
+            unknown_because=_each(why for one in chosen for why in one.unknown_because),
+            limited_to=limited,
+            notes=notes,
+        )
+
+    def _limits(self, connection: Connection, mask: int) -> tuple[dict[str, Any], ...]:
+        """Return in the shape of answers what of a question is allowed."""
+        traffic = self.compiled(self.family(connection)).classes.traffic
+        if connection.protocol is Protocol.ICMP and connection.port is None:
+            runs = (
+                (first, last)
+                for first, last in traffic.icmp_runs()
+                if traffic.of(Protocol.ICMP, first) & mask
+            )
+            return ({"icmp": icmp.write(_joined(runs))},)
+        from ringfence.layer7.words import to_json  # noqa: PLC0415 - only where rules look so far
+
+        allowed, excepts = traffic.limits(connection.protocol, connection.port or 0, mask)
+        found = [to_json(box) for box in allowed or ()]
+        return (*found, *({"except": to_json(box)} for box in excepts))
+
+    # -- one part ----------------------------------------------------------------------------
+
+    def _follow(self, compiled: Compiled, connection: Connection, cell: int) -> Trace:
+        """Return the way to the verdict on traffic that no rule of either end tells apart."""
+        source, destination = connection.source, connection.destination
+        traffic = bits.members(cell & -cell)[0]
+        local = self._same_node(source, destination)
+        if local is None and self.snapshot.profile.cni is Cni.CILIUM:
+            return self._either(
+                self._trace(compiled, connection, traffic, local=False),
+                self._trace(compiled, connection, traffic, local=True),
+                self._words(destination if isinstance(source, PodEnd) else source),
+            )
+        trace = self._trace(compiled, connection, traffic, local=bool(local))
+        notes = list(trace.notes)
+        if trace.ingress.verdict is Verdict.DENY and self._may_share_node(source, destination):
+            notes.append(OWN_NODE_NOTE)
         if self._may_be_loopback(source, destination):
-            for side in (egress, ingress):
+            for side in (trace.egress, trace.ingress):
                 if side.verdict is Verdict.DENY:
                     side.verdict = Verdict.UNKNOWN
                     side.because.append(LOOPBACK_NOTE)
-        return Trace(egress, ingress, tuple(notes))
+        return replace(trace, notes=tuple(notes))
+
+    def _trace(
+        self, compiled: Compiled, connection: Connection, traffic: int, *, local: bool
+    ) -> Trace:
+        """Return the way to the verdict of one class of traffic.
+
+        Args:
+            compiled: for the connection's family.
+            connection: what is asked.
+            traffic: the number of the class.
+            local: whether a host at one end is the node of the pod at the other.
+        """
+        source, destination = connection.source, connection.destination
+        egress = self._side(compiled, Direction.EGRESS, source, destination, traffic, local=local)
+        cilium = self.snapshot.profile.cni is Cni.CILIUM
+        if local and not cilium and isinstance(destination, PodEnd):
+            ingress = _settled(Direction.INGRESS, "own node")
+        else:
+            ingress = self._side(
+                compiled, Direction.INGRESS, destination, source, traffic, local=local
+            )
+            allowed = (self.snapshot.profile.cilium or CiliumConfig()).local_host_allowed
+            if local and allowed and ingress.by_isolation and isinstance(destination, PodEnd):
+                # Cilium allows the local host below all policies, so that a deny still holds.
+                told = _settled(Direction.INGRESS, "own node")
+                ingress = replace(told, policies=ingress.policies)
+        return Trace(egress, ingress, _each((*egress.notes, *ingress.notes)))
+
+    def _either(self, remote: Trace, local: Trace, host: str) -> Trace:
+        """Return what is known where a host may be the pod's own node, or another."""
+        by_local_host = any(piece.rule == "own node" for piece in local.ingress.evidence)
+        if by_local_host and remote.ingress.verdict is Verdict.DENY:
+            return replace(remote, notes=_each((*remote.notes, OWN_NODE_NOTE)))
+        for one, other in ((remote.egress, local.egress), (remote.ingress, local.ingress)):
+            if one.verdict is not other.verdict:
+                one.verdict = Verdict.UNKNOWN
+                one.because += [*other.because, WHICH_NODE.format(host)]
+                one.evidence += [piece for piece in other.evidence if piece not in one.evidence]
+        return remote
 
     def _side(
-        self, compiled: Compiled, direction: Direction, subject: End, other: End, traffic: int
+        self,
+        compiled: Compiled,
+        direction: Direction,
+        subject: End,
+        other: End,
+        traffic: int,
+        *,
+        local: bool,
     ) -> SideTrace:
-        match subject:
-            case PodEnd() if not self._identity(subject).host_network:
-                number = self._class(compiled, subject)
-                assert number is not None  # noqa: S101 - pods always have a class
-                words = self._words(other)
-                domain = other.name if isinstance(other, DomainEnd) else ""
-                address = None
-                blocks_hold_nodes = self.snapshot.profile.cni is not Cni.CILIUM
-                if isinstance(other, NodeEnd) and other.address and blocks_hold_nodes:
-                    address = compiled.classes.of_address(other.address)
-                end = OtherEnd(self._class(compiled, other), words, domain, address)
-                return compiled.tracer.follow(number, direction, traffic, end)
-            case PodEnd() | NodeEnd():
-                return _settled(direction, "host network")
-            case _:
-                return _settled(direction, "outside")
-
-    def _class(self, compiled: Compiled, end: End) -> int | None:
+        if isinstance(subject, AddressEnd | DomainEnd):
+            return _settled(direction, "outside")
         classes = compiled.classes
-        universe = classes.universe
+        number = classes.class_of[self._elements(compiled, subject, local)[0]]
+        if not classes.policed >> number & 1:
+            return _settled(direction, "host network")
+        address = None
+        config = self.snapshot.profile.cilium or CiliumConfig()
+        by_address = self.snapshot.profile.cni is not Cni.CILIUM or config.cidrs_match_nodes
+        if isinstance(other, NodeEnd) and other.address and by_address:
+            address = classes.element_of_address(other.address)
+        end = OtherEnd(self._elements(compiled, other, local)[0], self._words(other), address)
+        return compiled.tracer.follow(number, direction, traffic, end)
+
+    def _elements(self, compiled: Compiled, end: End, local: bool | None) -> list[int]:  # noqa: FBT001 - three values
+        """Return the element that an end is; of a host, where `local` is None, its twin as well."""
+        universe = compiled.classes.universe
         match end:
             case PodEnd():
-                return classes.class_of[universe.first_identity[end.workload] + end.identity]
+                element = universe.first_identity[end.workload] + end.identity
             case NodeEnd():
-                return classes.class_of[universe.first_node + end.node]
+                element = universe.first_node + end.node
             case AddressEnd():
-                return classes.of_address(end.address)
+                return [compiled.classes.element_of_address(end.address)]
             case DomainEnd():
-                return None
+                return [universe.of_name(end.name)]
+        twin = universe.twin.get(element)
+        if twin is None or local is False:
+            return [element]
+        return [twin] if local else [element, twin]
 
     def _words(self, end: End) -> str:
         match end:
@@ -169,6 +331,11 @@ class Engine:
         same = (source.workload, source.identity) == (destination.workload, destination.identity)
         return same and (source.pod is None or destination.pod is None)
 
+    def _is_host(self, end: End) -> bool:
+        return isinstance(end, NodeEnd) or (
+            isinstance(end, PodEnd) and self._identity(end).host_network
+        )
+
     def _host_of(self, end: End) -> str:
         """Return the node whose address an end has; empty where it has none, or it is unknown."""
         if isinstance(end, NodeEnd):
@@ -181,19 +348,28 @@ class Engine:
                 return pod.node if node is None else self.snapshot.nodes[node].name
         return ""
 
-    def _same_node(self, source: End, destination: End) -> bool:
-        """Return whether a pod is reached from its own node, which no CNI denies.
+    def _same_node(self, source: End, destination: End) -> bool | None:
+        """Return whether one end is the node of the pod at the other; None where it may be.
 
-        Source: types.go, NetworkPolicySpec.Ingress ("the pod's local node").
+        A pod is always reached from its own node. Source: types.go, NetworkPolicySpec.Ingress
+        ("the pod's local node"). Cilium tells it from other nodes both ways.
         """
-        host = self._host_of(source)
-        if not host or not isinstance(destination, PodEnd):
-            return False
-        identity = self._identity(destination)
-        chosen = identity.pods
-        if destination.pod is not None:
-            chosen = (identity.pods[destination.pod],)
-        return bool(chosen) and all(pod.node == host for pod in chosen)
+        for host, pod in ((source, destination), (destination, source)):
+            if not self._is_host(host) or not isinstance(pod, PodEnd) or self._is_host(pod):
+                continue
+            if pod is source and self.snapshot.profile.cni is not Cni.CILIUM:
+                return False
+            name = self._host_of(host)
+            chosen = self._identity(pod).pods
+            if pod.pod is not None:
+                chosen = (chosen[pod.pod],)
+            nodes = {member.node for member in chosen}
+            if not name or not nodes or "" in nodes:
+                return None
+            if nodes == {name}:
+                return True
+            return None if name in nodes else False
+        return False
 
     def _may_share_node(self, source: End, destination: End) -> bool:
         if not isinstance(destination, PodEnd) or isinstance(source, AddressEnd | DomainEnd):
@@ -217,10 +393,8 @@ class Engine:
                 listed = self._identity(end).pods[number].addresses
                 return frozenset(map(_family, listed))
             case _:
-                classes = self.compiled(4).classes
-                number_of_class = self._class(self.compiled(4), end)
-                assert number_of_class is not None  # noqa: S101 - only names have no class
-                return classes.families[number_of_class]
+                compiled = self.compiled(4)
+                return compiled.classes.universe.families[self._elements(compiled, end, None)[0]]
 
     def family(self, connection: Connection) -> int:
         """Return the family by which a connection is judged: as asked, else IPv4 if both can."""
@@ -245,3 +419,22 @@ def _settled(direction: Direction, rule: str) -> SideTrace:
     return SideTrace(
         direction, evidence=[Evidence("network", direction.value, "allow", None, rule)]
     )
+
+
+def _each(items: Iterable[T]) -> tuple[T, ...]:
+    """Return the items, each once."""
+    return tuple(dict.fromkeys(items))
+
+
+def _joined(runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
+    """Yield ascending runs, those that touch joined."""
+    before: tuple[int, int] | None = None
+    for first, last in runs:
+        if before and before[1] + 1 == first:
+            before = (before[0], last)
+            continue
+        if before:
+            yield before
+        before = (first, last)
+    if before:
+        yield before

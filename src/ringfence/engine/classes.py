@@ -4,62 +4,30 @@ All that follows is computed per class: its cost grows with what distinguishes t
 not with their number.
 """
 
-from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 from ringfence.engine import addresses, bits
 from ringfence.engine.addresses import AddressSpace
-from ringfence.engine.traffic import TrafficSpace
-from ringfence.engine.universe import Matches, Universe
-from ringfence.model.cluster import Protocol
+from ringfence.engine.matches import Matches, union
+from ringfence.engine.peers import Peers, api_server
+from ringfence.engine.ports import Ports
+from ringfence.engine.rules import CompiledPolicy, CompiledRule, Part, Share
+from ringfence.engine.universe import Universe
+from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.profile import Cni
 from ringfence.model.rule import (
     NETWORK_POLICY,
-    Action,
-    Direction,
     DomainPeer,
+    EntityPeer,
     IpPeer,
     NamedPort,
     Peer,
     Policy,
     PortRange,
     Rule,
+    leaves,
 )
 from ringfence.model.snapshot import Snapshot
-
-
-@dataclass
-class CompiledRule:
-    """A rule, its peers as bit sets over classes."""
-
-    rule: Rule
-    policy: Policy
-    action: Action
-    certain: int
-    """Classes that its peers match."""
-    perhaps: int
-    mask: int
-    """Traffic classes of its numbered ports."""
-    names: tuple[NamedPort, ...]
-    """Port names, to be resolved at the destination."""
-    peers: tuple[Matches, ...]
-    """The same per peer: one that many rules share is worked through once for all pairs."""
-    split: tuple[tuple[int, int, int], ...] = ()
-    """For egress: (mask, certain, perhaps) with the names resolved at each destination."""
-
-
-@dataclass
-class CompiledPolicy:
-    """A policy, its subjects as a bit set over classes."""
-
-    policy: Policy
-    subjects: int
-    ingress: list[CompiledRule] = field(default_factory=list)
-    egress: list[CompiledRule] = field(default_factory=list)
-
-    def rules(self, direction: Direction) -> list[CompiledRule]:
-        """Return the rules of a direction, in the order in which they are written."""
-        return self.ingress if direction is Direction.INGRESS else self.egress
 
 
 class Classes:
@@ -70,59 +38,61 @@ class Classes:
         self.snapshot = snapshot
         self.family = family
         rules = [rule for policy in snapshot.policies for rule in policy.rules]
-        peers = {peer: None for rule in rules for peer in rule.peers or ()}
-        self.space = AddressSpace(peer for peer in peers if isinstance(peer, IpPeer))
-        self.universe = Universe(
-            snapshot, self.space, tuple(p for p in peers if isinstance(p, DomainPeer))
+        peers = dict.fromkeys(peer for rule in rules for peer in rule.peers or ())
+        subjects = dict.fromkeys(
+            subject
+            for subject in (
+                *(policy.subject for policy in snapshot.policies),
+                *(rule.subjects for rule in rules),
+            )
+            if subject is not None
         )
-        self._cut_traffic(rules)
-        self._form(peers)
+        parts = dict.fromkeys(leaf for peer in (*peers, *subjects) for leaf in leaves(peer))
+        self.space = AddressSpace(self._blocks(parts))
+        self.universe = Universe(snapshot, self.space, self._patterns(parts))
+        self._ports = Ports(rules, self.universe)
+        self.traffic = self._ports.space
+        found = self.peers = Peers(self.universe, family)
+        self._form(
+            {peer: found.match(peer) for peer in peers},
+            {subject: found.match(subject) for subject in subjects},
+            {f: found.in_family(f) for f in (4, 6)},
+        )
         self._compile()
 
-    # -- traffic -----------------------------------------------------------------------------
+    def _blocks(self, parts: dict[Peer, None]) -> Iterator[IpPeer]:
+        """Yield every block that must be cut out of the addresses."""
+        for part in parts:
+            if isinstance(part, IpPeer):
+                yield part
+        for network_set in self.snapshot.network_sets:
+            yield from map(IpPeer, network_set.nets)
+        if any(isinstance(part, EntityPeer) for part in parts):
+            for address in api_server(self.snapshot):
+                yield IpPeer(f"{address}/{128 if ':' in address else 32}")
 
-    def _cut_traffic(self, rules: list[Rule]) -> None:
-        universe = self.universe
-        ranges: set[tuple[Protocol, int, int]] = set()
-        names: dict[str, set[NamedPort]] = defaultdict(set)
-        for rule in rules:
-            for port in rule.traffic or ():
-                if isinstance(port, PortRange):
-                    ranges.add((port.protocol, port.first, port.last))
-                else:
-                    names[port.name].add(port)
-        # Per name as the rules write it: what it stands for at which element.
-        found: dict[NamedPort, dict[int, set[tuple[Protocol, int]]]] = {
-            port: defaultdict(set) for same in names.values() for port in same
-        }
-        for element in range(universe.first_node) if names else ():
-            for declared in universe.named_ports(element):
-                for port in names.get(declared.name, ()):
-                    if port.protocol in (None, declared.protocol):
-                        found[port][element].add((declared.protocol, declared.port))
-                        ranges.add((declared.protocol, declared.port, declared.port))
-        self.traffic = TrafficSpace(ranges)
-        # The same as classes of traffic → the elements at which the name stands for them.
-        self._resolved: dict[NamedPort, dict[int, int]] = {}
-        for port, elements in found.items():
-            at: dict[int, list[int]] = defaultdict(list)
-            for element, numbers in elements.items():
-                mask = 0
-                for protocol, number in numbers:
-                    mask |= self.traffic.mask(protocol, number, number)
-                at[mask].append(element)
-            self._resolved[port] = {mask: bits.from_members(e) for mask, e in at.items()}
+    def _patterns(self, parts: dict[Peer, None]) -> tuple[DomainPattern, ...]:
+        """Return every domain name that policies write."""
+        found = {part.pattern: None for part in parts if isinstance(part, DomainPeer)}
+        for network_set in self.snapshot.network_sets:
+            found |= {DomainPattern(d, Wildcard.COMPONENT): None for d in network_set.domains}
+        return tuple(sorted(found))
 
     # -- classes -----------------------------------------------------------------------------
 
-    def _form(self, peers: dict[Peer, None]) -> None:
+    def _form(
+        self,
+        peers: dict[Peer, Matches],
+        subjects: dict[Peer, Matches],
+        families: dict[int, int],
+    ) -> None:
         """Gather the elements that lie in exactly the same sets."""
         universe, snapshot = self.universe, self.snapshot
-        matches = {peer: universe.match(peer, self.family) for peer in peers}
-        subjects = [
-            universe.match(policy.subject, self.family).certain & universe.networked
-            if policy.subject
-            else self._inhabitants(policy.namespace or None)
+        policed = universe.networked | universe.hosts
+        of_policies = [
+            subjects[policy.subject].within(policed)
+            if policy.subject is not None
+            else Matches(self._inhabitants(policy.namespace or None))
             for policy in snapshot.policies
         ]
         blind = [
@@ -131,14 +101,41 @@ class Classes:
             for spot in snapshot.blind_spots
         ]
         distinct: dict[int, int] = {}
-        for match in matches.values():
+        for match in (*peers.values(), *subjects.values(), *of_policies):
             distinct.setdefault(match.certain, len(distinct))
             distinct.setdefault(match.perhaps, len(distinct))
-        for found in (*subjects, *blind, universe.networked):
+        several = (*blind, policed, universe.networked, universe.loose)
+        for found in (*several, *families.values(), universe.names):
             distinct.setdefault(found, len(distinct))
-        for at in self._resolved.values():
+        for at in self._ports.resolved.values():
             for found in at.values():
                 distinct.setdefault(found, len(distinct))
+        self._gather(distinct)
+        compact = {found: bits.from_members(self._holders[n]) for found, n in distinct.items()}
+        self.networked = compact[universe.networked]
+        """The classes of pods with a network of their own."""
+        self.policed = compact[policed]
+        """The classes that policies can select at all."""
+        self.loose = compact[universe.loose]
+        """Hosts of which traffic may pass by a HostEndpoint or not."""
+        self.in_family = {family: compact[found] for family, found in families.items()}
+        """Per family, the classes that are reached over it where pods are judged by this one."""
+
+        def narrow(found: Matches) -> Matches:
+            return Matches(compact[found.certain], compact[found.perhaps])
+
+        self._matches = {peer: narrow(found) for peer, found in peers.items()}
+        self._own = {peer: narrow(found) for peer, found in subjects.items()}
+        self._subjects = [narrow(found) for found in of_policies]
+        self.blind = [compact[found] for found in blind]
+        """Per blind spot of the snapshot, the classes that it concerns."""
+        self._names = {
+            port: {mask: compact[found] for mask, found in at.items()}
+            for port, at in self._ports.resolved.items()
+        }
+
+    def _gather(self, distinct: dict[int, int]) -> None:
+        universe = self.universe
         signatures: list[list[int]] = [[] for _ in range(universe.count)]
         for found, number in distinct.items():
             for element in bits.members(found):
@@ -150,14 +147,17 @@ class Classes:
         """Per class, its elements."""
         self.families: list[frozenset[int]] = []
         """Per class, the families by which its elements can be reached."""
-        holders: list[list[int]] = [[] for _ in distinct]
+        self._holders: list[list[int]] = [[] for _ in distinct]
+        starts = (
+            universe.first_node,
+            universe.first_cell,
+            universe.first_name,
+            universe.first_twin,
+        )
         for element, signature in enumerate(signatures):
             families = universe.families[element]
             # Hosts, cells and names are told apart from pods even where no set does it.
-            rank = sum(
-                element >= first
-                for first in (universe.first_node, universe.first_cell, universe.first_domain)
-            )
+            rank = sum(element >= first for first in starts)
             key = (rank, families, *signature)
             known = number_of.get(key)
             if known is None:
@@ -165,34 +165,17 @@ class Classes:
                 self.members.append([])
                 self.families.append(families)
                 for number in signature:
-                    holders[number].append(known)
+                    self._holders[number].append(known)
             self.class_of.append(known)
             self.members[known].append(element)
         self.count = len(self.members)
         self.everything = (1 << self.count) - 1
-        compact = {found: bits.from_members(holders[n]) for found, n in distinct.items()}
-        self.networked = compact[universe.networked]
-        self._matches = {
-            peer: Matches(compact[m.certain], compact[m.perhaps]) for peer, m in matches.items()
-        }
-        self._subjects = [compact[found] for found in subjects]
-        self.blind = [compact[found] for found in blind]
-        """Per blind spot of the snapshot, the classes that it concerns."""
-        self._names = {
-            port: {mask: compact[found] for mask, found in at.items()}
-            for port, at in self._resolved.items()
-        }
 
     def _inhabitants(self, namespace: str | None) -> int:
         universe = self.universe
         if namespace is None:
-            return universe.networked
-        listed = (
-            element
-            for element, (w, _) in enumerate(universe.identities)
-            if self.snapshot.workloads[w].namespace == namespace
-        )
-        return bits.from_members(listed) & universe.networked
+            return universe.networked | universe.hosts
+        return universe.pods.inhabitants(namespace)
 
     # -- rules -------------------------------------------------------------------------------
 
@@ -200,15 +183,16 @@ class Classes:
         self.policies: list[CompiledPolicy] = []
         self.unreadable = 0
         """Classes that a policy may select of which something could not be understood."""
-        for policy, subjects in zip(self.snapshot.policies, self._subjects, strict=True):
-            compiled = CompiledPolicy(policy, subjects)
+        for policy, found in zip(self.snapshot.policies, self._subjects, strict=True):
+            compiled = CompiledPolicy(policy, found.certain, found.perhaps & ~found.certain)
             for rule in policy.rules:
                 compiled.rules(rule.direction).append(self._compile_rule(policy, rule))
             self.policies.append(compiled)
+            self.unreadable |= compiled.perhaps
             if policy.unreadable or policy.subject is None:
-                self.unreadable |= subjects
-        for found in self.blind:
-            self.unreadable |= found
+                self.unreadable |= found.possible
+        for found_blind in self.blind:
+            self.unreadable |= found_blind
 
     def _compile_rule(self, policy: Policy, rule: Rule) -> CompiledRule:
         if rule.unreadable:
@@ -217,56 +201,121 @@ class Classes:
             peers = [Matches(self.everything)]
         else:
             peers = [self._matches[peer] for peer in rule.peers]
-        certain = perhaps = 0
-        for match in peers:
-            certain |= match.certain
-            perhaps |= match.perhaps
-        mask, names = self._traffic_of(policy, rule)
-        split: list[tuple[int, int, int]] = [(mask, certain, perhaps)] if mask else []
-        for port in names:
-            for named, at in self._names[port].items():
-                split.append((named, certain & at, perhaps & at))
-        return CompiledRule(
-            rule, policy, rule.action, certain, perhaps, mask, names, tuple(peers), tuple(split)
+        if rule.uncertain:
+            peers = [found.unsure() for found in peers]
+        compiled = CompiledRule(
+            rule,
+            policy,
+            rule.action,
+            tuple(peers),
+            union(peers),
+            subjects=None if rule.subjects is None else self._own[rule.subjects],
         )
+        if rule.peers and not rule.unreadable:
+            taught = [isinstance(p, DomainPeer) and p.seen_by_proxy for p in rule.peers]
+            if any(taught):
+                compiled.unseen = tuple(
+                    found for found, only in zip(peers, taught, strict=True) if not only
+                )
+        compiled.names = _names(rule.traffic)
+        compiled.not_names = _names(rule.not_traffic)
+        compiled.shares = self._shares(compiled, 0, 0)
+        compiled.split = tuple(self._split(compiled, compiled.matched))
+        if compiled.unseen is not None:
+            compiled.split_unseen = tuple(self._split(compiled, union(compiled.unseen)))
+        return compiled
 
-    def _traffic_of(self, policy: Policy, rule: Rule) -> tuple[int, tuple[NamedPort, ...]]:
-        if rule.traffic is None or rule.unreadable:
-            mask = self.traffic.everything
-            if policy.tier == NETWORK_POLICY and self.icmp_is_open:
+    def _shares(self, compiled: CompiledRule, named: int, not_named: int) -> tuple[Share, ...]:
+        """Return the traffic of a rule whose names stand for some.
+
+        Args:
+            compiled: the rule.
+            named: the traffic that its names stand for.
+            not_named: the traffic that the names which it excludes stand for.
+        """
+        rule = compiled.rule
+        whole = rule.traffic is None or rule.unreadable is not None
+        ranges = [] if whole else [p for p in rule.traffic or () if isinstance(p, PortRange)]
+        excluded = [] if rule.unreadable else list(rule.not_traffic)
+        of_family = any(isinstance(p, PortRange) and p.family for p in (*ranges, *excluded))
+        shares = []
+        for family in (4, 6) if of_family else (None,):
+            mask = self.traffic.everything if whole else self._ports.mask(ranges, family) | named
+            if whole and compiled.policy.tier == NETWORK_POLICY and self.icmp_is_open:
                 mask &= ~self.traffic.icmp
-            return mask, ()
-        mask, names = 0, []
-        for port in rule.traffic:
-            if isinstance(port, PortRange):
-                mask |= self.traffic.mask(port.protocol, port.first, port.last)
-            else:
-                names.append(port)
-        return mask, tuple(names)
+            mask &= ~(self._ports.mask(excluded, family) | not_named)
+            certain, perhaps = mask, 0
+            if rule.layer7 is not None and not rule.unreadable and Layer7() not in rule.layer7:
+                held, maybe = self.traffic.limit(rule.layer7)
+                certain, perhaps = mask & held, mask & maybe & ~held
+            peers = self.everything if family is None else self.in_family[family]
+            if certain | perhaps:
+                shares.append(Share(certain, perhaps, peers))
+        return tuple(shares)
+
+    def _split(self, compiled: CompiledRule, matched: Matches) -> Iterator[Part]:
+        """Yield the parts of an egress rule, its names resolved at each destination."""
+        groups = {(0, 0): self.everything}
+        for index, names in enumerate((compiled.names, compiled.not_names)):
+            for port in names:
+                refined: dict[tuple[int, int], int] = {}
+                for (named, not_named), where in groups.items():
+                    left = where
+                    for mask, at in self._names[port].items():
+                        if here := where & at:
+                            key = (named, not_named | mask) if index else (named | mask, not_named)
+                            refined[key] = refined.get(key, 0) | here
+                            left &= ~at
+                    if left:
+                        key = (named, not_named)
+                        refined[key] = refined.get(key, 0) | left
+                groups = refined
+        for (named, not_named), where in groups.items():
+            shares = (
+                self._shares(compiled, named, not_named) if named | not_named else compiled.shares
+            )
+            yield from parts(shares, matched.within(where))
 
     @property
     def icmp_is_open(self) -> bool:
         """Whether NetworkPolicy's effect on ICMP is left open: it is, unless the CNI is known."""
         return self.snapshot.profile.cni is Cni.GENERIC
 
-    def named_at(self, port: NamedPort, subject: int) -> int:
+    def named_at(self, port: NamedPort, destination: int) -> int:
         """Return the traffic that a port's name stands for at a class of pods."""
         found = 0
         for mask, at in self._names[port].items():
-            if at >> subject & 1:
+            if at >> destination & 1:
                 found |= mask
         return found
 
-    def mask_at(self, compiled: CompiledRule, subject: int) -> int:
-        """Return the traffic of an ingress rule, its names resolved at the subject."""
-        mask = compiled.mask
+    def shares_at(self, compiled: CompiledRule, destination: int) -> tuple[Share, ...]:
+        """Return the traffic of a rule, its names resolved at a destination."""
+        if not (compiled.names or compiled.not_names):
+            return compiled.shares
+        named = not_named = 0
         for port in compiled.names:
-            mask |= self.named_at(port, subject)
-        return mask
+            named |= self.named_at(port, destination)
+        for port in compiled.not_names:
+            not_named |= self.named_at(port, destination)
+        return self._shares(compiled, named, not_named)
 
     # -- looking up --------------------------------------------------------------------------
 
-    def of_address(self, address: str) -> int:
-        """Return the class of an outside address."""
-        cell = self.space.cell_of(*addresses.parse(address))
-        return self.class_of[self.universe.first_cell + cell]
+    def element_of_address(self, address: str) -> int:
+        """Return the cell, as an element, of an outside address."""
+        return self.universe.first_cell + self.space.cell_of(*addresses.parse(address))
+
+
+def parts(shares: tuple[Share, ...], matched: Matches) -> Iterator[Part]:
+    """Yield the parts of a rule for peers that match it."""
+    for share in shares:
+        found = matched.within(share.peers)
+        if share.certain and (found.certain | found.perhaps):
+            yield share.certain, found.certain, found.perhaps
+        if share.perhaps and found.possible:
+            yield share.perhaps, 0, found.possible
+
+
+def _names(traffic: tuple[object, ...] | None) -> tuple[NamedPort, ...]:
+    return tuple(port for port in traffic or () if isinstance(port, NamedPort))

@@ -2,9 +2,9 @@
 
 A source is worked through against all destinations in a few operations on bit sets. What the
 destinations accept is turned round first: per source, the destinations that accept it. For
-destinations that NetworkPolicies isolate this is done peer by peer, because a peer ("the
-monitoring namespace") is shared by many policies where their unions are not, and the admin tier,
-which few sets of policies share among them, is laid over the result.
+destinations whose policies end in a union of what they allow this is done peer by peer, because a
+peer ("the monitoring namespace") is shared by many policies where their unions are not; and what
+decides before the union, which many destinations share, is laid over the result.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
-from ringfence.engine.stack import AdminRow, Row, Stacks
+from ringfence.engine.stack import Ending, HeadRow, Row, Stack, Stacks
 from ringfence.model.rule import Direction
 
 BLOCK = 1024
@@ -47,19 +47,16 @@ class Matrix:
         """Turn round what the destinations accept."""
         self._classes, self._stacks = classes, stacks
         self._certain, self._perhaps = _Accepting(classes.count), _Accepting(classes.count)
-        self._governed: dict[tuple[AdminRow, ...], int] = defaultdict(int)
-        """What an admin tier says → the isolated destinations that it says it of."""
-        self._concerned: list[list[tuple[AdminRow, int]]] = [[] for _ in range(classes.count)]
+        self._governed: dict[tuple[HeadRow, ...], int] = defaultdict(int)
+        """What the head of a stack says → the destinations that it says it of."""
+        self._concerned: list[list[tuple[HeadRow, int]]] = [[] for _ in range(classes.count)]
         """Per source, the same of the rows that say something of it."""
         whole: dict[tuple[Row, ...], list[int]] = defaultdict(list)
         for destination in range(classes.count):
-            isolated = (
-                classes.networked >> destination & 1
-                and not classes.unreadable >> destination & 1
-                and stacks.stack(destination, Direction.INGRESS).isolating
-            )
-            if isolated:
-                self._add_isolated(destination)
+            stack = self._stack_that_decides(destination)
+            ending = stack and stacks.ending(stack)
+            if stack and ending:
+                self._add_union(destination, stack, ending)
             else:
                 whole[stacks.rows(destination, Direction.INGRESS)].append(destination)
         for rows, destinations in whole.items():
@@ -68,25 +65,41 @@ class Matrix:
                 self._certain.add(mask, certain, accepting)
                 self._perhaps.add(mask, possible & ~certain, accepting)
 
-        for admin, governed in self._governed.items():
-            for row in admin:
+        for head, governed in self._governed.items():
+            for row in head:
                 _, allowed, denied, _ = row
                 for source in bits.members(allowed | denied):
                     self._concerned[source].append((row, governed))
 
-    def _add_isolated(self, destination: int) -> None:
+    def _stack_that_decides(self, destination: int) -> Stack | None:
+        """Return the stack of a destination of which policies, and nothing else, decide."""
+        classes, stacks = self._classes, self._stacks
+        if not classes.policed >> destination & 1 or stacks.inert or stacks.audited:
+            return None
+        if (classes.unreadable | classes.loose) >> destination & 1:
+            return None
+        return stacks.stack(destination, Direction.INGRESS)
+
+    def _add_union(self, destination: int, stack: Stack, ending: Ending) -> None:
         classes, here = self._classes, 1 << destination
-        for policy in self._stacks.stack(destination, Direction.INGRESS).isolating:
-            for rule in policy.ingress:
-                mask = classes.mask_at(rule, destination)
-                for peer in rule.peers if mask else ():
-                    self._certain.add(mask, peer.certain, here)
-                    self._perhaps.add(mask, peer.perhaps, here)
+        for rule in ending.tail:
+            applies = rule.applies(destination)
+            if applies is False:
+                continue
+            for share in classes.shares_at(rule, destination):
+                for peer in rule.peers:
+                    found = peer.within(share.peers)
+                    if applies:
+                        self._certain.add(share.certain, found.certain, here)
+                        self._perhaps.add(share.certain, found.perhaps, here)
+                    else:
+                        self._perhaps.add(share.certain, found.possible, here)
+                    self._perhaps.add(share.perhaps, found.possible, here)
         if classes.icmp_is_open:
             self._perhaps.add(classes.traffic.icmp, classes.everything, here)
-        admin = self._stacks.before_network_policies(destination)
-        if any(allowed | denied for _, allowed, denied, _ in admin):
-            self._governed[admin] |= here
+        head = self._stacks.head(destination, stack, ending)
+        if any(allowed | denied for _, allowed, denied, _ in head):
+            self._governed[head] |= here
 
     def rows(self) -> Iterator[tuple[int, list[Reach]]]:
         """Yield, for each class of sources in order, what it may send to whom."""
@@ -107,13 +120,13 @@ class Matrix:
     def _govern(
         self, source: int, certain: ByTraffic, perhaps: ByTraffic
     ) -> tuple[ByTraffic, ByTraffic]:
-        """Lay the admin tiers over what the NetworkPolicies of isolated destinations accept."""
+        """Lay what decides before over what the unions of the destinations accept."""
         for (mask, allowed, denied, undecided), destinations in self._concerned[source]:
             may_allow = allowed >> source & 1
             may_deny = denied >> source & 1
             may_pass = undecided >> source & 1
             if may_pass and may_allow and not may_deny:
-                # Allowed here or further on: what the NetworkPolicies deny is unknown.
+                # Allowed here or further on: what the union denies is unknown.
                 _add(perhaps, mask, destinations)
                 continue
             reached = _cut_out(certain, mask, destinations)
@@ -123,7 +136,7 @@ class Matrix:
             elif may_allow:
                 _add(perhaps, mask, destinations)
             elif may_pass:
-                # Denied here, or left to the NetworkPolicies.
+                # Denied here, or left to the union.
                 for traffic, found in (*reached.items(), *maybe.items()):
                     _add(perhaps, traffic, found)
         return certain, perhaps
@@ -156,7 +169,7 @@ class _Accepting:
 
     def add(self, traffic: int, sources: int, destinations: int) -> None:
         """Let some destinations accept some traffic from some sources."""
-        if sources:
+        if sources and traffic:
             _add(self._by_sources.setdefault(sources, {}), traffic, destinations)
 
     def by_source(self, start: int, past: int) -> list[ByTraffic]:

@@ -1,4 +1,4 @@
-"""The order in which policies decide: tiers, priorities within them, and what ties mean.
+"""The order in which policies decide: tiers, order within them, and what ties mean.
 
 A subject's stack is what applies to it in one direction. Evaluating it for a set of peers at
 once gives two sets: the peers that may be allowed and those that may be denied; a peer in both
@@ -7,187 +7,359 @@ had not matched.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import groupby
 
 from ringfence.engine import bits
-from ringfence.engine.classes import Classes, CompiledPolicy, CompiledRule
-from ringfence.model.profile import Cni
-from ringfence.model.rule import ADMIN, BASELINE, NETWORK_POLICY, Action, Direction
+from ringfence.engine.classes import Classes, parts
+from ringfence.engine.rules import CompiledPolicy, CompiledRule, Part
+from ringfence.model import tiers
+from ringfence.model.profile import CiliumConfig, Cni, Enforcement
+from ringfence.model.rule import NETWORK_POLICY, Action, Direction, Resolution, Tier, Ties
 
-Cell = list[tuple[Action, int, int]]
+Said = list[tuple[Action, int, int]]
 """What a policy's rules say of one class of traffic: (action, certain peers, perhaps peers)."""
 
 Row = tuple[int, int, int]
 """(traffic mask, peers certainly allowed, peers perhaps allowed)."""
 
-AdminRow = tuple[int, int, int, int]
+HeadRow = tuple[int, int, int, int]
 """(traffic mask, peers perhaps allowed, peers perhaps denied, peers perhaps left undecided)."""
 
 
 @dataclass(frozen=True)
-class Stack:
-    """The policies that apply to a subject in one direction."""
+class Floor:
+    """The policies of one tier that apply to a subject in one direction."""
 
-    admin: tuple[tuple[CompiledPolicy, ...], ...]
-    """Groups of equal priority, the lowest number first."""
+    tier: Tier
+    groups: tuple[tuple[CompiledPolicy, ...], ...]
+    """Groups of which none decides before another of the same group."""
     isolating: tuple[CompiledPolicy, ...]
-    """The NetworkPolicies that isolate the subject in this direction."""
-    baseline: tuple[tuple[CompiledPolicy, ...], ...]
+    """Those because of which the subject gets the tier's `unmatched`."""
+    isolated: bool
+    """Whether it does: also where no policy brings it about (Cilium, enforcement `always`)."""
 
     @property
     def policies(self) -> list[CompiledPolicy]:
         """Return all of them in the order in which they decide."""
-        tiers = (*self.admin, self.isolating, *self.baseline)
-        return [policy for group in tiers for policy in group]
+        return [policy for group in self.groups for policy in group]
+
+    @property
+    def closes(self) -> bool:
+        """Whether nothing that comes after it can matter, but for what it passes."""
+        return self.isolated and self.tier.unmatched is Action.DENY
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The policies that apply to a subject in one direction, by tier, in deciding order."""
+
+    direction: Direction
+    floors: tuple[Floor, ...]
+
+    @cached_property
+    def policies(self) -> list[CompiledPolicy]:
+        """Return all of them in the order in which they decide."""
+        return [policy for floor in self.floors for policy in floor.policies]
+
+    @cached_property
+    def rules(self) -> list[CompiledRule]:
+        """Return their rules in this direction, but for those that decide nothing."""
+        return [
+            rule
+            for policy in self.policies
+            for rule in policy.rules(self.direction)
+            if rule.action is not Action.LOG
+        ]
+
+    @cached_property
+    def varying(self) -> list[CompiledRule]:
+        """Return the rules that are not the same for all subjects of the stack."""
+        by_name = self.direction is Direction.INGRESS
+        return [
+            rule
+            for rule in self.rules
+            if rule.subjects is not None or (by_name and (rule.names or rule.not_names))
+        ]
+
+    @cached_property
+    def learns_names(self) -> bool:
+        """Whether any rule has Cilium learn the addresses of names."""
+        return any(rule.teaches_names for rule in self.rules)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A stack that ends in allowing what some rules match and denying the rest.
+
+    So that the many rules of a union, which overlap, need not be laid over each other.
+    """
+
+    head: tuple[Floor, ...]
+    """What decides before, without a default of its own at the end."""
+    tail: tuple[CompiledRule, ...]
+    """Rules that allow, in an order that means nothing."""
 
 
 class Stacks:
-    """The stack of every class of pods, and what it allows."""
+    """The stack of every class of subjects, and what it allows."""
 
     def __init__(self, classes: Classes) -> None:
         """Order the policies and find which apply to which class."""
         self._classes = classes
-        self._cni = classes.snapshot.profile.cni
-        ordered = sorted(classes.policies, key=lambda p: (p.policy.order, p.policy.name))
+        profile = classes.snapshot.profile
+        config = profile.cilium or CiliumConfig()
+        cilium = profile.cni is Cni.CILIUM
+        self.always = cilium and config.enforcement is Enforcement.ALWAYS
+        """Whether every subject is isolated both ways, selected or not."""
+        self.inert = cilium and config.enforcement is Enforcement.NEVER
+        """Whether nothing that policies say is enforced."""
+        self.audited = cilium and config.audit
+        """Whether what policies deny passes all the same."""
+        ordered = sorted(
+            classes.policies, key=lambda p: (p.policy.tier, p.policy.order, p.policy.tie)
+        )
         self._applying: dict[Direction, list[list[CompiledPolicy]]] = {}
         for direction in Direction:
             applying: list[list[CompiledPolicy]] = [[] for _ in range(classes.count)]
-            for policy in ordered:
-                isolates = direction in policy.policy.isolates
-                if isolates or (policy.rules(direction) and policy.policy.tier != _NP):
+            for policy in () if self.inert else ordered:
+                if direction in policy.policy.isolates or policy.rules(direction):
                     for subject in bits.members(policy.subjects):
                         applying[subject].append(policy)
             self._applying[direction] = applying
-        self._stacks: dict[tuple[int, ...], Stack] = {}
+        self._stacks: dict[tuple[object, ...], Stack] = {}
         self._rows: dict[tuple[object, ...], tuple[Row, ...]] = {}
-        self._admin_rows: dict[tuple[object, ...], tuple[AdminRow, ...]] = {}
+        self._heads: dict[tuple[object, ...], tuple[HeadRow, ...]] = {}
+        self._endings: dict[int, Ending | None] = {}
 
     def stack(self, subject: int, direction: Direction) -> Stack:
-        """Return what applies to a class of pods in one direction."""
+        """Return what applies to a class of subjects in one direction."""
         applying = self._applying[direction][subject]
-        key = tuple(map(id, applying))
+        key = (direction, *map(id, applying))
         found = self._stacks.get(key)
         if found is None:
-            found = self._stacks[key] = Stack(
-                admin=self._group(p for p in applying if p.policy.tier == ADMIN),
-                isolating=tuple(p for p in applying if p.policy.tier == _NP),
-                baseline=self._group(p for p in applying if p.policy.tier == BASELINE),
-            )
+            floors = [
+                self._floor(tier, list(policies), direction)
+                for tier, policies in groupby(applying, key=lambda p: p.policy.tier)
+            ]
+            if self.always and not any(f.tier == tiers.CILIUM_NORMAL for f in floors):
+                floors.append(Floor(tiers.CILIUM_NORMAL, (), (), isolated=True))
+                floors.sort(key=lambda floor: floor.tier)
+            found = self._stacks[key] = Stack(direction, tuple(floors))
         return found
 
-    def _group(self, policies: Iterable[CompiledPolicy]) -> tuple[tuple[CompiledPolicy, ...], ...]:
-        if self._cni is Cni.CALICO:
-            # Calico breaks ties by name (`felix/calc/policy_sorter.go`).
-            return tuple((policy,) for policy in policies)
-        groups = groupby(policies, key=lambda p: p.policy.order)
-        return tuple(tuple(group) for _, group in groups)
+    def _floor(self, tier: Tier, policies: list[CompiledPolicy], direction: Direction) -> Floor:
+        isolating = tuple(p for p in policies if direction in p.policy.isolates)
+        isolated = bool(isolating) or (self.always and tier == tiers.CILIUM_NORMAL)
+        if tier.resolution is Resolution.DENY_WINS:
+            groups: tuple[tuple[CompiledPolicy, ...], ...] = (tuple(policies),)
+        elif tier.ties is Ties.NAME:
+            groups = tuple((policy,) for policy in policies)
+        else:
+            by_order = groupby(policies, key=lambda p: p.policy.order)
+            groups = tuple(tuple(group) for _, group in by_order)
+        return Floor(tier, groups, isolating, isolated)
+
+    # -- what a subject may exchange with all peers ------------------------------------------
 
     def rows(self, subject: int, direction: Direction) -> tuple[Row, ...]:
-        """Return what a class of pods may exchange with all peers.
+        """Return what a class of subjects may exchange with all peers.
 
         The masks of the rows are disjoint; together they are all traffic.
         """
         classes = self._classes
         full = classes.everything
+        traffic = classes.traffic.everything
+        if not classes.policed >> subject & 1 or self.inert or self.audited:
+            return ((traffic, full, full),)
         if classes.unreadable >> subject & 1:
-            return ((classes.traffic.everything, 0, full),)
-        if not classes.networked >> subject & 1:
-            return ((classes.traffic.everything, full, full),)
+            return ((traffic, 0, full),)
         stack = self.stack(subject, direction)
-        named = tuple(
-            classes.mask_at(rule, subject)
-            for policy in stack.policies
-            for rule in policy.rules(direction)
-            if direction is Direction.INGRESS and rule.names
-        )
-        key = (direction, id(stack), named)
-        found = self._rows.get(key)
-        if found is None:
-            found = self._rows[key] = self._evaluate(stack, subject, direction)
+        loose = classes.loose >> subject & 1
+        key = (id(stack), loose, *self._variation(stack.varying, stack, subject))
+        rows = self._rows.get(key)
+        if rows is None:
+            evaluated = self._evaluate(stack, self._laid_out(stack.rules, stack, subject))
+            if loose:
+                evaluated = tuple((mask, certain, full) for mask, certain, _ in evaluated)
+            rows = self._rows[key] = evaluated
+        return rows
+
+    def _variation(
+        self, rules: Iterable[CompiledRule], stack: Stack, subject: int
+    ) -> list[tuple[object, ...]]:
+        """Return what tells the rules for one subject from those for another."""
+        by_name = stack.direction is Direction.INGRESS
+        return [
+            (
+                rule.applies(subject),
+                self._classes.shares_at(rule, subject) if by_name else (),
+            )
+            for rule in rules
+        ]
+
+    def _laid_out(
+        self, rules: Iterable[CompiledRule], stack: Stack, subject: int
+    ) -> list[tuple[Part, ...]]:
+        """Return the parts of each rule as they are for a subject."""
+        return [self.parts(rule, stack, subject) for rule in rules]
+
+    def parts(self, rule: CompiledRule, stack: Stack, subject: int) -> tuple[Part, ...]:
+        """Return the traffic and peers of a rule as they are for a subject."""
+        applies = rule.applies(subject)
+        if applies is False:
+            return ()
+        if stack.direction is Direction.EGRESS:
+            unseen = rule.unseen is not None and not stack.learns_names
+            found = rule.split_unseen if unseen else rule.split
+        else:
+            found = tuple(parts(self._classes.shares_at(rule, subject), rule.matched))
+        if applies is None:
+            found = tuple((mask, 0, certain | perhaps) for mask, certain, perhaps in found)
         return found
 
-    def before_network_policies(self, subject: int) -> tuple[AdminRow, ...]:
-        """Return what the admin tier makes of the ingress of a class of pods.
-
-        The masks of the rows are disjoint; together they are all traffic.
-        """
-        admin = self.stack(subject, Direction.INGRESS).admin
-        rules = [rule for group in admin for policy in group for rule in policy.ingress]
-        named = tuple(self._classes.mask_at(rule, subject) for rule in rules if rule.names)
-        key = (tuple(map(id, rules)), named)
-        found = self._admin_rows.get(key)
-        if found is None:
-            parts, cells = self._cut(rules, subject, Direction.INGRESS)
-            rows = []
-            for cell in cells:
-                outcome = _Outcome(undecided=self._classes.everything)
-                for group in admin:
-                    listed = [_cell(policy.ingress, parts, cell) for policy in group]
-                    self._decide_group(outcome, listed)
-                outcome.leave_tier()
-                rows.append((cell, outcome.allowed, outcome.denied, outcome.undecided))
-            found = self._admin_rows[key] = tuple(rows)
-        return found
-
-    def _cut(
-        self, rules: list[CompiledRule], subject: int, direction: Direction
-    ) -> tuple[dict[int, list[Row]], list[int]]:
-        """Return the rules' parts by rule, and all traffic cut where they tell it apart."""
+    def cells(self, listed: Iterable[tuple[Part, ...]]) -> list[int]:
+        """Return all traffic cut where the rules with these parts tell it apart."""
         classes = self._classes
-        parts = {id(rule): _parts(classes, rule, subject, direction) for rule in rules}
         cells = [classes.traffic.icmp, classes.traffic.everything & ~classes.traffic.icmp]
-        for mask in {part[0] for listed in parts.values() for part in listed}:
+        for mask in {part[0] for found in listed for part in found}:
             cells = [piece for cell in cells for piece in (cell & mask, cell & ~mask) if piece]
-        return parts, cells
+        return cells
 
-    def _evaluate(self, stack: Stack, subject: int, direction: Direction) -> tuple[Row, ...]:
-        rules = [rule for policy in stack.policies for rule in policy.rules(direction)]
-        parts, cells = self._cut(rules, subject, direction)
+    def _evaluate(self, stack: Stack, listed: list[tuple[Part, ...]]) -> tuple[Row, ...]:
+        by_rule = dict(zip(map(id, stack.rules), listed, strict=True))
         rows: dict[tuple[int, int], int] = {}
-        for cell in cells:
-            allowed, denied = self._decide(stack, parts, direction, cell)
+        for cell in self.cells(listed):
+            outcome = Outcome(undecided=self._classes.everything)
+            for floor in stack.floors:
+                self._decide(outcome, floor, by_rule, stack.direction, cell)
+            allowed, denied = outcome.allowed | outcome.undecided, outcome.denied
             row = (allowed & ~denied, allowed)
             rows[row] = rows.get(row, 0) | cell
         return tuple((mask, certain, perhaps) for (certain, perhaps), mask in rows.items())
 
     def _decide(
         self,
-        stack: Stack,
-        parts: dict[int, list[Row]],
+        outcome: "Outcome",
+        floor: Floor,
+        by_rule: dict[int, tuple[Part, ...]],
         direction: Direction,
         cell: int,
-    ) -> tuple[int, int]:
-        """Return the peers that may be allowed, and those that may be denied, one class."""
-        outcome = _Outcome(undecided=self._classes.everything)
-        for group in stack.admin:
-            self._decide_group(outcome, [_cell(p.rules(direction), parts, cell) for p in group])
-        outcome.leave_tier()
-        if stack.isolating:
-            if cell == self._classes.traffic.icmp and self._classes.icmp_is_open:
+        *,
+        ends: bool = True,
+    ) -> None:
+        """Let a tier decide for all peers, one class of traffic.
+
+        Args:
+            outcome: what has become of the peers so far.
+            floor: the tier's policies.
+            by_rule: the parts of each rule that counts.
+            direction: which rules of the policies count.
+            cell: the traffic.
+            ends: whether the tier's default is applied.
+        """
+        for group in floor.groups:
+            said = [_said(policy.rules(direction), by_rule, cell) for policy in group]
+            if floor.tier.resolution is Resolution.DENY_WINS:
+                outcome.deny_wins([part for one in said for part in one])
+            else:
+                outcome.first_match(said, floor.tier.ties)
+        if floor.isolated and ends:
+            open_ = self._classes.icmp_is_open and floor.tier == NETWORK_POLICY
+            if open_ and cell & self._classes.traffic.icmp:
                 outcome.allowed |= outcome.undecided
-            for policy in stack.isolating:
-                for _, certain, perhaps in _cell(policy.rules(direction), parts, cell):
-                    outcome.allowed |= outcome.undecided & (certain | perhaps)
-                    outcome.undecided &= ~certain
-            outcome.denied |= outcome.undecided
-            outcome.undecided = 0
-        for group in stack.baseline:
-            self._decide_group(outcome, [_cell(p.rules(direction), parts, cell) for p in group])
+            if floor.tier.unmatched is Action.DENY:
+                outcome.denied |= outcome.undecided
+                outcome.undecided = 0
         outcome.leave_tier()
-        return outcome.allowed | outcome.undecided, outcome.denied
 
-    def _decide_group(self, outcome: "_Outcome", policies: list[Cell]) -> None:
-        """Let the policies of one priority decide.
+    # -- stacks that end in a union ----------------------------------------------------------
 
-        Each policy's first matching rule speaks for it. Where they disagree the specification
-        leaves the result open, so that each is possible; Cilium merges them, deny first.
+    def ending(self, stack: Stack) -> Ending | None:
+        """Return a stack as what comes before a union, and the union; None where it has none."""
+        if id(stack) not in self._endings:
+            self._endings[id(stack)] = self._find_ending(stack)
+        return self._endings[id(stack)]
+
+    def _find_ending(self, stack: Stack) -> Ending | None:
+        direction = stack.direction
+        closing = next((n for n, floor in enumerate(stack.floors) if floor.closes), None)
+        if closing is None:
+            return None
+        floor = stack.floors[closing]
+        before = stack.floors[:closing]
+        rules = [
+            rule
+            for policy in floor.policies
+            for rule in policy.rules(direction)
+            if rule.action is not Action.LOG
+        ]
+        if floor.tier.resolution is Resolution.DENY_WINS:
+            tail = tuple(rule for rule in rules if rule.action is Action.ALLOW)
+            denying = any(rule.action is Action.DENY for rule in rules)
+            return Ending((*before, floor) if denying else before, tail)
+        if floor.tier.ties is not Ties.NAME:
+            return None
+        length = len(rules)
+        while length and rules[length - 1].action is Action.ALLOW:
+            length -= 1
+        if any(rule.action is Action.PASS for rule in rules[:length]):
+            return None
+        return Ending((*before, floor) if length else before, tuple(rules[length:]))
+
+    def head(self, subject: int, stack: Stack, ending: Ending) -> tuple[HeadRow, ...]:
+        """Return what the head of a stack makes of the peers of a class of subjects.
+
+        The masks of the rows are disjoint; together they are all traffic.
+        """
+        left_out = set(map(id, ending.tail))
+        rules = [
+            rule
+            for floor in ending.head
+            for policy in floor.policies
+            for rule in policy.rules(stack.direction)
+            if rule.action is not Action.LOG and id(rule) not in left_out
+        ]
+        varying = set(map(id, stack.varying))
+        variation = (rule for rule in rules if id(rule) in varying)
+        key = (*map(id, rules), *self._variation(variation, stack, subject))
+        found = self._heads.get(key)
+        if found is None:
+            listed = self._laid_out(rules, stack, subject)
+            by_rule = dict(zip(map(id, rules), listed, strict=True))
+            rows = []
+            last = ending.head[-1] if ending.head else None
+            for cell in self.cells(listed):
+                outcome = Outcome(undecided=self._classes.everything)
+                for floor in ending.head:
+                    ends = not (floor is last and floor.closes)
+                    self._decide(outcome, floor, by_rule, stack.direction, cell, ends=ends)
+                rows.append((cell, outcome.allowed, outcome.denied, outcome.undecided))
+            found = self._heads[key] = tuple(rows)
+        return found
+
+
+@dataclass
+class Outcome:
+    """Peers by what may become of them so far."""
+
+    undecided: int
+    allowed: int = 0
+    denied: int = 0
+    passed: int = field(default=0)
+
+    def first_match(self, policies: list[Said], ties: Ties) -> None:
+        """Let the policies of one order decide, each by its first rule that matches.
+
+        Where they disagree the specification leaves the result open, so that each is possible;
+        Cilium merges them, deny first.
         """
         allowed = denied = passed = sure_deny = sure_allow = 0
-        undecided = outcome.undecided
+        undecided = self.undecided
         for rules in policies:
             said = {Action.ALLOW: 0, Action.DENY: 0, Action.PASS: 0}
-            remaining = outcome.undecided
+            remaining = self.undecided
             for action, certain, perhaps in rules:
                 said[action] |= remaining & (certain | perhaps)
                 remaining &= ~certain
@@ -197,26 +369,28 @@ class Stacks:
             passed |= said[Action.PASS]
             sure_deny |= said[Action.DENY] & ~(said[Action.ALLOW] | said[Action.PASS] | remaining)
             sure_allow |= said[Action.ALLOW] & ~(said[Action.DENY] | said[Action.PASS] | remaining)
-        if self._cni is Cni.CILIUM:
+        if ties is Ties.DENY_FIRST:
             allowed &= ~sure_deny
             passed &= ~(sure_deny | sure_allow)
-        outcome.allowed |= allowed
-        outcome.denied |= denied
-        outcome.passed |= passed
-        outcome.undecided = undecided
+        self.allowed |= allowed
+        self.denied |= denied
+        self.passed |= passed
+        self.undecided = undecided
 
-
-_NP = NETWORK_POLICY
-
-
-@dataclass
-class _Outcome:
-    """Peers by what may become of them so far."""
-
-    undecided: int
-    allowed: int = 0
-    denied: int = 0
-    passed: int = 0
+    def deny_wins(self, rules: Said) -> None:
+        """Let any rule that denies decide, then any that allows."""
+        for wanted in (Action.DENY, Action.ALLOW):
+            certain = possible = 0
+            for action, sure, maybe in rules:
+                if action is wanted:
+                    certain |= sure
+                    possible |= sure | maybe
+            decided = self.undecided & possible
+            if wanted is Action.DENY:
+                self.denied |= decided
+            else:
+                self.allowed |= decided
+            self.undecided &= ~certain
 
     def leave_tier(self) -> None:
         """Hand on what the tier passed, and what it did not decide, to the next."""
@@ -224,18 +398,11 @@ class _Outcome:
         self.passed = 0
 
 
-def _parts(classes: Classes, rule: CompiledRule, subject: int, direction: Direction) -> list[Row]:
-    if direction is Direction.EGRESS:
-        return list(rule.split)
-    mask = classes.mask_at(rule, subject)
-    return [(mask, rule.certain, rule.perhaps)] if mask else []
-
-
-def _cell(rules: list[CompiledRule], parts: dict[int, list[Row]], cell: int) -> Cell:
+def _said(rules: list[CompiledRule], by_rule: dict[int, tuple[Part, ...]], cell: int) -> Said:
     found = []
     for rule in rules:
         certain = perhaps = 0
-        for mask, some, maybe in parts[id(rule)]:
+        for mask, some, maybe in by_rule.get(id(rule), ()):
             if mask & cell:
                 certain |= some
                 perhaps |= maybe

@@ -1,14 +1,30 @@
 """One connection followed through a stack, rule by rule, with the evidence for its verdict."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
-from ringfence.engine.classes import Classes, CompiledPolicy, CompiledRule
-from ringfence.engine.stack import Stacks
-from ringfence.engine.universe import name_matches
+from ringfence.engine.classes import Classes
+from ringfence.engine.matches import Matches
+from ringfence.engine.reasons import why_perhaps, why_unreadable
+from ringfence.engine.rules import CompiledPolicy, CompiledRule
+from ringfence.engine.stack import Floor, Stack, Stacks
 from ringfence.model.document import Path, path_text
-from ringfence.model.profile import Cni
-from ringfence.model.rule import Action, Direction, IpPeer, NodePeer
+from ringfence.model.rule import (
+    NETWORK_POLICY,
+    Action,
+    AllPeers,
+    AnyPeer,
+    Direction,
+    Entity,
+    EntityPeer,
+    IpPeer,
+    LabelPeer,
+    NotPeer,
+    Peer,
+    Resolution,
+    Ties,
+)
 from ringfence.model.verdict import Evidence, Verdict
 
 
@@ -16,13 +32,11 @@ from ringfence.model.verdict import Evidence, Verdict
 class OtherEnd:
     """The end that a subject's rules call the peer."""
 
-    number: int | None
-    """Its class; None for a domain name, which is in none."""
+    element: int
     words: str
     """What to call it in reasons."""
-    domain: str = ""
     address: int | None = None
-    """The class of the outside address that it has, for a node of which one address is meant."""
+    """The cell of the address that it has, for a node of which one address is meant."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +46,22 @@ class RuleTrace:
     compiled: CompiledRule
     peer: bool | None
     """Whether its peers match; None: perhaps."""
-    traffic: bool
-    """Whether its ports match."""
+    traffic: bool | None
+    """Whether its ports match, and what it says of what is above them."""
+    ports: bool
+    """Whether its ports alone match."""
+    own: bool | None = True
+    """Whether it applies to the subject at all."""
+    unlearned: bool = False
+    """Whether it names domains of which nothing ever teaches the addresses."""
 
     @property
     def matches(self) -> bool | None:
         """Whether the rule matches; None: perhaps."""
-        return self.peer if self.traffic else False
+        parts = (self.peer, self.traffic, self.own)
+        if False in parts:
+            return False
+        return None if None in parts else True
 
 
 @dataclass(frozen=True)
@@ -57,8 +80,11 @@ class SideTrace:
     verdict: Verdict = Verdict.ALLOW
     evidence: list[Evidence] = field(default_factory=list)
     because: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     policies: list[PolicyTrace] = field(default_factory=list)
     """Every policy that applies to the subject in this direction, in deciding order."""
+    by_isolation: bool = False
+    """Whether it is denied only because nothing allows it."""
 
 
 @dataclass
@@ -83,112 +109,191 @@ class Tracer:
         """Return the verdict of one direction, with its evidence.
 
         Args:
-            subject: the class of the pods whose side this is.
+            subject: the class of the pods, or hosts, whose side this is.
             direction: which side the subject is on.
             traffic: the number of the traffic class.
             other: the other end.
         """
         side = SideTrace(direction)
+        if self._stacks.inert:
+            side.evidence.append(_settled(direction, "never enforced"))
+            return side
         stack = self._stacks.stack(subject, direction)
         followed = {
-            id(policy): self._meet(policy, subject, direction, traffic, other)
+            id(policy): self._meet(policy, stack, subject, traffic, other)
             for policy in stack.policies
         }
         side.policies = list(followed.values())
         if self._classes.unreadable >> subject & 1:
-            self._tell_unreadable(side, subject)
-            return side
+            side.verdict = Verdict.UNKNOWN
+            for reason, piece in why_unreadable(self._classes, subject, direction):
+                side.because.append(reason)
+                side.evidence += [piece] if piece else []
+            return self._audited(side)
         state = _State()
-        for group in stack.admin:
-            self._decide_group(side, state, [followed[id(p)] for p in group], other)
+        for floor in stack.floors:
             if not state.undecided:
                 break
-        state.undecided |= state.passed
-        state.passed = False
-        if state.undecided and stack.isolating:
-            self._decide_network_policies(
-                side, state, [followed[id(p)] for p in stack.isolating], traffic, other
-            )
-        for group in stack.baseline if state.undecided else ():
-            self._decide_group(side, state, [followed[id(p)] for p in group], other)
-            if not state.undecided:
-                break
-        if state.undecided or state.passed:
+            self._decide(side, state, floor, followed, traffic, other)
+        if state.undecided:
             state.outcomes.add(Action.ALLOW)
-            side.evidence.append(_default(direction))
+            side.evidence.append(_settled(direction, "default"))
         side.verdict = _verdict(state.outcomes)
+        side.by_isolation &= state.outcomes == {Action.DENY}
         if side.verdict is not Verdict.UNKNOWN:
+            side.because.clear()
+        if side.verdict is Verdict.DENY and self._classes.loose >> subject & 1:
+            side.verdict = Verdict.UNKNOWN
+            side.because.append(
+                "the HostEndpoint is of one interface, and by which the traffic passes is not known"
+            )
+        return self._audited(side)
+
+    def _audited(self, side: SideTrace) -> SideTrace:
+        if self._stacks.audited and side.verdict is not Verdict.ALLOW:
+            said = "denies" if side.verdict is Verdict.DENY else "might deny"
+            side.notes.append(
+                f"policy-audit-mode is on: what policy {said} in {side.direction.value} passes, "
+                "and is logged"
+            )
+            side.verdict, side.by_isolation = Verdict.ALLOW, False
             side.because.clear()
         return side
 
+    # -- matching ----------------------------------------------------------------------------
+
     def _meet(
-        self,
-        policy: CompiledPolicy,
-        subject: int,
-        direction: Direction,
-        traffic: int,
-        other: OtherEnd,
+        self, policy: CompiledPolicy, stack: Stack, subject: int, traffic: int, other: OtherEnd
     ) -> PolicyTrace:
+        classes = self._classes
+        number = classes.class_of[other.element]
+        destination = subject if stack.direction is Direction.INGRESS else number
+        ports = classes.traffic.on_port(traffic)
         traced = []
-        for rule in policy.rules(direction):
-            mask = rule.mask
-            if direction is Direction.INGRESS:
-                mask = self._classes.mask_at(rule, subject)
-            elif other.number is not None:
-                for port in rule.names:
-                    mask |= self._classes.named_at(port, other.number)
-            matched = self._match(rule, other)
-            traced.append(RuleTrace(rule, matched, traffic=bool(mask >> traffic & 1)))
+        for rule in policy.rules(stack.direction):
+            certain = perhaps = 0
+            for share in classes.shares_at(rule, destination):
+                if share.peers >> number & 1:
+                    certain |= share.certain
+                    perhaps |= share.perhaps
+            said: bool | None = bool(certain >> traffic & 1)
+            if not said and perhaps >> traffic & 1:
+                said = None
+            unlearned = rule.unseen is not None and not stack.learns_names
+            traced.append(
+                RuleTrace(
+                    rule,
+                    self._match(rule, other, number, unlearned=unlearned),
+                    said,
+                    bool((certain | perhaps) & ports),
+                    rule.applies(subject),
+                    unlearned,
+                )
+            )
         return PolicyTrace(policy, tuple(traced))
 
-    def _match(self, compiled: CompiledRule, other: OtherEnd) -> bool | None:
+    def _match(
+        self, compiled: CompiledRule, other: OtherEnd, number: int, *, unlearned: bool
+    ) -> bool | None:
         """Return whether a rule's peers match the other end; None: perhaps."""
-        if other.number is not None and other.address is None:
-            return _holds(compiled.certain, compiled.perhaps, other.number)
-        if compiled.rule.unreadable:
-            return None
-        if compiled.rule.peers is None:
-            return True
-        found: bool | None = False
-        for peer, match in zip(compiled.rule.peers, compiled.peers, strict=True):
-            if other.number is None:
-                matched = name_matches(peer, other.domain, self._classes.family)
-            elif isinstance(peer, IpPeer) and other.address is not None:
-                matched = _holds(match.certain, match.perhaps, other.address)
-            else:
-                matched = _holds(match.certain, match.perhaps, other.number)
-            if matched:
-                return True
-            if matched is None:
-                found = None
-        return found
+        rule = compiled.rule
+        if other.address is not None and rule.peers is not None and not rule.unreadable:
+            found = [self._match_at(peer, other) for peer in rule.peers]
+            held = True if True in found else None if None in found else False
+            return None if held and rule.uncertain else held
+        if unlearned and compiled.unseen is not None:
+            certain = perhaps = 0
+            for match in compiled.unseen:
+                certain |= match.certain
+                perhaps |= match.perhaps
+            return _holds(Matches(certain, perhaps), number)
+        return _holds(compiled.matched, number)
 
-    def _decide_group(
-        self, side: SideTrace, state: _State, group: list[PolicyTrace], other: OtherEnd
+    def _match_at(self, peer: Peer, other: OtherEnd) -> bool | None:
+        """Return whether a peer matches a node of which one address is meant; None: perhaps."""
+        assert other.address is not None  # noqa: S101 - only such ends are matched so
+        match = self._classes.peers.match
+        match peer:
+            case AllPeers():
+                found = [self._match_at(part, other) for part in peer.parts]
+                return False if False in found else None if None in found else True
+            case AnyPeer():
+                found = [self._match_at(part, other) for part in peer.parts]
+                return True if True in found else None if None in found else False
+            case NotPeer():
+                held = self._match_at(peer.part, other)
+                return None if held is None else not held
+            case IpPeer() | EntityPeer(Entity.KUBE_APISERVER):
+                return _holds(match(peer), other.address)
+            case LabelPeer():
+                by_labels = self._classes.peers.match_own_labels(peer.expression)
+                by_address = _holds(match(peer), other.address)
+                return by_address or _holds(by_labels, other.element) or by_address
+            case _:
+                return _holds(match(peer), other.element)
+
+    # -- deciding, as `Stacks` does for all peers at once --------------------------------------
+
+    def _decide(
+        self,
+        side: SideTrace,
+        state: _State,
+        floor: Floor,
+        followed: dict[int, PolicyTrace],
+        traffic: int,
+        other: OtherEnd,
     ) -> None:
-        """Let the policies of one priority decide, as `Stacks` does for all peers at once."""
+        """Let one tier decide."""
+        for group in floor.groups:
+            traced = [followed[id(policy)] for policy in group]
+            if floor.tier.resolution is Resolution.DENY_WINS:
+                self._deny_wins(side, state, traced, traffic, other, floor)
+            else:
+                self._first_match(side, state, traced, floor.tier.ties, other)
+            if not state.undecided:
+                break
+        if state.undecided and floor.isolated and floor.tier.unmatched is Action.DENY:
+            state.undecided = False
+            state.outcomes.add(Action.DENY)
+            side.by_isolation = True
+            side.evidence += self._isolation(side, floor, "deny")
+        state.undecided |= state.passed
+        state.passed = False
+
+    def _first_match(
+        self,
+        side: SideTrace,
+        state: _State,
+        group: list[PolicyTrace],
+        ties: Ties,
+        other: OtherEnd,
+    ) -> None:
+        """Let the policies of one order decide, each by its first rule that matches."""
         said: list[set[Action]] = []
+        sure: list[bool] = []
         told: list[Evidence] = []
         undecided = state.undecided
         for traced in group:
             actions: set[Action] = set()
-            open_ = True
+            decided = False
             for rule in traced.rules:
                 if rule.matches is False:
                     continue
-                actions.add(rule.compiled.action)
                 told.append(self._evidence(side, rule, other))
+                if rule.compiled.action is Action.LOG:
+                    continue
+                actions.add(rule.compiled.action)
                 if rule.matches:
-                    open_ = False
+                    decided = True
                     break
             said.append(actions)
-            if not open_:
-                undecided = False
+            sure.append(decided)
+            undecided &= not decided
         possible = set().union(*said) if said else set()
-        if self._classes.snapshot.profile.cni is Cni.CILIUM:
-            if any(s == {Action.DENY} and _sure(t) for s, t in zip(said, group, strict=True)):
+        if ties is Ties.DENY_FIRST:
+            if any(s == {Action.DENY} and c for s, c in zip(said, sure, strict=True)):
                 possible = {Action.DENY}
-            elif any(s == {Action.ALLOW} and _sure(t) for s, t in zip(said, group, strict=True)):
+            elif any(s == {Action.ALLOW} and c for s, c in zip(said, sure, strict=True)):
                 possible.discard(Action.PASS)
         elif len(possible) > 1 and sum(map(bool, said)) > 1:
             names = ", ".join(t.policy.policy.ref for t, s in zip(group, said, strict=True) if s)
@@ -201,37 +306,41 @@ class Tracer:
         state.passed |= Action.PASS in possible
         state.undecided = undecided
 
-    def _decide_network_policies(
+    def _deny_wins(
         self,
         side: SideTrace,
         state: _State,
-        isolating: list[PolicyTrace],
+        group: list[PolicyTrace],
         traffic: int,
         other: OtherEnd,
+        floor: Floor,
     ) -> None:
-        state.undecided = False
-        if 1 << traffic == self._classes.traffic.icmp and self._classes.icmp_is_open:
+        """Let any rule that denies decide, else any that allows."""
+        open_ = self._classes.icmp_is_open and floor.tier == NETWORK_POLICY
+        if open_ and self._classes.traffic.icmp >> traffic & 1 and floor.isolated:
+            state.undecided = False
             state.outcomes |= {Action.ALLOW, Action.DENY}
-            side.evidence += [self._isolation(side, t, "unknown") for t in isolating]
+            side.evidence += self._isolation(side, floor, "unknown")
             side.because.append(
                 f"NetworkPolicy leaves to the CNI what becomes of ICMP at an isolated pod, and "
-                f"profile {self._classes.snapshot.profile.cni} does not settle it"
+                f"profile {self._snapshot.profile.cni} does not settle it"
             )
             return
-        perhaps: list[Evidence] = []
-        for traced in isolating:
-            for rule in traced.rules:
+        rules = [rule for traced in group for rule in traced.rules if rule.matches is not False]
+        for wanted in (Action.DENY, Action.ALLOW):
+            perhaps: list[Evidence] = []
+            for rule in rules:
+                if rule.compiled.action is not wanted:
+                    continue
                 if rule.matches:
-                    state.outcomes.add(Action.ALLOW)
+                    state.outcomes.add(wanted)
+                    state.undecided = False
                     side.evidence.append(self._evidence(side, rule, other))
                     return
-                if rule.matches is None:
-                    perhaps.append(self._evidence(side, rule, other))
-        state.outcomes.add(Action.DENY)
-        if perhaps:
-            state.outcomes.add(Action.ALLOW)
-        side.evidence += perhaps
-        side.evidence += [self._isolation(side, traced, "deny") for traced in isolating]
+                perhaps.append(self._evidence(side, rule, other))
+            if perhaps:
+                state.outcomes.add(wanted)
+                side.evidence += perhaps
 
     # -- evidence ----------------------------------------------------------------------------
 
@@ -240,14 +349,25 @@ class Tracer:
         action = compiled.action.value
         if rule.matches is None:
             action = "unknown"
-            side.because.append(self._why_perhaps(compiled, other))
+            side.because.append(
+                why_perhaps(
+                    self._classes,
+                    compiled,
+                    other.words,
+                    peer=rule.peer is None,
+                    own=rule.own is None,
+                )
+            )
         policy = compiled.policy
         return self._written(side.direction, policy.document, compiled.rule.path, action)
 
-    def _isolation(self, side: SideTrace, traced: PolicyTrace, action: str) -> Evidence:
-        policy = traced.policy.policy
-        path = policy.isolation_path
-        return self._written(side.direction, policy.document, path, action, "isolation")
+    def _isolation(self, side: SideTrace, floor: Floor, action: str) -> Iterable[Evidence]:
+        for compiled in floor.isolating:
+            policy = compiled.policy
+            path = policy.isolation_path
+            yield self._written(side.direction, policy.document, path, action, "isolation")
+        if not floor.isolating:
+            yield Evidence("network", side.direction.value, action, None, "always enforced")
 
     def _locate(
         self, direction: Direction, index: int, path: Path, action: str, rule: str = ""
@@ -260,55 +380,12 @@ class Tracer:
             "network", direction.value, action, document.ref, rule, location.file, location.line
         )
 
-    def _why_perhaps(self, compiled: CompiledRule, other: OtherEnd) -> str:
-        document = self._snapshot.documents[compiled.policy.document]
-        rule = compiled.rule
-        where = f"{document.ref} {path_text(rule.path).removeprefix('spec.')}"
-        if rule.unreadable:
-            at = document.location_of(rule.unreadable.path)
-            return f"{where} could not be understood: {rule.unreadable.reason} ({at})"
-        if any(isinstance(peer, NodePeer) for peer in rule.peers or ()):
-            return f"{where}: the node of {other.words} is not known"
-        blocks = ", ".join(peer.cidr for peer in rule.peers or () if isinstance(peer, IpPeer))
-        hint = "; --pod-cidr settles it" if self._snapshot.pod_cidrs_assumed else ""
-        return f"{where}: whether {blocks} holds {other.words} is not known: no address{hint}"
 
-    def _tell_unreadable(self, side: SideTrace, subject: int) -> None:
-        side.verdict = Verdict.UNKNOWN
-        for compiled in self._classes.policies:
-            policy = compiled.policy
-            if (policy.unreadable or policy.subject is None) and compiled.subjects >> subject & 1:
-                document = self._snapshot.documents[policy.document]
-                for part in policy.unreadable:
-                    at = document.location_of(part.path)
-                    side.because.append(
-                        f"{policy.ref} could not be understood: {part.reason} ({at})"
-                    )
-                    side.evidence.append(
-                        Evidence(
-                            "network",
-                            side.direction.value,
-                            "unknown",
-                            policy.ref,
-                            path_text(part.path).removeprefix("spec.") or "spec",
-                            at.file,
-                            at.line,
-                        )
-                    )
-        for spot, concerned in zip(self._snapshot.blind_spots, self._classes.blind, strict=True):
-            if concerned >> subject & 1:
-                side.because.append(f"{spot.because} ({spot.location})")
-
-
-def _holds(certain: int, perhaps: int, number: int) -> bool | None:
-    """Return whether a class is in a set; None: perhaps."""
-    if certain >> number & 1:
+def _holds(found: Matches, number: int) -> bool | None:
+    """Return whether a member is in a set; None: perhaps."""
+    if found.certain >> number & 1:
         return True
-    return None if perhaps >> number & 1 else False
-
-
-def _sure(traced: PolicyTrace) -> bool:
-    return any(rule.matches for rule in traced.rules)
+    return None if found.perhaps >> number & 1 else False
 
 
 def _verdict(outcomes: set[Action]) -> Verdict:
@@ -317,5 +394,5 @@ def _verdict(outcomes: set[Action]) -> Verdict:
     return Verdict.ALLOW if outcomes == {Action.ALLOW} else Verdict.DENY
 
 
-def _default(direction: Direction) -> Evidence:
-    return Evidence("network", direction.value, "allow", None, "default")
+def _settled(direction: Direction, rule: str) -> Evidence:
+    return Evidence("network", direction.value, "allow", None, rule)

@@ -48,25 +48,25 @@ def spread(reaches: list[Reach], icmp: int) -> dict[int, Traffic]:
 
     Args:
         reaches: of one source.
-        icmp: the traffic class of ICMP.
+        icmp: the traffic classes of ICMP.
     """
     found: dict[int, Traffic] = {}
-    icmp_unknown = 0
+    icmp_unknown: dict[int, int] = defaultdict(int)
     for reach in reaches:
         traffic = reach.traffic
         for destination in bits.members(reach.certain):
             certain, possible = found.get(destination, (0, 0))
             found[destination] = (certain | traffic, possible | traffic)
-        if traffic == icmp:
-            icmp_unknown |= reach.unknown
+        if not traffic & ~icmp:
+            icmp_unknown[traffic] |= reach.unknown
             continue
         for destination in bits.members(reach.unknown):
             certain, possible = found.get(destination, (0, 0))
             found[destination] = (certain, possible | traffic)
-    if icmp_unknown:
+    for traffic, unknown in icmp_unknown.items():
         for destination, (certain, possible) in found.items():
-            if icmp_unknown >> destination & 1:
-                found[destination] = (certain, possible | icmp)
+            if unknown >> destination & 1:
+                found[destination] = (certain, possible | traffic)
     return found
 
 
@@ -179,8 +179,8 @@ class _Survey:
                 for n, node in enumerate(self._snapshot.nodes)
             ]
         found += self._ranges(alike)
-        for n, domain in enumerate(universe.domains):
-            found.append(Unit(Peer(domain.pattern.pattern, DOMAIN), (universe.first_domain + n,)))
+        for element, name in universe.names_in_writing():
+            found.append(Unit(Peer(name, DOMAIN), (element,)))
         return found
 
     def _ranges(self, alike: Callable[[int], int]) -> list[Unit]:
@@ -249,7 +249,7 @@ class _Survey:
     def _concerned(self, classes: Classes) -> set[int]:
         """Return the classes of which two may have to be compared."""
         universe = classes.universe
-        found = set(classes.class_of[universe.first_cell : universe.first_domain])
+        found = set(classes.class_of[universe.first_cell : universe.first_name])
         for number, workload in enumerate(self._snapshot.workloads):
             if len(workload.identities) > 1:
                 first = universe.first_identity[number]

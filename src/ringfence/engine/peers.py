@@ -1,0 +1,258 @@
+"""Which elements a peer of a rule stands for: those that match, and those that perhaps do."""
+
+from functools import cache
+
+from ringfence.engine import addresses, bits
+from ringfence.engine.labels import LabelIndex, holds
+from ringfence.engine.matches import NOTHING, Matches, union
+from ringfence.engine.universe import Universe
+from ringfence.model.label_space import CILIUM_RESERVED
+from ringfence.model.layer7 import DomainPattern, Wildcard
+from ringfence.model.profile import CiliumConfig, Cni
+from ringfence.model.rule import (
+    AllPeers,
+    AnyPeer,
+    DomainPeer,
+    Entity,
+    EntityPeer,
+    FamilyPeer,
+    IpPeer,
+    LabelPeer,
+    NodePeer,
+    NotPeer,
+    Peer,
+    PodPeer,
+)
+from ringfence.model.selector import LabelExpression
+from ringfence.model.snapshot import Snapshot
+
+
+def api_server(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the addresses behind the Service `default/kubernetes`; none where not known."""
+    for service in snapshot.services:
+        if (service.namespace, service.name) == ("default", "kubernetes"):
+            return tuple(backend.address for backend in service.backends)
+    return ()
+
+
+class Peers:
+    """Finds what peers stand for, pods judged by their addresses of one family."""
+
+    def __init__(self, universe: Universe, family: int) -> None:
+        """Prepare the look-up; nothing is matched yet."""
+        self._universe = universe
+        self._family = family
+        snapshot = self._snapshot = universe.snapshot
+        self._cni = snapshot.profile.cni
+        self._config = snapshot.profile.cilium or CiliumConfig()
+        self._nodes = LabelIndex([node.labels for node in snapshot.nodes])
+        self.match = cache(self._match)
+        self._reserved = cache(self._find_reserved)
+
+    def in_family(self, family: int) -> int:
+        """Return what is reached over a family where pods are judged by this one."""
+        universe = self._universe
+        first = universe.first_cell
+        own = (
+            cell for cell in range(universe.space.count) if universe.space.family_of(cell) == family
+        )
+        cells = bits.from_members(first + cell for cell in own)
+        return cells | (universe.everything & ~universe.cells if family == self._family else 0)
+
+    def _match(self, peer: Peer) -> Matches:
+        universe = self._universe
+        match peer:
+            case PodPeer():
+                return Matches(universe.pods.select(peer.namespaces, peer.pods))
+            case LabelPeer():
+                return self._match_labels(peer.expression)
+            case IpPeer():
+                return self._with_twins(self._match_block(peer))
+            case NodePeer():
+                return self._with_twins(self._match_nodes(peer))
+            case EntityPeer():
+                return self._match_entity(peer.entity)
+            case DomainPeer():
+                return self._match_name(peer.pattern)
+            case FamilyPeer():
+                return Matches(self.in_family(peer.family))
+            case AllPeers():
+                found = Matches(universe.everything)
+                for part in peer.parts:
+                    found &= self.match(part)
+                return found
+            case AnyPeer():
+                return union(self.match(part) for part in peer.parts)
+            case NotPeer():
+                return self.match(peer.part).without(universe.everything)
+
+    def _with_twins(self, found: Matches) -> Matches:
+        universe = self._universe
+        return Matches(universe.with_twins(found.certain), universe.with_twins(found.perhaps))
+
+    def _match_name(self, pattern: DomainPattern) -> Matches:
+        found = self._universe.names_of(pattern)
+        return Matches(0, found) if self._universe.undecided_names else Matches(found)
+
+    # -- labels ------------------------------------------------------------------------------
+
+    def _match_labels(self, expression: LabelExpression) -> Matches:
+        found = self.match_own_labels(expression)
+        return found | self._network_sets(expression) if self._cni is Cni.CALICO else found
+
+    def match_own_labels(self, expression: LabelExpression) -> Matches:
+        """Return what meets an expression by labels of its own, not by a network set's."""
+        pods = Matches(self._universe.pods.where(expression))
+        if self._cni is Cni.CALICO:
+            return pods | self._host_endpoints(expression)
+        if self._cni is Cni.CILIUM:
+            return pods | self._reserved(expression)
+        return pods
+
+    def _host_endpoints(self, expression: LabelExpression) -> Matches:
+        certain, perhaps = [], []
+        for element, found in self._universe.host_endpoints.items():
+            held = [holds(expression, one.labels) for one in found]
+            if all(held):
+                certain.append(element)
+            elif any(held):
+                perhaps.append(element)
+        return Matches(bits.from_members(certain), bits.from_members(perhaps))
+
+    def _network_sets(self, expression: LabelExpression) -> Matches:
+        """Return the addresses and names of the sets selected.
+
+        Source: Calico `felix/calc/rule_scanner.go`: a selector becomes one set of addresses, of
+        endpoints and of network sets.
+        """
+        found = NOTHING
+        for network_set in self._snapshot.network_sets:
+            if network_set.unreadable:
+                found |= Matches(0, self._universe.everything)
+            elif holds(expression, network_set.labels):
+                found |= union(self.match(IpPeer(net)) for net in network_set.nets)
+                names = (DomainPattern(d, Wildcard.COMPONENT) for d in network_set.domains)
+                found |= union(map(self._match_name, names))
+        return found
+
+    def _find_reserved(self, expression: LabelExpression) -> Matches:
+        """Return what is no pod and carries reserved labels that meet an expression.
+
+        Source: Cilium `pkg/labels/labels.go` LabelHost and the others; `pkg/labels/cidr.go`.
+        """
+        universe = self._universe
+
+        def carry(*names: str) -> bool:
+            return holds(expression, {CILIUM_RESERVED + name: "" for name in names})
+
+        twins = universe.with_twins(universe.every_host) & ~universe.every_host
+        certain = (twins if carry("host") else 0) | (
+            universe.every_host if carry("remote-node") else 0
+        )
+        for family in (4, 6):
+            if carry("world", f"world-ipv{family}") or carry(f"world-ipv{family}"):
+                certain |= self.in_family(family) & universe.cells
+        return Matches(certain | (universe.names if carry("world") else 0))
+
+    # -- Cilium's entities -------------------------------------------------------------------
+
+    def _match_entity(self, entity: Entity) -> Matches:
+        universe = self._universe
+        match entity:
+            case Entity.HOST:
+                return Matches(universe.with_twins(universe.every_host) & ~universe.every_host)
+            case Entity.REMOTE_NODE:
+                return Matches(universe.every_host)
+            case Entity.WORLD:
+                return Matches(universe.cells | universe.names)
+            case Entity.PODS:
+                return Matches(universe.networked)
+            case Entity.KUBE_APISERVER:
+                return self._with_twins(self._match_api_server())
+
+    def _match_api_server(self) -> Matches:
+        """Return the hosts and outside addresses behind `default/kubernetes`.
+
+        Where these are not known, any node may be one.
+        """
+        known = api_server(self._snapshot)
+        if not known:
+            return Matches(0, self._universe.every_host)
+        single = (f"{a}/{128 if ':' in a else 32}" for a in known)
+        hosts_and_cells = self._universe.every_host | self._universe.cells
+        found = union(self._match_addresses(IpPeer(cidr)) for cidr in single)
+        return found.within(hosts_and_cells)
+
+    # -- addresses ---------------------------------------------------------------------------
+
+    def _match_block(self, peer: IpPeer) -> Matches:
+        """Return what lies in a block; on Cilium what of the cluster does only where it is told.
+
+        Source: Cilium `labels/cidr.go`, `pkg/policy/types/selector.go` CIDRSelector.Matches.
+        """
+        found = self._match_addresses(peer)
+        if self._cni is not Cni.CILIUM:
+            return found
+        universe = self._universe
+        heeded = universe.cells | universe.names
+        if self._config.cidrs_match_nodes:
+            heeded |= universe.every_host
+        if self._config.cidrs_match_pods:
+            heeded |= universe.networked
+        return found.within(heeded)
+
+    def _match_addresses(self, peer: IpPeer) -> Matches:
+        universe, family = self._universe, self._family
+        own_family, _ = addresses.intervals(peer)
+        runs = universe.space.cells_of(peer)
+        certain = perhaps = 0
+        for first, past in runs:
+            certain |= ((1 << (past - first)) - 1) << (universe.first_cell + first)
+        if own_family != family:
+            return Matches(certain)
+        # Where a name's address lies is not known unless the block is all of IPv4 (or of IPv6,
+        # where that is the family asked for).
+        if addresses.whole_family(peer):
+            certain |= universe.names
+        else:
+            perhaps |= universe.names
+        placed, pods_somewhere, hosts_somewhere = universe.placed(family)
+        for first, past in runs:
+            if past - first < len(placed):
+                for cell in range(first, past):
+                    certain |= placed.get(cell, 0)
+            else:
+                for cell, elements in placed.items():
+                    if first <= cell < past:
+                        certain |= elements
+        for element, cells in universe.scattered(family).items():
+            held = [any(first <= cell < past for first, past in runs) for cell in cells]
+            certain |= (bool(held) and all(held)) << element
+            perhaps |= any(held) << element
+        match addresses.covers(peer, self._snapshot.pod_cidrs):
+            case True:
+                certain |= pods_somewhere
+            case None:
+                perhaps |= pods_somewhere
+        if addresses.whole_family(peer):
+            certain |= hosts_somewhere
+        else:
+            perhaps |= hosts_somewhere
+        return Matches(certain, perhaps & ~certain)
+
+    def _match_nodes(self, peer: NodePeer) -> Matches:
+        universe = self._universe
+        chosen = self._nodes.select(peer.nodes)
+        certain, perhaps = chosen << universe.first_node, 0
+        for element in range(universe.first_node):
+            identity = universe.identity(element)
+            if identity.host_network:
+                node = universe.node_of(identity.pods[0]) if identity.pods else None
+                if node is None:
+                    if universe.is_among_nodes(element) and chosen == self._nodes.everyone:
+                        certain |= 1 << element
+                    elif chosen or not universe.node_number:
+                        perhaps |= 1 << element
+                elif chosen >> node & 1:
+                    certain |= 1 << element
+        return Matches(certain, perhaps)

@@ -1,0 +1,93 @@
+"""Why something is unknown, in words, with the place in the input that is to blame."""
+
+from collections.abc import Iterator
+
+from ringfence.engine.classes import Classes
+from ringfence.engine.rules import CompiledRule
+from ringfence.model.document import path_text
+from ringfence.model.rule import (
+    Direction,
+    Entity,
+    EntityPeer,
+    IpPeer,
+    LabelPeer,
+    NodePeer,
+    leaves,
+)
+from ringfence.model.verdict import Evidence
+
+
+def why_perhaps(
+    classes: Classes, compiled: CompiledRule, other: str, *, peer: bool, own: bool
+) -> str:
+    """Return why a rule matches only perhaps.
+
+    Args:
+        classes: to which it was compiled.
+        compiled: the rule.
+        other: what the other end is called.
+        peer: whether it is its peers of which that is not known.
+        own: whether it is what it says of the subject itself.
+    """
+    snapshot = classes.snapshot
+    document = snapshot.documents[compiled.policy.document]
+    rule = compiled.rule
+    where = f"{document.ref} {path_text(rule.path).removeprefix('spec.')}"
+    if rule.unreadable:
+        at = document.location_of(rule.unreadable.path)
+        return f"{where} could not be understood: {rule.unreadable.reason} ({at})"
+    if rule.uncertain:
+        return f"{where}: {rule.uncertain}"
+    if own and not peer:
+        return f"{where}: whether it applies to the subject is not known"
+    if not peer:
+        told = "; ".join(classes.traffic.why_undecided(classes.traffic.everything))
+        return f"{where}: what it says above the port could not be told apart: {told}"
+    parts = [leaf for each in rule.peers or () for leaf in leaves(each)]
+    if any(isinstance(part, NodePeer) for part in parts):
+        return f"{where}: the node of {other} is not known"
+    if any(isinstance(p, EntityPeer) and p.entity is Entity.KUBE_APISERVER for p in parts):
+        return (
+            f"{where}: whether {other} is an API server is not known: the EndpointSlice of "
+            "Service default/kubernetes is not in the input"
+        )
+    blocks = ", ".join(part.cidr for part in parts if isinstance(part, IpPeer))
+    if not blocks and any(isinstance(part, LabelPeer) for part in parts):
+        broken = [found.name for found in snapshot.network_sets if found.unreadable]
+        if broken:
+            return f"{where}: network set {', '.join(broken)} could not be understood"
+        return f"{where}: whether it selects {other} is not known"
+    hint = "; --pod-cidr settles it" if snapshot.pod_cidrs_assumed else ""
+    return f"{where}: whether {blocks} holds {other} is not known: no address{hint}"
+
+
+def why_unreadable(
+    classes: Classes, subject: int, direction: Direction
+) -> Iterator[tuple[str, Evidence | None]]:
+    """Yield why nothing can be said of a class of subjects, with the evidence if there is any."""
+    snapshot = classes.snapshot
+    for compiled in classes.policies:
+        policy = compiled.policy
+        document = snapshot.documents[policy.document]
+        selected = (compiled.subjects | compiled.perhaps) >> subject & 1
+        if selected and (policy.unreadable or policy.subject is None):
+            for part in policy.unreadable:
+                at = document.location_of(part.path)
+                yield (
+                    f"{policy.ref} could not be understood: {part.reason} ({at})",
+                    Evidence(
+                        "network",
+                        direction.value,
+                        "unknown",
+                        policy.ref,
+                        path_text(part.path).removeprefix("spec.") or "spec",
+                        at.file,
+                        at.line,
+                    ),
+                )
+        elif compiled.perhaps >> subject & 1:
+            at = document.location_of(("spec",))
+            yield f"whether {policy.ref} selects it is not known ({at})", None
+    for spot, concerned in zip(snapshot.blind_spots, classes.blind, strict=True):
+        if concerned >> subject & 1:
+            yield f"{spot.because} ({spot.location})", None

@@ -1,0 +1,77 @@
+"""Rules compiled to bit sets: whom they match, and which traffic."""
+
+from dataclasses import dataclass, field
+
+from ringfence.engine.matches import Matches
+from ringfence.model.rule import Action, Direction, NamedPort, Policy, Rule
+
+Part = tuple[int, int, int]
+"""(traffic classes, peers that match, peers that perhaps match)."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Some traffic of a rule, and the peers for which it is meant: one family's, or all."""
+
+    certain: int
+    """Traffic classes."""
+    perhaps: int
+    """Those of which perhaps some is meant."""
+    peers: int
+    """Classes of peers."""
+
+
+@dataclass
+class CompiledRule:
+    """A rule, its peers as bit sets over classes."""
+
+    rule: Rule
+    policy: Policy
+    action: Action
+    peers: tuple[Matches, ...]
+    """Per peer: one that many rules share is worked through once for all pairs."""
+    matched: Matches
+    """All of them together."""
+    unseen: tuple[Matches, ...] | None = None
+    """The peers without the names that only a DNS proxy would teach; None where there are no
+    such names among them."""
+    subjects: Matches | None = None
+    """To which of the policy's subjects it applies; None: to all."""
+    shares: tuple[Share, ...] = ()
+    """Traffic by numbers alone; where `names` or `not_names` are given, they change it."""
+    names: tuple[NamedPort, ...] = ()
+    """Port names, to be resolved at the destination."""
+    not_names: tuple[NamedPort, ...] = ()
+    """Those whose ports are taken away."""
+    split: tuple[Part, ...] = ()
+    """For egress: the parts with the names resolved at each destination."""
+    split_unseen: tuple[Part, ...] = ()
+    """The same of `unseen`."""
+
+    def applies(self, subject: int) -> bool | None:
+        """Return whether it applies to a class of the policy's subjects; None: perhaps."""
+        if self.subjects is None or self.subjects.certain >> subject & 1:
+            return True
+        return None if self.subjects.perhaps >> subject & 1 else False
+
+    @property
+    def teaches_names(self) -> bool:
+        """Whether it sends DNS through the proxy from which Cilium learns addresses."""
+        boxes = self.rule.layer7 or ()
+        return self.action is Action.ALLOW and any(box.dns is not None for box in boxes)
+
+
+@dataclass
+class CompiledPolicy:
+    """A policy, its subjects as a bit set over classes."""
+
+    policy: Policy
+    subjects: int
+    perhaps: int = 0
+    """Classes that it may select: where their labels or nodes are not known."""
+    ingress: list[CompiledRule] = field(default_factory=list)
+    egress: list[CompiledRule] = field(default_factory=list)
+
+    def rules(self, direction: Direction) -> list[CompiledRule]:
+        """Return the rules of a direction, in the order in which they are written."""
+        return self.ingress if direction is Direction.INGRESS else self.egress
