@@ -16,6 +16,7 @@ from ringfence import assemble
 from ringfence.examples import MAP, shop
 from ringfence.learn.dependency_map import DependencyMap
 from ringfence.learn.read_map import read_text
+from ringfence.learn.wishes import Wishes
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, End, PodEnd
 from ringfence.model.connectivity import Pair
@@ -39,7 +40,9 @@ Manifest = dict[str, Any]
 def test_whatever_a_map_says_its_policies_are_proved(
     situation: Situation, allow_wider: bool
 ) -> None:
-    generation = generate(situation.dependency_map, situation.snapshot(), allow_wider=allow_wider)
+    generation = generate(
+        situation.dependency_map, situation.snapshot(), Wishes(allow_wider=allow_wider)
+    )
     assume(generation.proof is not None)
     assert generation.proof is not None
     assert generation.proof.holds, generation.proof
@@ -285,7 +288,7 @@ def test_a_domain_name_is_closed_or_wider_as_was_told(allow_wider: bool, instead
         "namespaces: [a]\ndns: false\n"
         "workloads: [{workload: a/x, calls: [{to: api.example.com, ports: [443]}]}]"
     )
-    generation = generate(dependency_map(text), cluster(TWO), allow_wider=allow_wider)
+    generation = generate(dependency_map(text), cluster(TWO), Wishes(allow_wider=allow_wider))
     assert proved(generation).holds
     [told] = generation.emission.unsupported
     assert told.instead.startswith(instead)

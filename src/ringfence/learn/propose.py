@@ -7,21 +7,30 @@ cluster's DNS, without which a default-deny stops everything.
 """
 
 import hashlib
+import math
 from collections import defaultdict
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
+from ringfence.learn import limits
 from ringfence.learn.cluster_dns import DnsAnswer, find_dns
 from ringfence.learn.dependency_map import (
-    PRIVATE,
-    PRIVATE_V6,
     Dependency,
     DependencyMap,
     Place,
+    Pods,
 )
-from ringfence.learn.resolve import NAME_LABEL, ResolvedDependency, Resolver, pod_networks
+from ringfence.learn.resolve import (
+    NAME_LABEL,
+    Destination,
+    ResolvedDependency,
+    Resolver,
+)
 from ringfence.learn.stable_selector import on_host_network
+from ringfence.learn.surroundings import surroundings
+from ringfence.learn.wishes import CALICO, CILIUM, PLAIN, Wishes
+from ringfence.model.layer7 import DomainPattern, Layer7
 from ringfence.model.location import Problem
 from ringfence.model.proposal import ProposedPolicy, ProposedRule, Surroundings
 from ringfence.model.rule import (
@@ -44,7 +53,14 @@ NAMESPACE_FILE: Final = "_namespace"
 
 BOTH: Final = (Direction.INGRESS, Direction.EGRESS)
 
-_Key = tuple[tuple[Peer, ...] | None, tuple[Traffic, ...] | None, tuple[str, ...]]
+
+class _Said(NamedTuple):
+    """What a rule of a workload's policy says."""
+
+    peers: tuple[Peer, ...] | None
+    traffic: tuple[Traffic, ...] | None
+    layer7: tuple[Layer7, ...] | None = None
+    echoed: bool = False
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +72,11 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """The workloads to which the policies apply, as indices."""
     dns: DnsAnswer | None
     """None where the map wants no DNS."""
+    lookups: dict[int, tuple[DomainPattern, ...]] | None = None
+    """What each covered workload may ask the DNS for beside the cluster's own names; None where
+    policies do not look into lookups, so that any name may be asked for."""
+    by_account: frozenset[int] = frozenset()
+    """Workloads that are told by their service accounts, so that no twin is taken for them."""
     twins: dict[int, tuple[int, ...]] = {}
     """Workloads that no stable label tells apart from another: what it may, they may too."""
     problems: tuple[Problem, ...] = ()
@@ -63,28 +84,24 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[Problem, ...] = ()
 
 
-def propose(
-    dependency_map: DependencyMap, snapshot: Snapshot, *, allow_wider: bool = False
-) -> Proposal:
+def propose(dependency_map: DependencyMap, snapshot: Snapshot, wishes: Wishes = PLAIN) -> Proposal:
     """Return the policies that a map comes to in a cluster.
 
     Args:
         dependency_map: who may call whom.
         snapshot: the cluster whose workloads it names.
-        allow_wider: see `Surroundings`.
+        wishes: the language that the policies are for, and what is wanted of it.
     """
-    return _Proposer(dependency_map, snapshot, allow_wider=allow_wider).proposal()
+    return _Proposer(dependency_map, snapshot, wishes).proposal()
 
 
 class _Proposer:
-    def __init__(
-        self, dependency_map: DependencyMap, snapshot: Snapshot, *, allow_wider: bool
-    ) -> None:
+    def __init__(self, dependency_map: DependencyMap, snapshot: Snapshot, wishes: Wishes) -> None:
         self._map = dependency_map
         self._snapshot = snapshot
-        self._resolver = Resolver(dependency_map, snapshot)
+        self._wishes = wishes
+        self._resolver = Resolver(dependency_map, snapshot, wishes)
         self._names = self._resolver.names
-        self._allow_wider = allow_wider
         self._owners = {
             str(entry.subject): entry.owner for entry in dependency_map.workloads if entry.owner
         }
@@ -93,7 +110,8 @@ class _Proposer:
             for number, workload in enumerate(snapshot.workloads)
             if workload.namespace in dependency_map.namespaces and not on_host_network(workload)
         ]
-        self._rules: dict[tuple[int, Direction], dict[_Key, list[str]]] = defaultdict(dict)
+        self._rules: dict[tuple[int, Direction], dict[_Said, list[str]]] = defaultdict(dict)
+        self._lookups: dict[int, tuple[DomainPattern, ...]] | None = None
         self._notes: list[Problem] = []
 
     def proposal(self) -> Proposal:
@@ -105,6 +123,8 @@ class _Proposer:
             self._apply(each, covered)
         dns = find_dns(self._snapshot, self._resolver.selectors) if self._map.dns else None
         if dns:
+            if self._wishes.dialect == CILIUM:
+                self._lookups = self._ask_for_names(dns)
             self._admit_to_dns(dns, covered)
         policies = [
             policy
@@ -126,9 +146,11 @@ class _Proposer:
                 self._note(f"no label tells `{name}` apart from {others}: each may what it may")
         return Proposal(
             policies=policies,
-            surroundings=self._surroundings(),
+            surroundings=surroundings(self._snapshot, self._wishes),
             covered=tuple(self._covered),
             dns=dns,
+            lookups=self._lookups,
+            by_account=frozenset(self._resolver.by_account),
             twins={number: also for number, also in chosen.items() if also},
             problems=tuple(self._resolver.problems),
             notes=tuple(dict.fromkeys([*self._resolver.notes, *self._notes])),
@@ -143,32 +165,59 @@ class _Proposer:
     def _apply(self, each: ResolvedDependency, covered: set[int]) -> None:
         """Write a dependency into the policies of both its ends, as far as they are covered."""
         dependency = each.dependency
-        http = tuple(map(str, dependency.http))
+        layer7 = limits.requests(dependency.http)
         sources = [n for n in each.source.workloads if n in covered]
         touched = bool(sources)
         for destination in each.destinations:
+            echoed = layer7 is not None and self._all_covered(dependency, destination, covered)
             for number in sources:
                 why = _why("to", str(dependency.destination), dependency, each.owner)
-                key = (destination.peers, destination.traffic, http)
-                self._rules[number, Direction.EGRESS].setdefault(key, []).append(why)
+                said = _Said(destination.peers, destination.traffic, layer7, echoed)
+                self._rules[number, Direction.EGRESS].setdefault(said, []).append(why)
             for number, traffic in destination.workloads:
                 if number in covered and traffic != ():
                     why = _why("from", str(dependency.source), dependency, each.owner)
-                    key = (each.source.peers, traffic, http)
-                    self._rules[number, Direction.INGRESS].setdefault(key, []).append(why)
+                    said = _Said(each.source.peers, traffic, layer7)
+                    self._rules[number, Direction.INGRESS].setdefault(said, []).append(why)
                 touched = touched or number in covered
         if not touched:
             message = "neither end is a workload to which policies apply in a covered namespace"
             self._note(f"{dependency.source} to {dependency.destination}: {message}", dependency)
+
+    def _all_covered(
+        self, dependency: Dependency, destination: Destination, covered: set[int]
+    ) -> bool:
+        """Return whether whatever a destination is, or may become, has a policy of its own."""
+        end = dependency.destination
+        if isinstance(end, Pods) and end.namespace not in self._map.namespaces:
+            return False
+        numbers = {number for number, _ in destination.workloads}
+        return bool(numbers) and numbers <= covered
+
+    def _ask_for_names(self, dns: DnsAnswer) -> dict[int, tuple[DomainPattern, ...]]:
+        """Let each workload resolve what it calls, in a language that looks into lookups."""
+        found = {}
+        for number in self._covered:
+            rules = self._rules[number, Direction.EGRESS]
+            names = found[number] = limits.lookups(said.peers for said in rules)
+            if not names:
+                continue
+            why = "to the cluster's DNS, for the names of what it calls"
+            if names == (limits.EVERY_NAME,):
+                why = "to the cluster's DNS, for any name: it calls addresses"
+            for peers, traffic in dns.rules:
+                said = _Said(peers, traffic, (Layer7(dns=names),))
+                rules.setdefault(said, []).append(why)
+        return found
 
     def _admit_to_dns(self, dns: DnsAnswer, covered: set[int]) -> None:
         """Let every pod of the cluster ask a DNS workload that is itself covered."""
         everyone = (PodPeer(EVERYTHING, EVERYTHING),)
         for number, traffic in dns.workloads:
             if number in covered:
-                key: _Key = (everyone, traffic, ())
                 why = "from every pod: this is the cluster's DNS"
-                self._rules[number, Direction.INGRESS].setdefault(key, []).append(why)
+                said = _Said(everyone, traffic)
+                self._rules[number, Direction.INGRESS].setdefault(said, []).append(why)
 
     # -- policies ----------------------------------------------------------------------------
 
@@ -176,13 +225,21 @@ class _Proposer:
         inside = [n for n in self._covered if self._snapshot.workloads[n].namespace == namespace]
         subject = tuple(self._names.workload_name(n) for n in inside)
         deny = (f"In {namespace}, nothing connects or is connected to unless a policy allows it.",)
-        policies = [self._policy(namespace, "default-deny", EVERYTHING, (), subject, deny)]
+        logs = tuple(map(_log, BOTH)) if self._wishes.log_denied else ()
+        policies = [self._policy(namespace, "default-deny", EVERYTHING, logs, subject, deny)]
+        if logs and self._wishes.dialect == CALICO:
+            # Behind every other policy, so that what is logged is what none of them allowed.
+            policies = [_last(policies[0])]
         if dns:
+            asked = (Layer7(dns=(limits.CLUSTER_NAMES,)),) if self._lookups is not None else None
             rules = tuple(
-                ProposedRule(rule=_rule(Direction.EGRESS, 0, peers, traffic), why=dns.why)
+                ProposedRule(
+                    rule=_rule(Direction.EGRESS, 0, _Said(peers, traffic, asked)), why=dns.why
+                )
                 for peers, traffic in dns.rules
             )
-            why = (f"Every pod in {namespace} may resolve names.",)
+            whose = "names" if asked is None else "the cluster's own names"
+            why = (f"Every pod in {namespace} may resolve {whose}.",)
             policies.append(
                 self._policy(namespace, "dns", EVERYTHING, rules, subject, why, (Direction.EGRESS,))
             )
@@ -193,14 +250,12 @@ class _Proposer:
         name = self._names.workload_name(number)
         rules = [
             ProposedRule(
-                rule=_rule(direction, index, peers, traffic),
+                rule=_rule(direction, index, said),
                 why=tuple(dict.fromkeys(whys)),
-                http=http,
+                echoed=said.echoed,
             )
             for direction in BOTH
-            for index, ((peers, traffic, http), whys) in enumerate(
-                self._rules[number, direction].items()
-            )
+            for index, (said, whys) in enumerate(self._rules[number, direction].items())
         ]
         choice = self._resolver.selectors.of(number)
         why = [f"{workload.kind} {name}: what it may call, and who may call it."]
@@ -230,7 +285,7 @@ class _Proposer:
         return ProposedPolicy(
             policy=Policy(
                 document=-1,
-                kind="NetworkPolicy",
+                kind=self._wishes.title,
                 namespace=namespace,
                 name=_object_name(stem),
                 tier=NETWORK_POLICY,
@@ -276,7 +331,7 @@ class _Proposer:
 
     def _tell_assumptions(self) -> None:
         """Tell what `outside` leaves out where nobody has said where pods live."""
-        if not self._snapshot.pod_cidrs_assumed:
+        if not self._snapshot.pod_cidrs_assumed or self._wishes.dialect == CILIUM:
             return
         for dependency in self._map.dependencies:
             if Place.OUTSIDE in (dependency.source, dependency.destination):
@@ -291,16 +346,6 @@ class _Proposer:
         location = dependency.location if dependency else self._map.location
         self._notes.append(Problem(message, location, severity="warning"))
 
-    def _surroundings(self) -> Surroundings:
-        pods = pod_networks(self._snapshot)
-        nodes = sorted({address for node in self._snapshot.nodes for address in node.addresses})
-        v6 = any(network.version == 6 for network in pods)
-        return Surroundings(
-            nodes=tuple(nodes),
-            inside=tuple(sorted({*PRIVATE, *(PRIVATE_V6 if v6 else ()), *map(str, pods)})),
-            allow_wider=self._allow_wider,
-        )
-
 
 def _object_name(stem: str) -> str:
     name = PREFIX + stem
@@ -309,19 +354,31 @@ def _object_name(stem: str) -> str:
     return f"{name[:240]}-{hashlib.sha256(stem.encode('utf-8', 'replace')).hexdigest()[:10]}"
 
 
-def _rule(
-    direction: Direction,
-    index: int,
-    peers: tuple[Peer, ...] | None,
-    traffic: tuple[Traffic, ...] | None,
-) -> Rule:
+def _rule(direction: Direction, index: int, said: _Said) -> Rule:
     return Rule(
         direction=direction,
         action=Action.ALLOW,
-        peers=peers,
-        traffic=traffic,
+        peers=said.peers,
+        traffic=said.traffic,
         path=("spec", direction.value, index),
+        layer7=said.layer7,
     )
+
+
+def _log(direction: Direction) -> ProposedRule:
+    rule = Rule(
+        direction=direction,
+        action=Action.LOG,
+        peers=None,
+        traffic=None,
+        path=("spec", direction.value, 0),
+    )
+    return ProposedRule(rule=rule, why=("what no policy has allowed is logged, then denied",))
+
+
+def _last(proposed: ProposedPolicy) -> ProposedPolicy:
+    policy = msgspec.structs.replace(proposed.policy, order=math.inf)
+    return msgspec.structs.replace(proposed, policy=policy)
 
 
 def _why(preposition: str, end: str, dependency: Dependency, owner: str) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from ringfence.learn import resolve_ports
+from ringfence.learn.accounts import OwnAccounts
 from ringfence.learn.dependency_map import (
     KIND,
     PRIVATE,
@@ -26,9 +27,10 @@ from ringfence.learn.dependency_map import (
 from ringfence.learn.resolve_ports import Ports
 from ringfence.learn.resolve_services import Services, Unresolved
 from ringfence.learn.stable_selector import StableSelectors, on_host_network
+from ringfence.learn.wishes import CILIUM, PLAIN, Wishes
 from ringfence.model.layer7 import DomainPattern
 from ringfence.model.location import Location, Problem
-from ringfence.model.rule import DomainPeer, IpPeer, NodePeer, Peer, PodPeer
+from ringfence.model.rule import DomainPeer, Entity, EntityPeer, IpPeer, NodePeer, Peer, PodPeer
 from ringfence.model.selector import EVERYTHING, from_labels
 from ringfence.model.snapshot import Snapshot
 from ringfence.questions.naming import Names, selects
@@ -71,10 +73,14 @@ class ResolvedDependency(msgspec.Struct, frozen=True):
 class Resolver:
     """Resolves the names of one map in one cluster; what is wrong is kept in `problems`."""
 
-    def __init__(self, dependency_map: DependencyMap, snapshot: Snapshot) -> None:
+    def __init__(
+        self, dependency_map: DependencyMap, snapshot: Snapshot, wishes: Wishes = PLAIN
+    ) -> None:
         """Index the cluster by name."""
         self._map = dependency_map
         self._snapshot = snapshot
+        self._dialect = wishes.dialect
+        self._accounts = OwnAccounts(snapshot, wishes)
         self.names = Names(snapshot)
         self.selectors = StableSelectors(snapshot)
         self._services = Services(snapshot, self.names)
@@ -84,6 +90,8 @@ class Resolver:
         """What was found to mean less, or other, than its author may think."""
         self.named: set[int] = set()
         """The workloads that some policy will name by their labels."""
+        self.by_account: set[int] = set()
+        """The workloads that are told by their service accounts wherever they are peers."""
         self._by_name: dict[tuple[str, str], list[int]] = defaultdict(list)
         for number, workload in enumerate(snapshot.workloads):
             self._by_name[workload.namespace, workload.name].append(number)
@@ -166,6 +174,8 @@ class Resolver:
                 return (IpPeer(end.cidr),)
             case Domain():
                 return (DomainPeer(DomainPattern(end.name)),)
+            case Place.OUTSIDE if self._dialect == CILIUM:
+                return (EntityPeer(Entity.WORLD),)
             case Place.OUTSIDE:
                 return self._all_but(())
             case Place.INTERNET:
@@ -176,10 +186,16 @@ class Resolver:
                 return None
 
     def _peer_of(self, number: int) -> Peer:
-        """Return how policies name a workload: by its labels, or as nodes on the host network."""
+        """Return how policies name a workload: by its labels or its service account.
+
+        One on the host network is named as the nodes.
+        """
         workload = self._snapshot.workloads[number]
         if on_host_network(workload):
             return ALL_NODES
+        if account := self._accounts.of(number):
+            self.by_account.add(number)
+            return account
         self.named.add(number)
         namespaces = from_labels({NAME_LABEL: workload.namespace})
         return PodPeer(namespaces, self.selectors.of(number).selector)

@@ -12,7 +12,9 @@ from typing import Final
 import msgspec
 
 from ringfence.assemble.distinctions import PER_POD_LABELS
+from ringfence.engine.labels import NO_IDENTITY
 from ringfence.model.cluster import Workload
+from ringfence.model.profile import Cni
 from ringfence.model.selector import LabelSelector, Operator, Requirement, from_labels
 from ringfence.model.snapshot import Snapshot
 from ringfence.questions.naming import selects
@@ -43,6 +45,7 @@ class StableSelectors:
     def __init__(self, snapshot: Snapshot) -> None:
         """Gather the workloads by namespace; those on the host network cannot be selected."""
         self._snapshot = snapshot
+        self._cilium = snapshot.profile.cni is Cni.CILIUM
         self._neighbours: dict[str, list[int]] = defaultdict(list)
         for number, workload in enumerate(snapshot.workloads):
             if not on_host_network(workload):
@@ -59,22 +62,29 @@ class StableSelectors:
     def _choose(self, number: int) -> Choice:
         workload = self._snapshot.workloads[number]
         for candidate in _candidates(workload):
-            if self._selected(candidate, workload) == [number]:
+            if self._seen(candidate) and self._selected(candidate, workload) == [number]:
                 return Choice(candidate)
         # Every label that all of its pods have, and none that only its neighbours have.
-        labels = stable_labels(workload)
+        labels = {key: v for key, v in stable_labels(workload).items() if self._sees(key)}
         widest = from_labels(labels)
         own = {key for identity in workload.identities for key in identity.labels}
         foreign: set[str] = set()
         for other in self._selected(widest, workload):
             if other != number:
                 lacking = stable_labels(self._snapshot.workloads[other]).keys() - own
-                if lacking:
-                    foreign.add(min(lacking))
+                if seen := [key for key in lacking if self._sees(key)]:
+                    foreign.add(min(seen))
         absent = (Requirement(key, Operator.DOES_NOT_EXIST) for key in sorted(foreign))
         exact = LabelSelector((*widest.requirements, *absent))
         also = tuple(n for n in self._selected(exact, workload) if n != number)
         return Choice(exact, also)
+
+    def _seen(self, selector: LabelSelector) -> bool:
+        return all(self._sees(requirement.key) for requirement in selector.requirements)
+
+    def _sees(self, key: str) -> bool:
+        """Return whether policies see a label at all: Cilium leaves some out of identities."""
+        return not (self._cilium and NO_IDENTITY.match(key))
 
     def _selected(self, selector: LabelSelector, workload: Workload) -> list[int]:
         """Return the workloads of the same namespace with a pod that is selected.

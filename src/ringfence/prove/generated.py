@@ -7,13 +7,16 @@ are meant for, and held against the map itself, pair by pair and port by port.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from io import BytesIO
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
-from ringfence import assemble, dialects
+from ringfence import dialects
+from ringfence.assemble import building
+from ringfence.errors import UsageError
 from ringfence.learn.dependency_map import DependencyMap
 from ringfence.learn.propose import Proposal, propose
+from ringfence.learn.wishes import ENFORCED_BY, PLAIN, Wishes
 from ringfence.model.document import Document
 from ringfence.model.location import Location, Problem
 from ringfence.model.outside import AddressRange, merge
@@ -26,6 +29,11 @@ from ringfence.prove.actual import Actual
 from ringfence.prove.elements import Element, PodElement, RangeElement, cut
 from ringfence.prove.expected import Intent, Stated
 from ringfence.sources import manifests
+
+REPLACED: Final = frozenset(
+    ("NetworkPolicy", "StagedNetworkPolicy", "StagedKubernetesNetworkPolicy", "CiliumNetworkPolicy")
+)
+"""The kinds of policy that a namespace has for itself, in whichever language."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -47,8 +55,8 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
     proof: "Proof | None"
     """None where the map names what the cluster does not have: nothing was written then."""
     stays: tuple[Document, ...] = ()
-    """NetworkPolicies of the covered namespaces that none of the new ones replaces: as they only
-    ever add, each may allow more than the map says for as long as it stays."""
+    """Policies of the covered namespaces that none of the new ones replaces: each may allow more
+    than the map says for as long as it stays, and of some languages also less."""
 
 
 class Proof(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,26 +87,26 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
 def generate(
     dependency_map: DependencyMap,
     snapshot: Snapshot,
-    *,
-    dialect: str = "kubernetes",
-    allow_wider: bool = False,
+    wishes: Wishes = PLAIN,
 ) -> Generation:
     """Return the policies that a map comes to in a cluster, proved.
 
     Args:
         dependency_map: who may call whom.
         snapshot: the cluster.
-        dialect: the language to write in.
-        allow_wider: where the language cannot say a peer, write what contains it.
+        wishes: the language to write in, and what is wanted of it.
 
     Raises:
-        UsageError: policies cannot be written in that dialect.
+        UsageError: policies cannot be written in that dialect, or so, or nothing in the cluster
+            would enforce them.
     """
-    proposal = propose(dependency_map, snapshot, allow_wider=allow_wider)
-    emission = dialects.emit(dialect, proposal.policies, proposal.surroundings)
+    wishes.check()
+    snapshot = enforcing(snapshot, wishes)
+    proposal = propose(dependency_map, snapshot, wishes)
+    emission = dialects.emit(wishes.dialect, proposal.policies, proposal.surroundings)
     if proposal.problems:
         return Generation(proposal=proposal, emission=emission, proof=None)
-    names = {(p.policy.namespace, p.policy.name) for p in proposal.policies}
+    names = {(wishes.title, p.policy.namespace, p.policy.name) for p in proposal.policies}
     return Generation(
         proposal=proposal,
         emission=emission,
@@ -106,9 +114,29 @@ def generate(
         stays=tuple(
             document
             for document in replaced(dependency_map, snapshot)
-            if (document.namespace, document.name) not in names
+            if (document.title, document.namespace, document.name) not in names
         ),
     )
+
+
+def enforcing(snapshot: Snapshot, wishes: Wishes) -> Snapshot:
+    """Return the cluster by a profile that enforces what is written.
+
+    Raises:
+        UsageError: the profile was given or detected, and is another.
+    """
+    needed = ENFORCED_BY.get(wishes.dialect)
+    profile = snapshot.profile
+    if needed is None or profile.cni is needed:
+        return snapshot
+    if profile.chosen != "default":
+        raise UsageError(
+            f"nothing enforces policies of `{wishes.dialect}` in this cluster (profile "
+            f"{profile.cni.value}, {profile.chosen}): choose another dialect, or, if that is "
+            f"wrong, `--profile {needed.value}`"
+        )
+    chosen = msgspec.structs.replace(profile, cni=needed, evidence=f"--dialect {wishes.dialect}")
+    return building.rejudged(snapshot, snapshot.documents, profile=chosen)
 
 
 def prove(
@@ -124,7 +152,15 @@ def prove(
     """
     read = read_back(emission.files)
     stated = Stated(proposal.dns, proposal.twins, emission.substitutes)
-    judged = assemble.with_documents(snapshot, (*kept(dependency_map, snapshot), *read.documents))
+    staged = proposal.surroundings.staged
+    stays = [
+        document
+        for document in kept(dependency_map, snapshot)
+        if not (staged and document.kind.startswith("Staged"))
+    ]
+    judged = building.rejudged(
+        snapshot, (*stays, *read.documents), staged=staged or snapshot.staged
+    )
     paths = {file.path for file in emission.files}
     problems = [p for p in (*read.problems, *judged.problems) if p.location.file in paths]
     comparison = _Comparison(Intent(dependency_map, judged, stated), Actual(judged))
@@ -153,11 +189,11 @@ def kept(dependency_map: DependencyMap, snapshot: Snapshot) -> tuple[Document, .
 
 
 def replaced(dependency_map: DependencyMap, snapshot: Snapshot) -> tuple[Document, ...]:
-    """Return the NetworkPolicies that the covered namespaces have already: no part of a proof."""
+    """Return the policies that the covered namespaces have already: no part of a proof."""
     return tuple(
         document
         for document in snapshot.documents
-        if document.kind == "NetworkPolicy" and document.namespace in dependency_map.namespaces
+        if document.kind in REPLACED and document.namespace in dependency_map.namespaces
     )
 
 
