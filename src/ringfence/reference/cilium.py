@@ -29,8 +29,8 @@ from ringfence.reference.schema import NotUnderstoodError
 
 FLAG = "it is not known whether `enable-k8s-cluster-network-policy` is on"
 NODES = "whether `{}` is the node that `{}` runs on is not known, and rules tell the two apart"
-OWN_NODE = "its own node always reaches a pod; on which node this one runs is not known"
 AUDIT = "policy-audit-mode: what policies deny is logged, and passes all the same"
+NEVER = "never enforced"
 _UNDECIDED = (Outcome.PASS, Outcome.NONE)
 
 
@@ -52,10 +52,10 @@ def judge_side(snapshot: Snapshot, here: Approach) -> Side:
     here = replace(here, cilium=settings, one_node=one_node)
     host = isinstance(here.subject, Host)
     unjudged = host and not settings.host_firewall
-    if settings.enforcement is Enforcement.NEVER or not isinstance(here.subject, OwnPod | Host):
+    if unjudged or not isinstance(here.subject, OwnPod | Host):
         return plain(here.direction, "default")
-    if unjudged:
-        return plain(here.direction, "default")
+    if settings.enforcement is Enforcement.NEVER:
+        return plain(here.direction, NEVER)
     if host and one_node:
         return plain(here.direction, "self")
     if one_node is not None:
@@ -64,8 +64,6 @@ def judge_side(snapshot: Snapshot, here: Approach) -> Side:
         _judge(snapshot, replace(here, one_node=known), localhost=False) for known in (True, False)
     )
     if (own.verdict, own.limits) == (other.verdict, other.limits):
-        if here.direction is Direction.INGRESS and other.verdict is not Verdict.ALLOW and not host:
-            here.notes.add(OWN_NODE)
         return other
     reason = NODES.format(here.peer.name, here.subject.name)
     return Side(Verdict.UNKNOWN, tuple(dict.fromkeys(own.evidence + other.evidence)), (reason,))

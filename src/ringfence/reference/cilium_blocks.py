@@ -13,10 +13,11 @@ from ringfence.model.snapshot import Snapshot
 from ringfence.reference import addresses, schema
 from ringfence.reference.cilium_labels import GROUP, read_selector
 from ringfence.reference.ends import Approach, Network
-from ringfence.reference.outcome import Match, any_of, not_understood, perhaps
+from ringfence.reference.outcome import Degree, Match, any_of, not_understood, perhaps
 from ringfence.reference.schema import NotUnderstoodError
 
 GROUP_KIND = "CiliumCIDRGroup"
+EXCEPT = "what `except` takes from a group of blocks is left to the version of Cilium"
 GROUP_VERSIONS = ("cilium.io/v2", "cilium.io/v2alpha1")
 
 
@@ -43,7 +44,9 @@ def block_set(value: Any, path: Path, here: Approach, snapshot: Snapshot) -> tup
     """Return what an entry of `fromCIDRSet` or `toCIDRSet` is known by, and whether it matches.
 
     Exactly one of `cidr`, `cidrGroupRef` and `cidrGroupSelector`. `except` takes away from this
-    entry alone; beside a `cidr` its blocks must lie within it.
+    entry alone; beside a `cidr` its blocks must lie within it. Beside a group it is declared to be
+    unsupported, and yet taken into account by some versions: only what a group does not hold is
+    sure then.
 
     Raises:
         NotUnderstoodError: something in the entry is not understood.
@@ -69,7 +72,10 @@ def block_set(value: Any, path: Path, here: Approach, snapshot: Snapshot) -> tup
     else:
         selector = read_selector(content, here_at, GROUP)
         groups = [group for group in _groups(snapshot) if selector.selects(_labels(group))]
-    return known, any_of([_group_matches(group, excepts, here) for group in groups])
+    match = any_of([_group_matches(group, here) for group in groups])
+    if listed and match.degree is not Degree.NO:
+        return known, perhaps(EXCEPT)
+    return known, match
 
 
 def _groups(snapshot: Snapshot) -> list[Document]:
@@ -82,7 +88,7 @@ def _labels(group: Document) -> dict[tuple[str, str], str]:
     return {(GROUP, str(key)): str(value) for key, value in labels.items()}
 
 
-def _group_matches(group: Document, excepts: list[Network], here: Approach) -> Match:
+def _group_matches(group: Document, here: Approach) -> Match:
     """Return whether one of a group's blocks matches; perhaps, if the group is not understood.
 
     A group that is referred to and does not exist has no blocks, so that nothing matches.
@@ -91,7 +97,7 @@ def _group_matches(group: Document, excepts: list[Network], here: Approach) -> M
         cidrs = read_group(group)
     except NotUnderstoodError as error:
         return perhaps(not_understood(group, error))
-    return any_of([addresses.block_matches(cidr, excepts, here) for cidr in cidrs])
+    return any_of([addresses.block_matches(cidr, [], here) for cidr in cidrs])
 
 
 def read_group(group: Document) -> list[Network]:

@@ -32,6 +32,8 @@ class Limit:
     """A listener of one's own, which decides by itself."""
     authentication: str = ""
     """`required` or `disabled` where the rule says so."""
+    icmp: str = ""
+    """The type of ICMP that is meant, where the question did not say which it asks for."""
 
     @property
     def parser(self) -> str:
@@ -221,7 +223,7 @@ def read_authentication(value: Any, path: Path) -> str:  # noqa: ANN401
 
 def meets(limit: Limit, request: Request, version: str) -> Answer:
     """Return whether a request meets all that is asked for, and what that is where it is open."""
-    parts = []
+    parts = [open_({"icmp": limit.icmp})] if limit.icmp else []
     if limit.http:
         parts.append(any_of([rule.meets(request) for rule in limit.http]))
     if limit.dns:

@@ -38,6 +38,7 @@ CLASH = (
     "cannot be enforced together with another rule for the same peer and port ({}): what policy "
     "the endpoint has then is not known"
 )
+ALWAYS = "always enforced"
 _SERVER_NAMES = "server names beside rules of layer 7 without `terminatingTLS`"
 
 
@@ -191,6 +192,7 @@ def merge(one: Limit, other: Limit) -> Limit:
         terminates_tls=one.terminates_tls or other.terminates_tls,
         listener=one.listener or other.listener,
         authentication=one.authentication or other.authentication,
+        icmp=one.icmp,
     )
 
 
@@ -273,7 +275,7 @@ def _isolations(
             if one.direction is here.direction and one.denies
         ]
     if not found and here.cilium.enforcement is Enforcement.ALWAYS:
-        found.append(Evidence("network", here.direction.value, "deny", None, "default"))
+        found.append(Evidence("network", here.direction.value, "deny", None, ALWAYS))
     return tuple(dict.fromkeys(found))
 
 

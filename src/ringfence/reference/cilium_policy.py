@@ -270,7 +270,7 @@ def _cells(
         ingress=section.ingress,
         denies=place.denies,
     )
-    icmps = read_icmps(given.get("icmps"), (*place.path, "icmps"), here)
+    icmps = read_icmps(given.get("icmps"), (*place.path, "icmps"), here, denies=place.denies)
     if given.get("icmps") and given.get("toPorts"):
         raise NotUnderstoodError("`icmps` and `toPorts` need a rule each", place.path)
     old = older_than(snapshot.profile.version, 1, 19)

@@ -5,7 +5,7 @@ Source: Cilium `pkg/policy/api/l4.go` (PortRule, PortProtocol), `pkg/policy/api/
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ringfence.model.cluster import Protocol
@@ -123,11 +123,13 @@ def read_ports(
         ]
         limit = UNLIMITED if denies else read_limit(given, at, ingress=ingress, ports=raw)
         for number, port in enumerate(raw):
-            found += _port(port, (*at, "ports", number), here, limit)
+            found += _port(port, (*at, "ports", number), here, limit, denies=denies)
     return found
 
 
-def _port(given: dict[str, Any], path: Path, here: Approach, limit: Limit) -> list[PortEntry]:
+def _port(
+    given: dict[str, Any], path: Path, here: Approach, limit: Limit, *, denies: bool
+) -> list[PortEntry]:
     """Return one entry per protocol of a port.
 
     `port` is a number or the name of a container port; 0 is every port of the protocol. `endPort`
@@ -147,7 +149,7 @@ def _port(given: dict[str, Any], path: Path, here: Approach, limit: Limit) -> li
         return [PortEntry(f"{protocol}", NO, limit)]
     if protocol in ICMP:
         kind = _number(written, (*path, "port"))
-        return [_icmp(kind, ICMP[protocol], here, limit)]
+        return [_icmp(kind, ICMP[protocol], here, limit, denies=denies)]
     if _SERVICE_NAME.fullmatch(written):
         name = written.lower()
         return [
@@ -177,7 +179,7 @@ def _in_range(protocol: str, first: int, last: int, here: Approach) -> bool:
     return here.port is not None and first <= here.port <= max(first, last)
 
 
-def read_icmps(value: Any, path: Path, here: Approach) -> list[PortEntry]:  # noqa: ANN401
+def read_icmps(value: Any, path: Path, here: Approach, *, denies: bool) -> list[PortEntry]:  # noqa: ANN401
     """Return what the entries of `icmps` speak of: a type, by number or name, of a family.
 
     The family is IPv4 where none is given.
@@ -190,11 +192,11 @@ def read_icmps(value: Any, path: Path, here: Approach) -> list[PortEntry]:  # no
         given = schema.fields(entry, (*path, index), ("fields",))
         at = (*path, index, "fields")
         for number, field in enumerate(schema.items(given.get("fields"), at, MOST)):
-            found.append(_field(field, (*at, number), here))
+            found.append(_field(field, (*at, number), here, denies=denies))
     return found
 
 
-def _field(value: Any, path: Path, here: Approach) -> PortEntry:  # noqa: ANN401
+def _field(value: Any, path: Path, here: Approach, *, denies: bool) -> PortEntry:  # noqa: ANN401
     given = schema.fields(value, path, ("family", "type"))
     family = schema.choice(given.get("family", "IPv4"), (*path, "family"), ("IPv4", "IPv6"))
     kind = schema.required(given, "type", path)
@@ -204,14 +206,20 @@ def _field(value: Any, path: Path, here: Approach) -> PortEntry:  # noqa: ANN401
         kind = names[kind]
     elif isinstance(kind, str):
         kind = _number(kind, at)
-    return _icmp(schema.integer(kind, at, 0, 255), 4 if family == "IPv4" else 6, here, UNLIMITED)
+    number = schema.integer(kind, at, 0, 255)
+    return _icmp(number, 4 if family == "IPv4" else 6, here, UNLIMITED, denies=denies)
 
 
-def _icmp(kind: int, family: int, here: Approach, limit: Limit) -> PortEntry:
-    """Return the entry of a type of ICMP, which Cilium keeps in the place of a port."""
+def _icmp(kind: int, family: int, here: Approach, limit: Limit, *, denies: bool) -> PortEntry:
+    """Return the entry of a type of ICMP, which Cilium keeps in the place of a port.
+
+    Asked for every type, it allows some of what is asked for, and denies perhaps.
+    """
     key = f"ICMP{family}/{kind}"
     if here.protocol is not Protocol.ICMP or here.family != family:
         return PortEntry(key, NO, limit)
-    if here.port is None:
+    if here.port is None and denies:
         return PortEntry(key, perhaps(SOME_TYPES), limit)
+    if here.port is None:
+        return PortEntry(key, YES, replace(limit, icmp=str(kind)))
     return PortEntry(key, certain(here.port // 256 == kind), limit)
