@@ -50,5 +50,5 @@ def blind_spots(snapshot: Snapshot, here: Approach) -> list[tuple[Evidence, str]
             f"{spot.location}: {spot.because}",
         )
         for spot in snapshot.blind_spots
-        if spot.namespace in (None, namespace) and spot.spared != namespace
+        if spot.namespace in (None, namespace) and (spot.spared is None or spot.spared != namespace)
     ]
