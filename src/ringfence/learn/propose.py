@@ -72,9 +72,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     """The workloads to which the policies apply, as indices."""
     dns: DnsAnswer | None
     """None where the map wants no DNS."""
-    lookups: dict[int, tuple[DomainPattern, ...]] | None = None
-    """What each covered workload may ask the DNS for beside the cluster's own names; None where
-    policies do not look into lookups, so that any name may be asked for."""
+    wishes: Wishes = PLAIN
     by_account: frozenset[int] = frozenset()
     """Workloads that are told by their service accounts, so that no twin is taken for them."""
     twins: dict[int, tuple[int, ...]] = {}
@@ -149,7 +147,7 @@ class _Proposer:
             surroundings=surroundings(self._snapshot, self._wishes),
             covered=tuple(self._covered),
             dns=dns,
-            lookups=self._lookups,
+            wishes=self._wishes,
             by_account=frozenset(self._resolver.by_account),
             twins={number: also for number, also in chosen.items() if also},
             problems=tuple(self._resolver.problems),

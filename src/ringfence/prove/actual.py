@@ -7,23 +7,31 @@ asked of the engine, one connection at a time.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 
 from ringfence.engine import LOOPBACK_NOTE, Engine, Trace
+from ringfence.layer7 import Limits
 from ringfence.model.cluster import Protocol
-from ringfence.model.connection import AddressEnd, Connection, End, NodeEnd, PodEnd
-from ringfence.model.connectivity import Connectivity
+from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
+from ringfence.model.connectivity import Allowance, Connectivity
 from ringfence.model.outside import parse_range
-from ringfence.model.rule import NamedPort, PortRange
+from ringfence.model.rule import DomainPeer, NamedPort, PortRange, leaves
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement, Verdict
-from ringfence.prove import port_sets
-from ringfence.prove.elements import Element, NodeElement, PodElement, RangeElement
+from ringfence.prove import amounts, port_sets
+from ringfence.prove.amounts import Amount
+from ringfence.prove.elements import (
+    DomainElement,
+    Element,
+    NodeElement,
+    PodElement,
+    RangeElement,
+)
 from ringfence.questions.connectivity import connectivity
-from ringfence.questions.naming import Names
+from ringfence.questions.naming import DOMAIN, Names
 
-Ports = tuple[int, int]
-"""Ports that are allowed, and ports that are allowed or unknown."""
+Amounts = tuple[Amount, Amount]
+"""What is allowed, and what is allowed or unknown."""
 
 
 class Actual:
@@ -39,6 +47,8 @@ class Actual:
         self._units: dict[str, list[str]] = defaultdict(list)
         for peer in self.answer.endpoints:
             self._units[peer.name.partition("[")[0]].append(peer.name)
+        self._engine_universe = self._engine.compiled(4).classes.universe
+        self._names_in_writing = dict(self._engine_universe.names_in_writing())
         ranges = [parse_range(p.name) for p in self.answer.endpoints if p.kind == "External"]
         self._ranges = sorted(found for found in ranges if found)
 
@@ -67,7 +77,7 @@ class Actual:
                 for other in by_name.get(destination, ()):
                     yield one, other
 
-    def between(self, source: Element, destination: Element, family: int, meant: int) -> Ports:
+    def between(self, source: Element, destination: Element, family: int, meant: int) -> Amounts:
         """Return what one element may send another over an IP family.
 
         Args:
@@ -77,19 +87,35 @@ class Actual:
             meant: the ports that are expected, whose edges must be looked at.
         """
         names = self._listed(source), self._listed(destination)
-        if names[0] == names[1] or any(len(listed) > 1 for listed in names):
+        if names[0] == names[1] or any(len(listed) != 1 for listed in names):
             return self._judged(source, destination, family, meant)
         pair = self._pairs.get((names[0][0], names[1][0]))
         if pair is None:
-            return port_sets.NOTHING, port_sets.NOTHING
-        certain = port_sets.of_allowances(pair.allow, family)
-        return certain, certain | port_sets.of_allowances(pair.unknown, family)
+            return amounts.NOTHING, amounts.NOTHING
+        certain = _of_allowances(pair.allow, family)
+        return certain, certain | _of_allowances(pair.unknown, family)
 
     def judge(
         self, source: Element, destination: Element, family: int, protocol: Protocol, port: int
     ) -> Judgement:
         """Return the verdict on one connection, with its evidence."""
         return self._engine.judge(self._connection(source, destination, family, protocol, port))
+
+    def names(self) -> set[str]:
+        """Return domain names that the policies speak of; of patterns some that they mean."""
+        patterns = {
+            leaf.pattern.pattern
+            for policy in self._snapshot.policies
+            for rule in policy.rules
+            for peer in rule.peers or ()
+            for leaf in leaves(peer)
+            if isinstance(leaf, DomainPeer)
+        }
+        found = set()
+        for pattern in patterns:
+            some = pattern.replace("**", "a.b") if "**" in pattern else pattern
+            found |= {some.replace("*", "a"), pattern.lstrip("*").lstrip(".").replace("*", "a")}
+        return {name for name in found if DOMAIN.fullmatch(name)}
 
     def _connection(
         self, source: Element, destination: Element, family: int, protocol: Protocol, port: int
@@ -111,6 +137,8 @@ class Actual:
                 return f"node/{self._snapshot.nodes[node].name}"
             case RangeElement(addresses):
                 return addresses.short
+            case DomainElement(name):
+                return name
 
     def _listed(self, element: Element) -> list[str]:
         """Return the endpoints under which `connectivity` may list an element."""
@@ -128,21 +156,41 @@ class Actual:
                     and addresses.last <= part.last
                 )
                 return [str(whole)]
+            case DomainElement(name):
+                written = self._names_in_writing.get(self._engine_universe.of_name(name))
+                return [written] if written else []
 
-    def _judged(self, source: Element, destination: Element, family: int, meant: int) -> Ports:
-        certain = possible = port_sets.NOTHING
+    def _judged(self, source: Element, destination: Element, family: int, meant: int) -> Amounts:
+        certain = possible = amounts.NOTHING
         for protocol in port_sets.PORTED:
             starts = {1} | {p for own, p in port_sets.edges(meant) if own is protocol and p}
             ordered = sorted(starts | self._port_edges[protocol])
             for first, past in zip(ordered, [*ordered[1:], 65536], strict=True):
                 connection = self._connection(source, destination, family, protocol, first)
-                verdict = _between_replicas(self._engine.trace(connection))
                 ports = port_sets.ports(protocol, first, past - 1)
-                if verdict is Verdict.ALLOW:
-                    certain |= ports
-                if verdict is not Verdict.DENY:
-                    possible |= ports
+                allowed, open_to = self._said(connection, ports)
+                certain |= allowed
+                possible |= open_to
         return certain, possible
+
+    def _said(self, connection: Connection, ports: int) -> Amounts:
+        """Return what may be said on some ports, of which the connection's stands for all."""
+        allowed = unsettled = 0
+        for view in self._engine.views(connection):
+            match _between_replicas(view.trace):
+                case Verdict.ALLOW:
+                    allowed |= view.traffic
+                case Verdict.UNKNOWN:
+                    unsettled |= view.traffic
+                case _:
+                    pass
+        traffic = self._engine.compiled(self._engine.family(connection)).classes.traffic
+        assert connection.port is not None  # noqa: S101 - each has one here
+        found = []
+        for mask in (allowed, allowed | unsettled):
+            limits = Limits(*traffic.limits(connection.protocol, connection.port, mask))
+            found.append(amounts.of_limits(ports, limits) if mask else amounts.NOTHING)
+        return found[0], found[1]
 
     @cached_property
     def _port_edges(self) -> dict[Protocol, set[int]]:
@@ -176,6 +224,13 @@ class Actual:
                 return NodeEnd(node)
             case RangeElement(addresses):
                 return AddressEnd(str(addresses).partition("-")[0])
+            case DomainElement(name):
+                return DomainEnd(name)
+
+
+@cache
+def _of_allowances(allowances: tuple[Allowance, ...], family: int) -> Amount:
+    return amounts.of_allowances(allowances, family)
 
 
 def _between_replicas(trace: Trace) -> Verdict:
@@ -186,4 +241,4 @@ def _between_replicas(trace: Trace) -> Verdict:
     """
     if any(LOOPBACK_NOTE in side.because for side in (trace.egress, trace.ingress)):
         return Verdict.DENY
-    return trace.judgement.verdict
+    return trace.verdict

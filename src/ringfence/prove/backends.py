@@ -53,6 +53,30 @@ class Services:
                     addresses = () if numbers else (single(backend.address),)
                     yield Backends(numbers, addresses, offered.protocol, offered.port)
 
+    def outer(self, name: ServiceName) -> str:
+        """Return the domain name that a Service stands for outside the cluster; empty if none."""
+        service: Service | None = self._by_name.get((name.namespace, name.name))
+        for _ in self._by_name:
+            if service is None or service.type != "ExternalName":
+                return ""
+            outer = service.external_name.removesuffix(".").lower()
+            inner = CLUSTER_DNS.fullmatch(outer)
+            if inner is None:
+                return outer
+            service = self._by_name.get((inner[2], inner[1]))
+        return ""
+
+    def outer_ports(
+        self, name: ServiceName, ports: tuple[Port, ...] | None
+    ) -> tuple[Port, ...] | None:
+        """Return the ports meant of a Service outside: those listed, else the Service's own."""
+        if ports != ():
+            return ports
+        service = self._by_name[name.namespace, name.name]
+        return tuple(
+            Port(first=port.port, last=port.port, protocol=port.protocol) for port in service.ports
+        )
+
     def _inside(self, name: ServiceName) -> Service | None:
         """Return the Service meant; None for one that leads out of the cluster."""
         service = self._by_name.get((name.namespace, name.name))

@@ -29,7 +29,13 @@ class RangeElement(msgspec.Struct, frozen=True, order=True, tag="range"):
     addresses: AddressRange
 
 
-Element = PodElement | NodeElement | RangeElement
+class DomainElement(msgspec.Struct, frozen=True, order=True, tag="domain"):
+    """A host of the outside of which the domain name is known."""
+
+    name: str
+
+
+Element = PodElement | NodeElement | RangeElement | DomainElement
 
 
 class Places:
@@ -39,6 +45,7 @@ class Places:
         """Index the nodes by name."""
         self.snapshot = snapshot
         self._nodes = {node.name: node.addresses for node in snapshot.nodes}
+        self.node_addresses = frozenset(a for node in snapshot.nodes for a in node.addresses)
         self._known: dict[PodElement | NodeElement, tuple[str, ...]] = {}
         self.pod_blocks = tuple(map(block, snapshot.pod_cidrs))
         """Where pods live that have no known address."""
@@ -73,6 +80,8 @@ class Places:
         """Return the IP families that an element can be reached over."""
         if isinstance(element, RangeElement):
             return frozenset({element.addresses.family})
+        if isinstance(element, DomainElement):
+            return frozenset({4, 6})
         if known := self.known_addresses(element):
             return frozenset(map(family_of, known))
         if isinstance(element, NodeElement) or self.on_host(element):

@@ -1,48 +1,51 @@
 """What a dependency map says may connect: the other side of the equation that a proof checks.
 
 A connection is meant to be possible if each of its ends that policies apply to is meant to let it
-pass. What an end lets pass are its grants: a peer, and ports. The grants come from the map, from
-DNS, and from what generation stated that it had to write in place of what it could not say.
+pass. What an end lets pass are its grants: a peer, ports, and what may be said on them. The grants
+come from the map, from DNS, and from what generation stated that it had to write in place of what
+it could not say.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from ringfence.learn.cluster_dns import DnsAnswer
 from ringfence.learn.dependency_map import (
-    PRIVATE,
-    PRIVATE_V6,
-    Block,
     Dependency,
     DependencyMap,
     End,
-    Place,
     Pods,
-    Port,
     ServiceName,
     WorkloadName,
 )
+from ringfence.learn.wishes import CILIUM, PLAIN, Wishes
 from ringfence.model.cluster import Protocol
+from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.outside import AddressRange
 from ringfence.model.proposal import Substitute
-from ringfence.model.rule import Direction, IpPeer, NamedPort, PortRange, Traffic
+from ringfence.model.rule import Direction, Entity, IpPeer
 from ringfence.model.snapshot import Snapshot
-from ringfence.prove import peer_sets, port_sets
+from ringfence.prove import amounts, peer_sets, port_sets, requests
+from ringfence.prove.amounts import Amount
 from ringfence.prove.backends import Services
-from ringfence.prove.elements import Element, Places, PodElement, block, single
+from ringfence.prove.elements import DomainElement, Element, Places, PodElement, single
+from ringfence.prove.meanings import Meanings, PortsAt
 from ringfence.prove.peer_sets import (
     Addresses,
     Anything,
+    Domains,
     Meant,
-    Nothing,
     PeerSet,
     Workloads,
+    World,
 )
 from ringfence.questions.naming import Names
 
-PortsAt = Callable[[Element], int]
-"""From the end that a connection goes to, to the ports meant there."""
+CLUSTER_NAMES: Final = DomainPattern("*.cluster.local")
+EVERY_NAME: Final = DomainPattern("*", Wildcard.CILIUM)
+TCP: Final = port_sets.ports(Protocol.TCP)
+DNS: Final = TCP | port_sets.ports(Protocol.UDP)
 
 
 class Stated(NamedTuple):
@@ -51,6 +54,9 @@ class Stated(NamedTuple):
     dns: DnsAnswer | None
     twins: Mapping[int, tuple[int, ...]]
     substitutes: tuple[Substitute, ...]
+    wishes: Wishes = PLAIN
+    by_account: frozenset[int] = frozenset()
+    api_servers: tuple[str, ...] = ()
 
 
 class Grant(NamedTuple):
@@ -60,13 +66,23 @@ class Grant(NamedTuple):
     ports_at: PortsAt
     own: bool
     """True for what the map itself lists; False for DNS and substitutes."""
+    limits: tuple[Layer7, ...] | None = None
+    """None: anything may be said."""
+
+    def amount_at(self, destination: Element) -> Amount:
+        """Return what passes to a destination; HTTP is spoken over TCP, DNS over UDP too."""
+        ports = self.ports_at(destination)
+        if self.limits is None:
+            return Amount(ports)
+        spoken = DNS if any(box.dns is not None for box in self.limits) else TCP
+        return amounts.limited(ports & spoken, self.limits)
 
 
 class Expected(NamedTuple):
     """What may pass between two elements."""
 
-    certain: int
-    possible: int
+    certain: Amount
+    possible: Amount
     own: bool
     """Whether the map itself lists any of it."""
 
@@ -78,18 +94,14 @@ class Intent:
         """Work out the grants of every workload."""
         self._snapshot = snapshot
         self.places = Places(snapshot)
+        self._says = Meanings(snapshot, self.places, stated.wishes)
         self._services = Services(snapshot)
         self._names = Names(snapshot)
-        self._twins = stated.twins
+        self._stated = stated
         self._covered = frozenset(dependency_map.namespaces)
         self._by_name = {
             self._names.workload_name(number): number for number in range(len(snapshot.workloads))
         }
-        self._numbers_by_name: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for number, workload in enumerate(snapshot.workloads):
-            self._numbers_by_name[workload.namespace, workload.name].append(number)
-        self.ranges: list[AddressRange] = []
-        """Every range that some grant speaks of: the outside is cut at their ends."""
         self._grants: dict[tuple[int, Direction], list[Grant]] = defaultdict(list)
         for dependency in dependency_map.dependencies:
             self._add(dependency)
@@ -104,6 +116,39 @@ class Intent:
             return False
         namespace = self._snapshot.workloads[element.workload].namespace
         return namespace in self._covered and not self.places.on_host(element)
+
+    @property
+    def ranges(self) -> list[AddressRange]:
+        """Every range that some grant speaks of: the outside is cut at their ends."""
+        return self._says.ranges
+
+    def domains(self) -> Iterator[str]:
+        """Yield the names that the map speaks of; of a pattern some that it means, and the apex."""
+        for name in sorted(self._says.names):
+            if name.startswith("*."):
+                yield from (f"a{name[1:]}", f"a.b{name[1:]}", name[2:])
+            else:
+                yield name
+
+    def is_node(self, addresses: AddressRange) -> bool:
+        """Return whether a range is no part of the outside: the address of a node, on Cilium.
+
+        Elsewhere a block means a node's address as it means any other, and none needs telling.
+        """
+        return self._stated.wishes.dialect == CILIUM and any(
+            addresses == single(address) for address in self.places.node_addresses
+        )
+
+    def listed_name(self, source: Element, destination: DomainElement) -> str:
+        """Return the name or pattern by which the map lets a workload call a host; empty if none.
+
+        Only where the language can say names.
+        """
+        if isinstance(source, PodElement) and self.policed(source):
+            for grant in self._grants[source.workload, Direction.EGRESS]:
+                if isinstance(grant.peers, Domains) and grant.peers.means(destination, 4):
+                    return grant.peers.name
+        return ""
 
     def between(self, source: Element, destination: Element, family: int) -> Expected:
         """Return what one element may send another over an IP family."""
@@ -146,15 +191,15 @@ class Intent:
         family: int,
     ) -> Expected:
         if not self.policed(subject):
-            return Expected(port_sets.EVERYTHING, port_sets.EVERYTHING, own=True)
+            return Expected(amounts.EVERYTHING, amounts.EVERYTHING, own=True)
         assert isinstance(subject, PodElement)  # noqa: S101 - others are not policed
-        certain = possible = port_sets.NOTHING
+        certain = possible = amounts.NOTHING
         own = False
         for grant in self._grants[subject.workload, direction]:
             meant = grant.peers.means(peer, family)
             if meant is Meant.NO:
                 continue
-            found = grant.ports_at(destination)
+            found = grant.amount_at(destination)
             possible |= found
             own = own or (grant.own and bool(found))
             if meant is Meant.YES:
@@ -164,154 +209,71 @@ class Intent:
     # -- the map -----------------------------------------------------------------------------
 
     def _add(self, dependency: Dependency) -> None:
-        sources = self._numbers(dependency.source)
+        sources = self._says.numbers(dependency.source)
         callers = self._peers(dependency.source, sources)
-        if isinstance(dependency.destination, ServiceName):
-            for behind in self._services.behind(dependency.destination, dependency.ports):
+        end = dependency.destination
+        if isinstance(end, ServiceName):
+            for behind in self._services.behind(end, dependency.ports):
                 called: PeerSet = self._workloads(behind.numbers)
                 if behind.addresses:
-                    called = self._addresses(behind.addresses)
-                ports_at = self._target(behind.protocol, behind.target)
-                self._grant(sources, called, behind.numbers, callers, ports_at)
+                    called = self._says.addresses(behind.addresses)
+                ports_at = self._says.target(behind.protocol, behind.target)
+                self._grant(dependency, (sources, called), (behind.numbers, callers), ports_at)
+            if outer := self._services.outer(end):
+                ports = self._services.outer_ports(end, dependency.ports)
+                ports_at = self._says.ports_at(ports, frozenset())
+                called = self._says.domain(outer)
+                self._grant(dependency, (sources, called), (frozenset(), callers), ports_at)
             return
-        numbers = self._numbers(dependency.destination)
-        called = self._peers(dependency.destination, numbers)
-        ports_at = self._ports_at(dependency.ports, numbers)
-        self._grant(sources, called, numbers, callers, ports_at)
+        numbers = self._says.numbers(end)
+        called = self._peers(end, numbers)
+        ports_at = self._says.ports_at(dependency.ports, numbers)
+        self._grant(dependency, (sources, called), (numbers, callers), ports_at)
 
     def _grant(
         self,
-        sources: frozenset[int],
-        called: PeerSet,
-        destinations: frozenset[int],
-        callers: PeerSet,
+        dependency: Dependency,
+        outward: tuple[frozenset[int], PeerSet],
+        inward: tuple[frozenset[int], PeerSet],
         ports_at: PortsAt,
     ) -> None:
-        for number in self._with_twins(sources):
-            self._grants[number, Direction.EGRESS].append(Grant(called, ports_at, own=True))
-        for number in self._with_twins(destinations):
-            self._grants[number, Direction.INGRESS].append(Grant(callers, ports_at, own=True))
-
-    def _numbers(self, end: End) -> frozenset[int]:
-        """Return the workloads that an end means."""
-        match end:
-            case WorkloadName(namespace, name, kind):
-                return frozenset(
-                    number
-                    for number in self._numbers_by_name.get((namespace, name), ())
-                    if kind in ("", self._snapshot.workloads[number].kind)
-                )
-            case Pods():
-                namespaces = {
-                    space.name
-                    for space in self._snapshot.namespaces
-                    if (end.namespace is None or end.namespace == space.name)
-                    and dict(end.namespace_labels).items() <= space.labels.items()
-                }
-                wanted = dict(end.labels).items()
-                return frozenset(
-                    number
-                    for number, w in enumerate(self._snapshot.workloads)
-                    if w.namespace in namespaces
-                    and all(wanted <= identity.labels.items() for identity in w.identities)
-                )
-            case _:
-                return frozenset()
-
-    def _peers(self, end: End, numbers: frozenset[int]) -> PeerSet:
-        match end:
-            case WorkloadName() | Pods():
-                return self._workloads(numbers)
-            case Block(cidr):
-                return self._addresses([block(cidr)])
-            case Place.OUTSIDE:
-                return self._addresses(self._outside(()))
-            case Place.INTERNET:
-                return self._addresses(self._outside((*PRIVATE, *PRIVATE_V6)))
-            case Place.ANYWHERE:
-                return Anything()
-            case _:
-                return Nothing()
-
-    def _workloads(self, numbers: frozenset[int]) -> Workloads:
-        return Workloads(self.places, self._with_twins(numbers))
-
-    def _with_twins(self, numbers: frozenset[int]) -> frozenset[int]:
-        return numbers.union(*(self._twins.get(number, ()) for number in numbers))
-
-    def _addresses(self, ranges: Iterable[AddressRange]) -> Addresses:
-        found = Addresses(self.places, ranges)
-        self.ranges += found.ranges
-        return found
-
-    def _outside(self, also: Iterable[str]) -> list[AddressRange]:
-        """Return every address that is no pod's, in the families that pods have.
+        """Add what a dependency lets pass at both its ends.
 
         Args:
-            also: CIDRs to leave out beside the pods'.
+            dependency: for the requests that it is limited to.
+            outward: the workloads that call, and whom.
+            inward: the workloads that are called, and by whom.
+            ports_at: the ports.
         """
-        pods = list(self.places.pod_blocks)
-        for workload in self._snapshot.workloads:
-            for identity in workload.identities:
-                if not identity.host_network:
-                    pods += [single(a) for pod in identity.pods for a in pod.addresses]
-        wholes = [block("0.0.0.0/0"), block("::/0")]
-        holes = [*pods, *map(block, also)]
-        return [
-            part
-            for whole in wholes
-            if any(pod.family == whole.family for pod in pods)
-            for part in peer_sets.outside_of(whole, holes)
-        ]
+        for direction, (numbers, peers) in (
+            (Direction.EGRESS, outward),
+            (Direction.INGRESS, inward),
+        ):
+            dialect = self._stated.wishes.dialect
+            limits = requests.limits(dependency.http, direction, dialect)
+            for number in self._with_twins(numbers):
+                grant = Grant(peers, ports_at, own=True, limits=limits)
+                self._grants[number, direction].append(grant)
 
-    def _ports_at(self, ports: tuple[Port, ...] | None, meant: frozenset[int]) -> PortsAt:
-        """Return what ports mean at an element.
+    def _peers(self, end: End, numbers: frozenset[int]) -> PeerSet:
+        if not isinstance(end, WorkloadName | Pods):
+            return self._says.place(end)
+        if isinstance(end, WorkloadName) and self._are_hosts(numbers):
+            return self._says.nodes()
+        return self._workloads(numbers)
 
-        A name given without a protocol is of those that the workloads meant declare it with: a
-        workload that merely cannot be told apart from them adds none of its own.
-        """
+    def _are_hosts(self, numbers: frozenset[int]) -> bool:
+        """Return whether workloads are on the host network, so that policies see their nodes."""
+        identities = [i for number in numbers for i in self._snapshot.workloads[number].identities]
+        return bool(identities) and all(identity.host_network for identity in identities)
 
-        def at(element: Element) -> int:
-            if ports is None:
-                return port_sets.EVERYTHING
-            found = port_sets.NOTHING
-            for port in ports:
-                if not port.name:
-                    protocol = port.protocol or Protocol.TCP
-                    found |= port_sets.ports(protocol, port.first, port.last)
-                    continue
-                for protocol in self._protocols(port, meant):
-                    found |= self._named(element, port.name, protocol)
-            return found
+    def _workloads(self, numbers: frozenset[int]) -> Workloads:
+        told = numbers & self._stated.by_account
+        return self._says.workloads(told | self._with_twins(numbers - told))
 
-        return at
-
-    def _protocols(self, port: Port, meant: frozenset[int]) -> set[Protocol]:
-        """Return the protocols that a named port is of."""
-        if port.protocol:
-            return {port.protocol}
-        return {
-            own.protocol
-            for number in meant
-            for identity in self._snapshot.workloads[number].identities
-            for own in identity.ports
-            if own.name == port.name and not own.init
-        }
-
-    def _target(self, protocol: Protocol, target: int | str) -> PortsAt:
-        if isinstance(target, int):
-            return lambda _: port_sets.ports(protocol, target, target)
-        return lambda element: self._named(element, target, protocol)
-
-    def _named(self, element: Element, name: str, protocol: Protocol | None) -> int:
-        """Return the container ports of a name at an element."""
-        if not isinstance(element, PodElement) or self.places.on_host(element):
-            return port_sets.NOTHING
-        found = port_sets.NOTHING
-        for own in self.places.identity(element).ports:
-            if own.name == name and not own.init and protocol in (None, own.protocol):
-                found |= port_sets.ports(own.protocol, own.port, own.port)
-        return found
+    def _with_twins(self, numbers: frozenset[int]) -> frozenset[int]:
+        twins = self._stated.twins
+        return numbers.union(*(twins.get(number, ()) for number in numbers))
 
     # -- what generation stated --------------------------------------------------------------
 
@@ -321,40 +283,58 @@ class Intent:
             for number, workload in enumerate(self._snapshot.workloads)
             if workload.namespace in self._covered
         ]
-        everyone = Workloads(self.places, None)
+        everyone = self._says.workloads(None)
+        asking = {number: self._lookups(number) for number in covered}
         for number, traffic in dns.workloads:
-            ports_at = self._traffic_at(traffic)
-            answering = self._workloads(frozenset({number}))
-            for asking in covered:
-                grant = Grant(answering, ports_at, own=False)
-                self._grants[asking, Direction.EGRESS].append(grant)
-            for twin in self._with_twins(frozenset({number})):
+            ports_at = self._says.traffic_at(traffic)
+            alone = frozenset({number})
+            answering: PeerSet = self._workloads(alone)
+            if self._are_hosts(alone):
+                answering = self._says.nodes()
+            for each, limits in asking.items():
+                grant = Grant(answering, ports_at, own=False, limits=limits)
+                self._grants[each, Direction.EGRESS].append(grant)
+            for twin in self._with_twins(alone):
                 grant = Grant(everyone, ports_at, own=False)
                 self._grants[twin, Direction.INGRESS].append(grant)
         for peers, traffic in dns.rules:
             ranges = [r for p in peers if isinstance(p, IpPeer) for r in peer_sets.block_ranges(p)]
             if ranges:
-                grant = Grant(self._addresses(ranges), self._traffic_at(traffic), own=False)
-                for asking in covered:
-                    self._grants[asking, Direction.EGRESS].append(grant)
+                called = self._says.addresses(ranges)
+                ports_at = self._says.traffic_at(traffic)
+                for each, limits in asking.items():
+                    grant = Grant(called, ports_at, own=False, limits=limits)
+                    self._grants[each, Direction.EGRESS].append(grant)
+
+    def _lookups(self, number: int) -> tuple[Layer7, ...] | None:
+        """Return what a workload may ask the DNS for; None where nothing looks into that.
+
+        The names of the cluster, and of what it calls; any, where it calls addresses outside.
+        """
+        if self._stated.wishes.dialect != CILIUM:
+            return None
+        names = [CLUSTER_NAMES]
+        for grant in self._grants[number, Direction.EGRESS]:
+            match grant.peers:
+                case Domains(name=name):
+                    names.append(DomainPattern(name))
+                case Addresses() | World() | Anything():
+                    names.append(EVERY_NAME)
+                case _:
+                    pass
+        return (Layer7(dns=tuple(names)),)
 
     def _add_substitute(self, substitute: Substitute) -> None:
-        ranges = [part for peer in substitute.blocks for part in peer_sets.block_ranges(peer)]
-        grant = Grant(self._addresses(ranges), self._traffic_at(substitute.traffic), own=True)
+        ports_at = self._says.traffic_at(substitute.traffic)
+        peers: list[PeerSet] = []
+        if substitute.blocks:
+            ranges = [r for peer in substitute.blocks for r in peer_sets.block_ranges(peer)]
+            peers.append(self._says.addresses(ranges))
+        if Entity.KUBE_APISERVER in substitute.entities:
+            peers.append(self._says.hosts(self._stated.api_servers))
+        elif substitute.entities:
+            peers.append(self._says.nodes())
         for name in substitute.subject:
-            self._grants[self._by_name[name], substitute.direction].append(grant)
-
-    def _traffic_at(self, traffic: tuple[Traffic, ...] | None) -> PortsAt:
-        def at(element: Element) -> int:
-            if traffic is None:
-                return port_sets.EVERYTHING
-            found = port_sets.NOTHING
-            for part in traffic:
-                match part:
-                    case PortRange(protocol, first, last):
-                        found |= port_sets.ports(protocol, first, last)
-                    case NamedPort(name, protocol):
-                        found |= self._named(element, name, protocol)
-            return found
-
-        return at
+            for each in peers:
+                grant = Grant(each, ports_at, own=True)
+                self._grants[self._by_name[name], substitute.direction].append(grant)

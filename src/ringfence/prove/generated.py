@@ -14,6 +14,7 @@ import msgspec
 from ringfence import dialects
 from ringfence.assemble import building
 from ringfence.errors import UsageError
+from ringfence.layer7 import Undecidable
 from ringfence.learn.dependency_map import DependencyMap
 from ringfence.learn.propose import Proposal, propose
 from ringfence.learn.wishes import ENFORCED_BY, PLAIN, Wishes
@@ -26,8 +27,9 @@ from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement
 from ringfence.prove import port_sets
 from ringfence.prove.actual import Actual
-from ringfence.prove.elements import Element, PodElement, RangeElement, cut
-from ringfence.prove.expected import Intent, Stated
+from ringfence.prove.amounts import Amount
+from ringfence.prove.elements import DomainElement, Element, PodElement, RangeElement, cut
+from ringfence.prove.expected import Expected, Intent, Stated
 from ringfence.sources import manifests
 
 REPLACED: Final = frozenset(
@@ -42,7 +44,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True, order=True):
     source: str
     destination: str
     ports: str
-    """As `TCP 5432; UDP 53`."""
+    """As `TCP 5432; UDP 53`, with what may be said on them: `TCP 443 (POST /v1)`."""
     because: tuple[str, ...] = ()
     """What decided, as `egress: NetworkPolicy/shop/x ingress[0] (x.yaml:12)`."""
 
@@ -151,7 +153,14 @@ def prove(
         emission: the policies as they were written, and what it states likewise.
     """
     read = read_back(emission.files)
-    stated = Stated(proposal.dns, proposal.twins, emission.substitutes)
+    stated = Stated(
+        proposal.dns,
+        proposal.twins,
+        emission.substitutes,
+        proposal.wishes,
+        proposal.by_account,
+        proposal.surroundings.api_servers,
+    )
     staged = proposal.surroundings.staged
     stays = [
         document
@@ -207,10 +216,16 @@ class _Comparison:
         """Per kind of difference, the differences; those with the outside with its ranges."""
         self._connections: set[tuple[str, str]] = set()
         self._unplaced: set[tuple[str, str]] = set()
+        self._undecided: dict[str, None] = {}
+        """Why limits could not be compared."""
 
     def proof(self, problems: list[Problem]) -> Proof:
         """Compare every pair in which something is meant, or possible."""
-        elements = self._cut(self._actual.elements())
+        names = sorted({*self._intent.domains(), *self._actual.names()})
+        elements = [
+            *self._cut(self._actual.elements()),
+            *(DomainElement(name) for name in names),
+        ]
         places = self._intent.places
         policed = {element for element in elements if self._intent.policed(element)}
         # A workload to itself is left out by `connectivity`, so it is asked about in any case;
@@ -221,6 +236,8 @@ class _Comparison:
         for source, destination in pairs:
             if source == destination and self._actual.is_single(source):
                 continue
+            if isinstance(source, DomainElement):
+                continue  # nobody sees a caller's name
             if source in policed or destination in policed:
                 common = places.families(source) & places.families(destination)
                 for family in sorted(common):
@@ -232,7 +249,9 @@ class _Comparison:
             more=self._differences("more"),
             less=self._differences("less"),
             unknown=unknown,
-            unknown_because=self._actual.answer.unknown_because if unknown else (),
+            unknown_because=(
+                (*self._actual.answer.unknown_because, *self._undecided) if unknown else ()
+            ),
             unplaced=len(self._unplaced),
             problems=tuple(problems),
         )
@@ -243,36 +262,44 @@ class _Comparison:
         for element in elements:
             if isinstance(element, RangeElement):
                 pieces = cut(element.addresses, self._intent.ranges)
-                found += [RangeElement(piece) for piece in pieces]
+                found += [RangeElement(p) for p in pieces if not self._intent.is_node(p)]
             else:
                 found.append(element)
         return found
 
     def _compare(self, source: Element, destination: Element, family: int) -> None:
         meant = self._intent.between(source, destination, family)
-        certain, possible = self._actual.between(source, destination, family, meant.possible)
-        if meant.own and meant.possible:
-            self._connections.add((self._end(source), self._end(destination)))
-        if meant.possible != meant.certain:
-            self._unplaced.add((self._end(source), self._end(destination)))
-        more = certain & ~meant.possible
-        less = meant.certain & ~possible
-        # Where the map itself leaves open whether an end is meant, any verdict will do.
-        unknown = (possible & ~meant.possible | meant.certain & ~certain) & ~more & ~less
-        for kind, ports in (("more", more), ("less", less), ("unknown", unknown)):
-            if ports:
-                self._add(kind, source, destination, family, ports)
+        certain, possible = self._actual.between(source, destination, family, meant.possible.ports)
+        if isinstance(destination, DomainElement):
+            # Of names only those count that the map lists; where the others are nobody knows.
+            if name := self._intent.listed_name(source, destination):
+                self._connections.add((self._end(source), name))
+        else:
+            pair = (self._end(source), self._end(destination))
+            if meant.own and meant.possible:
+                self._connections.add(pair)
+            if meant.possible != meant.certain:
+                self._unplaced.add(pair)
+        try:
+            found = _differences(meant, certain, possible)
+        except Undecidable as undecidable:
+            # It cannot be told on these ports whether as much is allowed as is meant.
+            found = {"unknown": possible | Amount(meant.possible.ports)}
+            self._undecided[str(undecidable)] = None
+        for kind, amount in found.items():
+            if amount:
+                self._add(kind, source, destination, family, amount)
 
     def _end(self, element: Element) -> str:
         return "" if isinstance(element, RangeElement) else self._actual.name(element)
 
     def _add(
-        self, kind: str, source: Element, destination: Element, family: int, ports: int
+        self, kind: str, source: Element, destination: Element, family: int, amount: Amount
     ) -> None:
-        protocol, port = port_sets.edges(ports)[0]
+        protocol, port = port_sets.edges(amount.ports)[0]
         judged = self._actual.judge(source, destination, family, protocol, port)
         because = tuple(_decided_by(judged))
-        key = _Key(self._end(source), self._end(destination), port_sets.text(ports), because)
+        key = _Key(self._end(source), self._end(destination), amount.text(), because)
         ranges = self._found[kind].setdefault(key, [])
         for end in (source, destination):
             if isinstance(end, RangeElement):
@@ -291,6 +318,19 @@ class _Comparison:
                 )
             )
         return tuple(sorted(found))
+
+
+def _differences(meant: Expected, certain: Amount, possible: Amount) -> dict[str, Amount]:
+    """Return by kind what is allowed otherwise than it is meant.
+
+    Raises:
+        Undecidable: what may be said on some ports cannot be told apart.
+    """
+    more = certain - meant.possible
+    less = meant.certain - possible
+    # Where the map itself leaves open whether an end is meant, any verdict will do.
+    unsettled = (possible - meant.possible) | (meant.certain - certain)
+    return {"more": more, "less": less, "unknown": unsettled - more - less}
 
 
 class _Key(NamedTuple):

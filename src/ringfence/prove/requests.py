@@ -1,0 +1,69 @@
+"""What a map's requests mean where a language enforces them.
+
+Written apart from `ringfence.learn.limits` and from the emitters: what one of them misreads, the
+proof shows.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from ringfence.learn.dependency_map import HttpRequest
+from ringfence.learn.wishes import CALICO, CILIUM
+from ringfence.model.layer7 import Form, HttpMatch, Layer7, Text, exact
+from ringfence.model.rule import Direction
+
+Boxes = tuple[Layer7, ...]
+
+_REWRITTEN: Final = ("//", "/./", "/../")
+_DECODED: Final = frozenset("%\\;?# \0")
+
+
+def limits(http: Iterable[HttpRequest], direction: Direction, dialect: str) -> Boxes | None:
+    """Return to what a language limits a dependency in one direction; None: to nothing.
+
+    NetworkPolicies look into no request; Calico looks into those that come in; Cilium into all,
+    at the path as it was sent, with its query.
+    """
+    listed = tuple(http)
+    if not listed or (dialect, direction) not in _LIMITED:
+        return None
+    paths = _cleaned if dialect == CALICO else _sent
+    found = []
+    for request in listed:
+        texts = tuple(paths(request.path)) if request.path else None
+        methods = tuple(map(exact, request.methods)) or None
+        if texts != ():
+            found.append(Layer7(http=HttpMatch(methods=methods, paths=texts)))
+    return tuple(found)
+
+
+_LIMITED: Final = frozenset(
+    {(CALICO, Direction.INGRESS), (CILIUM, Direction.INGRESS), (CILIUM, Direction.EGRESS)}
+)
+
+
+def _sent(path: str) -> Iterator[Text]:
+    """Yield the paths that are meant, as they are sent: any query may follow."""
+    if path.endswith("*"):
+        yield Text(Form.PREFIX, path[:-1])
+    else:
+        yield exact(path)
+        yield Text(Form.PREFIX, f"{path}?")
+
+
+def _cleaned(path: str) -> Iterator[Text]:
+    """Yield the paths that are meant, as Calico has cleaned them before it looks at them.
+
+    A prefix ends at a slash there; what cleaning would have changed is never met.
+    Source: Calico `app-policy/checker/match.go`.
+    """
+    whole = path.removesuffix("*")
+    stem = whole.rstrip("/")
+    if any(part in f"{stem}/" for part in _REWRITTEN) or not _DECODED.isdisjoint(stem):
+        return
+    if not path.endswith("*"):
+        yield exact(stem or "/")
+    elif whole != stem:
+        yield Text(Form.PREFIX, whole)
+    else:
+        yield Text(Form.SEGMENTS, stem)
