@@ -26,6 +26,8 @@ from ringfence.reference.findings import Side, blind_spots, plain, unsettled
 from ringfence.reference.outcome import evidence, not_understood
 from ringfence.reference.schema import NotUnderstoodError
 
+TO_HOST = "`defaultEndpointToHostAction` is taken to be Accept, as installations of Calico set it"
+
 
 def judge_side(snapshot: Snapshot, here: Approach) -> Side:
     """Return what Calico says of the connection in one direction.
@@ -95,8 +97,8 @@ def _host(snapshot: Snapshot, here: Approach, host: Host) -> Side:
     Calico is installed with, and its operator, all set Accept.
 
     Source: STATIC filterOutputChain ("We don't currently police host -> endpoint"),
-    filterWorkloadToHostChain; Calico `manifests/calico.yaml`
-    (FELIX_DEFAULTENDPOINTTOHOSTACTION).
+    filterWorkloadToHostChain; Calico `felix/fv/bpf_test.go` ("ACCEPT is what is set by our
+    manifests and operator by default").
     """
     all_ = calico_ends.known(snapshot)
     choices = calico_hosts.of_node(host, here, all_)
@@ -104,6 +106,8 @@ def _host(snapshot: Snapshot, here: Approach, host: Host) -> Side:
         return plain(here.direction, "default")
     local = _stays_on_node(snapshot, here)
     if local:
+        if here.direction is Direction.INGRESS:
+            here.notes.add(TO_HOST)
         return plain(here.direction, "own node")
     documents = calico_staged.enforced(snapshot)
     blind = blind_spots(snapshot, here)
