@@ -112,18 +112,30 @@ def holds(pattern: Text, string: str) -> bool:
 PATHS = st.lists(st.sampled_from(["/", "a", "b", "/a", ".js"]), min_size=1, max_size=4).map("".join)
 
 _PATH_REGEXES = st.sampled_from(
-    ["/a.*", "/[ab]+", ".*b", "/a(/.*)?", "/(a|b)/.*", "[^/]*", "/a{1,2}", "/.+", ".*/b/.*", "/a"]
+    [
+        "/a.*",
+        "/[ab]+",
+        ".*b",
+        "/a(/.*)?",
+        "/(a|b)/.*",
+        "[^/]*",
+        "/a{1,2}",
+        "/.+",
+        ".*/b/.*",
+        "/a",
+        r"/[-\]^a\\.]+",
+    ]
 )
 TEXTS = st.one_of(
     st.builds(Text, st.sampled_from([Form.EXACT, Form.PREFIX, Form.SUFFIX, Form.SEGMENTS]), PATHS),
     _PATH_REGEXES.map(lambda value: Text(Form.REGEX, value)),
 )
 
-NAMES = st.lists(st.sampled_from(["a", "b", "ab", "io", "x-1", "_x"]), min_size=1, max_size=4).map(
-    ".".join
-)
+NAMES = st.lists(
+    st.sampled_from(["a", "b", "ab", "aa", "io", "x-1", "_x"]), min_size=1, max_size=4
+).map(".".join)
 
-_COMPONENTS = st.sampled_from(["*", "**", "a", "b", "ab", "io", "a*", "*b", "*a*b", "***"])
+_COMPONENTS = st.sampled_from(["*", "**", "a", "b", "ab", "io", "a*", "*b", "*a*b", "***", "a*a"])
 DOMAINS = st.builds(
     DomainPattern,
     st.lists(_COMPONENTS, min_size=1, max_size=4).map(".".join),
@@ -133,7 +145,13 @@ DOMAINS = st.builds(
 # -- boxes -----------------------------------------------------------------------------------------
 
 _METHODS = st.sampled_from(
-    [exact("GET"), exact("POST"), Text(Form.REGEX, "P.*"), Text(Form.REGEX, "GET|HEAD")]
+    [
+        exact("GET"),
+        exact("POST"),
+        Text(Form.REGEX, "P.*"),
+        Text(Form.REGEX, "GET|HEAD"),
+        Text(Form.REGEX, ".*[^-A]T"),
+    ]
 )
 _HOSTS = st.sampled_from([exact("x"), Text(Form.SUFFIX, ".x"), Text(Form.REGEX, r"[a-z.]+(:\d+)?")])
 _HEADERS = st.builds(

@@ -71,6 +71,12 @@ def test_an_atom_that_exact_strings_use_up_is_none() -> None:
     assert {atoms.witness(atom) for atom in range(atoms.count)} == {"/", "a", "b"}
 
 
+def test_an_atom_keeps_what_exact_strings_leave_of_it() -> None:
+    atoms = Atoms([regex("[a-c]"), exact("a"), exact("b")], PATHS_ONLY, "/")
+    assert {atoms.witness(atom) for atom in range(atoms.count)} == {"/", "a", "b", "c"}
+    assert atoms.witness(atoms.atom_of("c")) == "c"
+
+
 def test_a_witness_is_shortest_printable_and_begins_with_a_slash_if_it_can() -> None:
     atoms = Atoms([regex("[^a]*z"), exact("/z"), regex(r"\xe9+")], PATHS_ONLY, "/")
     witnesses = {atoms.witness(atom) for atom in range(atoms.count)}

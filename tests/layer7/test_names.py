@@ -63,6 +63,7 @@ def test_a_wildcard_of_cilium_is_within_one_label() -> None:
     assert meets("a*b.io", CILIUM, "ab.io", "axb.io", "aab.io", "b.io", "a.b.io") == [
         *(True, True, True, False, False)
     ]
+    assert meets("a*a.io", CILIUM, "a.io", "aa.io", "aba.io") == [False, True, True]
 
 
 def test_a_double_wildcard_of_cilium_is_one_or_more_labels_since_1_19() -> None:

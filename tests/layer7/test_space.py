@@ -192,6 +192,13 @@ def test_a_header_sent_twice_is_one_list() -> None:
     assert space.mask_of(sent) == space.mask(both)
 
 
+def test_what_only_http_has_says_that_it_is_http() -> None:
+    space = Space([GET])
+    for request in (Request(method="GET"), Request(headers=(), method="GET")):
+        assert space.mask_of(request) == space.mask(GET)
+    assert space.mask_of(Request(path="/")) == space.mask_of(Request(http=True))
+
+
 def test_names_of_queries_and_servers_have_no_case_and_no_final_dot() -> None:
     space = Space([DNS, SNI])
     assert space.mask_of(Request(dns="A.Example.COM.")) & space.mask(DNS)

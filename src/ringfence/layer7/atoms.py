@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from ringfence.layer7 import forms
-from ringfence.layer7.automaton import UNIVERSE, Budget, Dfa, Nfa
+from ringfence.layer7.automaton import UNIVERSE, Budget, Dfa, Nfa, determinise
 from ringfence.layer7.bits import from_members
 from ringfence.layer7.language import VALUES, Literal, Node, Pattern, of_pattern
 from ringfence.layer7.undecidable import Undecidable
@@ -53,7 +53,7 @@ class Atoms:
                 strings.setdefault(language.text, []).append(number)
             else:
                 nfa.add(language, number)
-        self.dfa = Dfa(nfa, universe_end, begin)
+        self.dfa = determinise(nfa, universe_end, begin)
         self._number(strings, begin)
 
     def _number(self, strings: dict[str, list[int]], begin: str) -> None:
@@ -200,7 +200,6 @@ class _Search:
         for symbol, target in single.items():
             if target >= 0 and symbol in usable and letters[symbol] not in along:
                 yield letters[symbol], (target, None)
-        assert found.parting is not None  # noqa: S101 - every state is expanded
         for (symbols, _), target in zip(found.parting.groups, found.targets, strict=True):
             if target < 0:
                 continue

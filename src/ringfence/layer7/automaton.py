@@ -5,7 +5,7 @@ pattern tells apart are one *symbol*, so that a state has few ways out.
 """
 
 import bisect
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ringfence.layer7.characters import LAST, Ranges, only
 from ringfence.layer7.language import (
@@ -23,6 +23,9 @@ from ringfence.layer7.undecidable import Undecidable
 UNIVERSE = -1
 """The tag of the language that all strings belong to."""
 
+_Closure = tuple[frozenset[int], frozenset[int]]
+"""States that have edges, and tags."""
+
 _NONE: frozenset[int] = frozenset()
 _TOO_COMPLEX = "the patterns are too complex to be compared"
 
@@ -31,7 +34,7 @@ _TOO_COMPLEX = "the patterns are too complex to be compared"
 class Budget:
     """What may be spent: grows with what is written, so that only what explodes runs out."""
 
-    work: int = 150_000
+    work: int
 
     def spend(self, work: int) -> None:
         """Count work done.
@@ -127,7 +130,7 @@ class Nfa:
                 self.ends[start].append(end)
         return end
 
-    def closure(self, state: int, *, at_start: bool) -> tuple[frozenset[int], frozenset[int]]:
+    def closure(self, state: int, *, at_start: bool) -> _Closure:
         """Return the states with edges, and the tags, that are reached without a character."""
         if not (at_start or self.empty[state] or self.ends[state]):
             return frozenset((state,) if self.edges[state] else ()), frozenset(self.tags[state])
@@ -220,7 +223,7 @@ def _nicest(ranges: Ranges) -> str:
 
 
 @dataclass(slots=True)
-class _Parting:
+class Parting:
     """The symbols, parted by which of some sets hold them."""
 
     group_of: dict[int, int]
@@ -234,61 +237,91 @@ class State:
 
     tags: tuple[int, ...] | None
     """Which languages hold for a string that ends here; None: none, it is outside the universe."""
-    single: dict[int, int] = field(default_factory=dict)
+    single: dict[int, int]
     """Where a symbol leads that goes a way of its own; -1: out of the universe."""
-    parting: _Parting | None = None
-    targets: tuple[int, ...] = ()
+    parting: Parting
+    """Of all other symbols."""
+    targets: tuple[int, ...]
     """Where the other symbols lead, for each group of `parting`; -1: out of the universe."""
 
 
 class Dfa:
-    """The deterministic automaton of several languages within a universe."""
+    """A deterministic automaton; it starts in state 0."""
 
-    def __init__(self, nfa: Nfa, universe_end: int, apart: str = "") -> None:
-        """Determinise.
+    def __init__(self, alphabet: Alphabet, states: list[State]) -> None:
+        """Keep its parts."""
+        self.alphabet = alphabet
+        self.states = states
 
-        Args:
-            nfa: all languages, and the universe, added first with the tag `UNIVERSE`.
-            universe_end: how many states the NFA had when only the universe was in it.
-            apart: characters to be told apart from others even if no pattern does.
+    def step(self, state: int, symbol: int) -> int:
+        """Return where a symbol leads; -1: out of the universe."""
+        found = self.states[state]
+        target = found.single.get(symbol)
+        if target is not None:
+            return target
+        group = found.parting.group_of.get(symbol)
+        return -1 if group is None else found.targets[group]
 
-        Raises:
-            Undecidable: the budget of `nfa` ran out.
-        """
+    def run(self, string: str) -> int:
+        """Return the state that a string leads to; -1 where it leaves the universe."""
+        state = 0
+        symbol = self.alphabet.symbol
+        for character in string:
+            state = self.step(state, symbol(character))
+            if state < 0:
+                break
+        return state
+
+
+def determinise(nfa: Nfa, universe_end: int, apart: str = "") -> Dfa:
+    """Return the deterministic automaton of several languages within a universe.
+
+    Args:
+        nfa: all languages, and the universe, added first with the tag `UNIVERSE`.
+        universe_end: how many states the NFA had when only the universe was in it.
+        apart: characters to be told apart from others even if no pattern does.
+
+    Raises:
+        Undecidable: the budget of `nfa` ran out.
+    """
+    return _Subsets(nfa, universe_end, apart).dfa()
+
+
+class _Subsets:
+    """The subset construction: a state is the set of NFA states that a string leads to."""
+
+    def __init__(self, nfa: Nfa, universe_end: int, apart: str) -> None:
         self._nfa = nfa
         self._universe_end = universe_end
         sets = list(dict.fromkeys(chars for edges in nfa.edges for chars, _ in edges))
-        self.alphabet = Alphabet([*sets, *map(only, apart)], nfa.budget)
+        self._alphabet = Alphabet([*sets, *map(only, apart)], nfa.budget)
         number_of = {chars: number for number, chars in enumerate(sets)}
         self._edges = [
             [(number_of[chars], target) for chars, target in edges] for edges in nfa.edges
         ]
-        self._partings: dict[tuple[int, ...], _Parting] = {}
-        self._closures: dict[int, tuple[frozenset[int], frozenset[int]]] = {}
-        self._numbers: dict[tuple[frozenset[int], frozenset[int]], int] = {}
-        self._kernels: list[frozenset[int]] = []
-        self.states: list[State] = []
-        first = self._number(*nfa.closure(nfa.start, at_start=True))
-        if first < 0:
-            raise Undecidable("the universe is empty")
-        done = 0
-        while done < len(self.states):
-            self._expand(done)
-            done += 1
+        self._partings: dict[tuple[int, ...], Parting] = {}
+        self._closures: dict[int, _Closure] = {}
+        self._numbers: dict[_Closure, int] = {}
+        self._found: list[_Closure] = []
 
-    def _number(self, moving: frozenset[int], tags: frozenset[int]) -> int:
-        key = moving, tags
-        number = self._numbers.get(key)
+    def dfa(self) -> Dfa:
+        """Return the automaton."""
+        self._number(self._nfa.closure(self._nfa.start, at_start=True))
+        # The list grows while it is walked.
+        return Dfa(self._alphabet, [self._expanded(*closure) for closure in self._found])
+
+    def _number(self, closure: _Closure) -> int:
+        """Return the number of a state; -1 where it is out of the universe."""
+        number = self._numbers.get(closure)
         if number is None:
-            inside = UNIVERSE in tags
-            if not inside and all(state >= self._universe_end for state in moving):
-                number = -1
+            moving, tags = closure
+            # Patterns may share states with the universe, but only where strings are in both.
+            if UNIVERSE in tags or any(state < self._universe_end for state in moving):
+                number = len(self._found)
+                self._found.append(closure)
             else:
-                number = len(self.states)
-                # The universe is -1, the first of the sorted tags.
-                self.states.append(State(tuple(sorted(tags))[1:] if inside else None))
-                self._kernels.append(moving)
-            self._numbers[key] = number
+                number = -1
+            self._numbers[closure] = number
         return number
 
     def _target(self, targets: set[int]) -> int:
@@ -304,16 +337,16 @@ class Dfa:
             tags = tags | found[1] if tags else found[1]
             spent += len(moving) + len(tags)
         self._nfa.budget.spend(spent)
-        return self._number(moving, tags)
+        return self._number((moving, tags))
 
-    def _expand(self, number: int) -> None:
-        """Find where a state leads."""
+    def _expanded(self, moving: frozenset[int], tags: frozenset[int]) -> State:
+        """Return a state with its ways out."""
         single: dict[int, set[int]] = {}
         wide: dict[int, set[int]] = {}
         spent = 2
-        for state in self._kernels[number]:
+        for state in moving:
             for chars, target in self._edges[state]:
-                symbols = self.alphabet.symbols_of[chars]
+                symbols = self._alphabet.symbols_of[chars]
                 spent += 1
                 if len(symbols) == 1:
                     single.setdefault(symbols[0], set()).add(target)
@@ -328,24 +361,25 @@ class Dfa:
             set().union(*(wide[key[position]] for position in positions))
             for _, positions in parting.groups
         ]
-        found = self.states[number]
-        found.parting = parting
-        found.targets = tuple(map(self._target, reached))
+        ways: dict[int, int] = {}
         for symbol, targets in single.items():
             group = parting.group_of.get(symbol)
             more = reached[group] if group is not None else set()
             self._nfa.budget.spend(len(more))
-            found.single[symbol] = self._target(targets | more)
+            ways[symbol] = self._target(targets | more)
+        # The universe is -1, the first of the sorted tags.
+        held = tuple(sorted(tags))[1:] if UNIVERSE in tags else None
+        return State(held, ways, parting, tuple(map(self._target, reached)))
 
-    def _part(self, sets: tuple[int, ...]) -> _Parting:
+    def _part(self, sets: tuple[int, ...]) -> Parting:
         held: dict[int, list[int]] = {}
         for position, number in enumerate(sets):
-            symbols = self.alphabet.symbols_of[number]
+            symbols = self._alphabet.symbols_of[number]
             self._nfa.budget.spend(len(symbols))
             for symbol in symbols:
                 held.setdefault(symbol, []).append(position)
         groups: dict[tuple[int, ...], int] = {}
-        parting = _Parting({}, [])
+        parting = Parting({}, [])
         for symbol in sorted(held):
             positions = tuple(held[symbol])
             group = groups.setdefault(positions, len(groups))
@@ -354,25 +388,3 @@ class Dfa:
             parting.group_of[symbol] = group
             parting.groups[group][0].append(symbol)
         return parting
-
-    # -- walking it ----------------------------------------------------------------------------
-
-    def step(self, state: int, symbol: int) -> int:
-        """Return where a symbol leads; -1: out of the universe."""
-        found = self.states[state]
-        target = found.single.get(symbol)
-        if target is not None:
-            return target
-        assert found.parting is not None  # noqa: S101 - every state is expanded
-        group = found.parting.group_of.get(symbol)
-        return -1 if group is None else found.targets[group]
-
-    def run(self, string: str) -> int:
-        """Return the state that a string leads to; -1 where it leaves the universe."""
-        state = 0
-        symbol = self.alphabet.symbol
-        for character in string:
-            state = self.step(state, symbol(character))
-            if state < 0:
-                break
-        return state

@@ -23,6 +23,8 @@ WORK_PER_BOX = 200
 
 ANY_BOX = Layer7()
 
+_OF_HTTP = ("method", "path", "host", "headers")
+
 _Way = tuple["_Way", str, int] | None
 """How a set of boxes was come to: from which, and by which value of which dimension."""
 
@@ -140,7 +142,7 @@ class Space:
         http: tuple[bool, ...] = (True, False)
         if request.http is not None:
             http = (request.http,)
-        elif any(said is not None for said in (request.method, request.path, request.host)):
+        elif any(getattr(request, name) is not None for name in _OF_HTTP):
             http = (True,)
         if not known and len(http) == 2:
             return self.everything
