@@ -96,16 +96,6 @@ def test_what_a_dialect_cannot_understand_is_no_blind_spot() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "about", "cni", "namespace"),
-    [
-        ("CiliumNetworkPolicy.cilium.io", "CiliumNetworkPolicy/shop/x", "cilium", "shop"),
-        (
-            "CiliumClusterwideNetworkPolicy.cilium.io",
-            "CiliumClusterwideNetworkPolicy/x",
-            "cilium",
-            None,
-        ),
-        ("NetworkPolicy.projectcalico.org", "NetworkPolicy/shop/x", "calico", "shop"),
-        ("GlobalNetworkPolicy.crd.projectcalico.org", "GlobalNetworkPolicy/x", "calico", None),
         ("NetworkPolicy.crd.antrea.io", "NetworkPolicy/shop/x", "antrea", "shop"),
     ],
 )

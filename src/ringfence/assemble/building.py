@@ -63,7 +63,9 @@ def build(
     parsed = dialects.parse(
         dialects.Context(profile, objects.policies, namespaces, found, accounts, staged)
     )
-    told_apart = distinctions.find(parsed.policies, found, parsed.network_sets)
+    told_apart = distinctions.find(
+        parsed.policies, found, parsed.network_sets, parsed.host_endpoints
+    )
     folder = identities.Folder(told_apart, nodes, cidrs)
     workloads = inventory.workloads(folder, {(s.namespace, s.name) for s in found})
     ways_in = routes.read(objects, problems)
@@ -143,7 +145,9 @@ def rejudged(
     cidrs, assumed = snapshot.pod_cidrs, snapshot.pod_cidrs_assumed
     if pod_cidrs:
         cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, ())
-    now = distinctions.find(parsed.policies, snapshot.services, parsed.network_sets)
+    now = distinctions.find(
+        parsed.policies, snapshot.services, parsed.network_sets, parsed.host_endpoints
+    )
     told_apart = distinctions.digest(now, cidrs)
     workloads = snapshot.workloads
     if told_apart != snapshot.told_apart:

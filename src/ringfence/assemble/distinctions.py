@@ -7,8 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ringfence.model.cluster import NetworkSet, Service
-from ringfence.model.rule import IpPeer, LabelPeer, NodePeer, Peer, PodPeer, Policy, leaves
+from ringfence.model.cluster import HostEndpoint, NetworkSet, Service
+from ringfence.model.rule import (
+    Entity,
+    EntityPeer,
+    IpPeer,
+    LabelPeer,
+    NodePeer,
+    Peer,
+    PodPeer,
+    Policy,
+    leaves,
+)
 from ringfence.model.selector import LabelSelector, expression_keys
 
 PER_POD_LABELS: Final = frozenset(
@@ -44,9 +54,11 @@ class Distinctions:
     """Every CIDR that a policy names, as a block or as an exception to one."""
     node_keys: tuple[str, ...] | None = None
     """The label keys by which policies select nodes, sorted; None where none selects nodes."""
+    hosts: frozenset[str] = frozenset()
+    """The nodes that policies can tell from others by what they are (Calico's HostEndpoints)."""
 
 
-FOLDING: Final = 1
+FOLDING: Final = 2
 """To be raised when identities are formed by other rules than before."""
 
 
@@ -57,15 +69,19 @@ def digest(found: Distinctions, pod_cidrs: Sequence[str]) -> str:
         sorted(found.hidden),
         sorted(found.blocks),
         found.node_keys,
+        sorted(found.hosts),
         sorted(pod_cidrs),
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def find(
-    policies: Iterable[Policy], services: Iterable[Service], sets: Iterable[NetworkSet] = ()
+    policies: Iterable[Policy],
+    services: Sequence[Service],
+    sets: Iterable[NetworkSet] = (),
+    hosts: Iterable[HostEndpoint] = (),
 ) -> Distinctions:
-    """Return what these policies, the selectors of these Services and these sets tell apart."""
+    """Return what policies, what they refer to, and the selectors of Services tell apart."""
     mentioned: set[str] = set()
     blocks: set[str] = set()
     node_keys: set[str] = set()
@@ -82,6 +98,8 @@ def find(
                 case NodePeer():
                     by_node = True
                     node_keys.update(keys(peer.nodes))
+                case EntityPeer(Entity.KUBE_APISERVER):
+                    blocks.update(api_server_blocks(services))
     for network_set in sets:
         blocks.update(network_set.nets)
     for service in services:
@@ -91,7 +109,16 @@ def find(
         PER_POD_LABELS - mentioned,
         frozenset(blocks),
         tuple(sorted(node_keys)) if by_node else None,
+        frozenset(host.node for host in hosts),
     )
+
+
+def api_server_blocks(services: Iterable[Service]) -> Iterator[str]:
+    """Yield the addresses behind `default/kubernetes`, where they are known, as blocks."""
+    for service in services:
+        if (service.namespace, service.name) == ("default", "kubernetes"):
+            for backend in service.backends:
+                yield f"{backend.address}/{128 if ':' in backend.address else 32}"
 
 
 def peers(policy: Policy) -> Iterator[Peer]:

@@ -50,6 +50,7 @@ class Folder:
         self._blocks = {family: Blocks(family, distinctions.blocks) for family in (4, 6)}
         self._cut = bool(distinctions.blocks)
         self._node_keys = distinctions.node_keys
+        self._hosts = distinctions.hosts
         self._nodes = {node.name: node for node in nodes}
         likely = common_place(self._blocks, pod_cidrs)
         self._likely = None if likely is None else tuple(sorted(likely.items()))
@@ -144,6 +145,8 @@ class Folder:
             if self._node_keys is not None:
                 # Which nodes a selector means is for the judges; equal labels are equal to all.
                 kept = (node and tuple(node.labels.get(key) for key in self._node_keys),)
+            if self._hosts:
+                kept = (*kept, member.node if member.node in self._hosts else "")
             return (*self._around(addresses), *kept)
         return self._around(addresses) if addresses else UNPLACED
 

@@ -72,6 +72,11 @@ class Dialect:
     network_sets: Callable[[Context], Sequence[NetworkSet]] | None = None
     """Reads the network sets among the documents; what is unreadable of one, it carries."""
     host_endpoints: Callable[[Context], Sequence[HostEndpoint]] | None = None
+    notes: Callable[[Context], Sequence[Problem]] | None = None
+    """Tells what is wrong with, or worth knowing of, documents that need not make a policy."""
+    replaced: Callable[[Context], frozenset[int]] | None = None
+    """Returns the indexes of documents in the place of which staged ones stand, where these count
+    as enforced."""
 
 
 class Parsed(msgspec.Struct, frozen=True):
@@ -135,9 +140,10 @@ def parse(context: Context) -> Parsed:
     ignored: list[Problem] = []
     problems: list[Problem] = []
     involved: dict[int, Dialect] = {}
+    gone = _replaced(context) if context.staged else frozenset()
     for index, document in enumerate(context.documents):
         dialect = by_kind().get((group_of(document.api_version), document.kind))
-        if dialect is None:
+        if dialect is None or index in gone:
             continue
         if reason := dialect.inert_because(document.kind, context.profile):
             message = f"{document.ref} has no effect: {reason}"
@@ -159,13 +165,7 @@ def parse(context: Context) -> Parsed:
                 if part is not None
             ]
     sets = [s for d in involved.values() if d.network_sets for s in d.network_sets(context)]
-    for found in sets:
-        if found.unreadable:
-            document = context.documents[found.document]
-            message = f"{document.ref}: {found.unreadable}"
-            problems.append(
-                Problem(message, document.location_of(), (document.title,), document.ref)
-            )
+    problems += [note for d in involved.values() if d.notes for note in d.notes(context)]
     hosts = [h for d in involved.values() if d.host_endpoints for h in d.host_endpoints(context)]
     return Parsed(
         policies=tuple(policies),
@@ -175,3 +175,12 @@ def parse(context: Context) -> Parsed:
         network_sets=tuple(sets),
         host_endpoints=tuple(hosts),
     )
+
+
+def _replaced(context: Context) -> frozenset[int]:
+    """Return the documents that staged ones replace or remove under a profile that heeds those."""
+    found: set[int] = set()
+    for dialect in dict.fromkeys(by_kind().values()):
+        if dialect.replaced is not None:
+            found |= dialect.replaced(context)
+    return frozenset(found)

@@ -4,10 +4,13 @@ Authority: kubernetes-sigs/network-policy-api `apis/v1alpha2` and `apis/v1alpha1
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
+from ringfence.dialects._calico_tiers import tie as calico_tie
 from ringfence.dialects._shared import (
     Malformed,
     fields,
@@ -19,14 +22,18 @@ from ringfence.dialects._shared import (
     text,
 )
 from ringfence.model.document import Document, Path
-from ringfence.model.layer7 import DomainPattern
-from ringfence.model.profile import Cni, Profile
+from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
+from ringfence.model.profile import CiliumConfig, Cni, Profile
 from ringfence.model.rule import (
     ADMIN,
     Action,
+    AllPeers,
     Direction,
     DomainPeer,
+    Entity,
+    EntityPeer,
     IpPeer,
+    LabelPeer,
     NamedPort,
     NodePeer,
     Peer,
@@ -36,8 +43,9 @@ from ringfence.model.rule import (
     Tier,
     Traffic,
     Unreadable,
+    leaves,
 )
-from ringfence.model.selector import EVERYTHING
+from ringfence.model.selector import EVERYTHING, LabelAnd, LabelIs, Operator, Requirement
 from ringfence.yaml_text import type_text
 
 LABEL: Final = r"[a-zA-Z0-9]([-a-zA-Z0-9_]*[a-zA-Z0-9])?"
@@ -69,8 +77,14 @@ class Form:
     """Whether `pods` must have a `namespaceSelector`; all namespaces are meant where not."""
 
 
-def parse(form: Form, index: int, document: Document, profile: Profile) -> Policy:
-    """Return a policy of one of these kinds in common form."""
+def parse(form: Form, index: int, document: Document, profile: Profile) -> list[Policy]:
+    """Return a policy of one of these kinds in common form.
+
+    Cilium ranks each rule by itself: the rules of one number are one level of the tier, whatever
+    policy they are of. There a policy is one of each number.
+
+    Source: Cilium `pkg/k8s/cluster_network_policy.go`.
+    """
     unreadable: list[Unreadable] = []
     subject: PodPeer | None = None
     tier, priority = ADMIN, 0
@@ -91,21 +105,65 @@ def parse(form: Form, index: int, document: Document, profile: Profile) -> Polic
                 rules += _rules(form, value, path, direction, peers_key, profile)
     except Malformed as malformed:
         unreadable.append(malformed.unreadable)
+    if profile.cni is Cni.CILIUM:
+        unreadable += _refused_by_cilium(rules, profile)
     if profile.cni is Cni.CILIUM and profile.cluster_network_policy is None:
         why = "cilium enforces this only where `enable-k8s-cluster-network-policy` is on, unknown"
         unreadable.append(Unreadable(why))
-    return Policy(
+    kind = "KubernetesClusterNetworkPolicy"
+    policy = Policy(
         document=index,
         kind=document.kind,
         namespace=document.namespace,
         name=document.name,
         tier=tier,
         order=priority,
-        tie=document.name,
+        tie=calico_tie(kind, "", document.name, tier.name, profile),
         subject=subject,
         rules=tuple(rules),
         unreadable=tuple(unreadable),
     )
+    if profile.cni is not Cni.CILIUM or not rules:
+        return [policy]
+    levels: dict[int, list[Rule]] = {}
+    for rule in rules:
+        levels.setdefault(int(rule.path[2]), []).append(rule)
+    return [
+        msgspec.structs.replace(policy, order=priority + number / 100, rules=tuple(of_level))
+        for number, of_level in levels.items()
+    ]
+
+
+def _refused_by_cilium(rules: Iterable[Rule], profile: Profile) -> Iterator[Unreadable]:
+    """Yield why Cilium refuses a policy as a whole.
+
+    Source: Cilium `pkg/k8s/cluster_network_policy.go`.
+    """
+    config = profile.cilium or CiliumConfig()
+    for rule in rules:
+        parts = [leaf for peer in rule.peers or () for leaf in leaves(peer)]
+        at = (*rule.path, "to")
+        if any(isinstance(part, NodePeer) for part in parts) and not config.node_selectors:
+            why = "cilium refuses `nodes` unless `enable-node-selector-labels` is on"
+            yield Unreadable(why, at)
+        if rule.action is not Action.ALLOW and any(isinstance(p, DomainPeer) for p in parts):
+            yield Unreadable("cilium refuses domainNames in what does not accept", at)
+
+
+def _lookups(rule: Rule) -> Iterator[Rule]:
+    """Yield the rule by which Cilium lets names be looked up that a rule accepts.
+
+    Source: Cilium `pkg/k8s/cluster_network_policy.go`.
+    """
+    names = tuple(peer.pattern for peer in rule.peers or () if isinstance(peer, DomainPeer))
+    if names:
+        dns = LabelAnd((LabelIs(Requirement("k8s-app", Operator.IN, ("kube-dns",))),))
+        yield msgspec.structs.replace(
+            rule,
+            peers=(LabelPeer(dns),),
+            traffic=(NamedPort("dns", None), NamedPort("dns-tcp", None)),
+            layer7=(Layer7(dns=names),),
+        )
 
 
 def _subject(form: Form, value: Any, path: Path) -> PodPeer:  # noqa: ANN401
@@ -185,15 +243,14 @@ def _rules(
         if action is Action.ALLOW:
             return [Rule(direction=direction, action=action, peers=(), traffic=None, path=path)]
         return [Rule(direction=direction, action=Action.DENY, peers=None, traffic=None, path=path)]
-    return [
-        Rule(
-            direction=direction,
-            action=action,
-            peers=tuple(peers),
-            traffic=traffic or None,
-            path=path,
-        )
-    ]
+    rule = Rule(
+        direction=direction,
+        action=action,
+        peers=tuple(peers),
+        traffic=traffic or None,
+        path=path,
+    )
+    return [rule, *_lookups(rule)] if profile.cni is Cni.CILIUM else [rule]
 
 
 def _is_calico(profile: Profile) -> bool:
@@ -225,13 +282,25 @@ def _peer(
             return tuple(IpPeer(network(cidr, where)) for where, cidr in _set(form, content, at))
         case "nodes":
             found: tuple[Peer, ...] = (NodePeer(label_selector(content, at)),)
+            if profile.cni is Cni.CILIUM:
+                # Never the subject's own node (`pkg/policy/api/egress.go`, toNodes).
+                found = (AllPeers((EntityPeer(Entity.REMOTE_NODE), *found)),)
         case _:
             names = [_domain(written, where) for where, written in _set(form, content, at)]
+            if profile.cni is Cni.CILIUM:
+                return tuple(
+                    DomainPeer(_cilium_pattern(name), seen_by_proxy=True) for name in names
+                )
             if action is not Action.ALLOW and not _is_calico(profile):
                 raise Malformed("domainNames can only be accepted", at)
             found = tuple(DomainPeer(DomainPattern(name)) for name in names)
     # Calico implements neither (libcalico-go `conversion/clusternetworkpolicy.go`).
     return None if _is_calico(profile) else found
+
+
+def _cilium_pattern(name: str) -> DomainPattern:
+    """Return a name as Cilium's own rules would have it: `*.` becomes `**.`."""
+    return DomainPattern(f"*{name}" if name.startswith("*.") else name, Wildcard.CILIUM)
 
 
 def _set(form: Form, value: Any, path: Path) -> list[tuple[Path, Any]]:  # noqa: ANN401

@@ -81,7 +81,7 @@ BASELINE: Final = _policy_api.Form(
 def parse(index: int, document: Document, context: Context) -> list[Policy]:
     """Return an AdminNetworkPolicy or the BaselineAdminNetworkPolicy in common form."""
     form = ADMIN if document.kind == "AdminNetworkPolicy" else BASELINE
-    return [_policy_api.parse(form, index, document, context.profile)]
+    return _policy_api.parse(form, index, document, context.profile)
 
 
 def inert_because(kind: str, profile: Profile) -> str | None:

@@ -51,6 +51,8 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
 
 def replaced(context: Context) -> frozenset[int]:
     """Return the indexes of the documents that staged policies would replace or delete."""
+    if context.profile.cni is not Cni.CALICO:
+        return frozenset()
     return _calico_staged.replaced(context)
 
 
@@ -119,4 +121,6 @@ DIALECT: Final = Dialect(
     emit=emit,
     network_sets=_calico_network_sets.network_sets,
     host_endpoints=_calico_host_endpoints.host_endpoints,
+    notes=notes,
+    replaced=replaced,
 )

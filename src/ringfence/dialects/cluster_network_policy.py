@@ -65,7 +65,7 @@ FORM: Final = _policy_api.Form(
 
 def parse(index: int, document: Document, context: Context) -> list[Policy]:
     """Return a ClusterNetworkPolicy in common form."""
-    return [_policy_api.parse(FORM, index, document, context.profile)]
+    return _policy_api.parse(FORM, index, document, context.profile)
 
 
 def inert_because(kind: str, profile: Profile) -> str | None:  # noqa: ARG001

@@ -9,6 +9,7 @@ import re
 from typing import Any, Final
 
 from ringfence.dialects import Context, Dialect
+from ringfence.dialects._calico_tiers import tie as calico_tie
 from ringfence.dialects._emit_kubernetes import emit
 from ringfence.dialects._shared import (
     Malformed,
@@ -78,7 +79,9 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
         name=document.name,
         tier=tiers.network_policy(profile.cni),
         order=tiers.CALICO_NETWORK_POLICY_ORDER if profile.cni is Cni.CALICO else 0,
-        tie=document.name,
+        tie=calico_tie(
+            "KubernetesNetworkPolicy", document.namespace, document.name, "default", profile
+        ),
         subject=subject,
         isolates=isolates,
         isolation_path=("spec", "policyTypes") if spec.get("policyTypes") else ("spec",),

@@ -6,6 +6,8 @@ not with their number.
 
 from collections.abc import Iterator
 
+import msgspec
+
 from ringfence.engine import addresses, bits
 from ringfence.engine.addresses import AddressSpace
 from ringfence.engine.matches import Matches, union
@@ -181,12 +183,13 @@ class Classes:
 
     def _compile(self) -> None:
         self.policies: list[CompiledPolicy] = []
+        self._widened: dict[int, CompiledRule] = {}
         self.unreadable = 0
         """Classes that a policy may select of which something could not be understood."""
         for policy, found in zip(self.snapshot.policies, self._subjects, strict=True):
             compiled = CompiledPolicy(policy, found.certain, found.perhaps & ~found.certain)
             for rule in policy.rules:
-                compiled.rules(rule.direction).append(self._compile_rule(policy, rule))
+                compiled.rules(rule.direction).append(self.compile_rule(policy, rule))
             self.policies.append(compiled)
             self.unreadable |= compiled.perhaps
             if policy.unreadable or policy.subject is None:
@@ -194,7 +197,14 @@ class Classes:
         for found_blind in self.blind:
             self.unreadable |= found_blind
 
-    def _compile_rule(self, policy: Policy, rule: Rule) -> CompiledRule:
+    def compile_rule(self, policy: Policy, rule: Rule, *, only: int | None = None) -> CompiledRule:
+        """Return a rule with its peers and its traffic as bit sets.
+
+        Args:
+            policy: that it is of.
+            rule: whose peers and ports are the policies' own.
+            only: classes of traffic beyond which it says nothing.
+        """
         if rule.unreadable:
             peers = [Matches(0, self.everything)]
         elif rule.peers is None:
@@ -210,6 +220,7 @@ class Classes:
             tuple(peers),
             union(peers),
             subjects=None if rule.subjects is None else self._own[rule.subjects],
+            only=self.traffic.everything if only is None else only,
         )
         if rule.peers and not rule.unreadable:
             taught = [isinstance(p, DomainPeer) and p.seen_by_proxy for p in rule.peers]
@@ -243,7 +254,7 @@ class Classes:
             mask = self.traffic.everything if whole else self._ports.mask(ranges, family) | named
             if whole and compiled.policy.tier == NETWORK_POLICY and self.icmp_is_open:
                 mask &= ~self.traffic.icmp
-            mask &= ~(self._ports.mask(excluded, family) | not_named)
+            mask &= ~(self._ports.mask(excluded, family) | not_named) & compiled.only
             certain, perhaps = mask, 0
             if rule.layer7 is not None and not rule.unreadable and Layer7() not in rule.layer7:
                 held, maybe = self.traffic.limit(rule.layer7)
@@ -275,6 +286,15 @@ class Classes:
                 self._shares(compiled, named, not_named) if named | not_named else compiled.shares
             )
             yield from parts(shares, matched.within(where))
+
+    def widened(self, compiled: CompiledRule) -> CompiledRule:
+        """Return a rule without what it says above the port."""
+        if compiled.rule.layer7 is None:
+            return compiled
+        if id(compiled) not in self._widened:
+            rule = msgspec.structs.replace(compiled.rule, layer7=None)
+            self._widened[id(compiled)] = self.compile_rule(compiled.policy, rule)
+        return self._widened[id(compiled)]
 
     @property
     def icmp_is_open(self) -> bool:

@@ -74,9 +74,9 @@ class Matrix:
     def _stack_that_decides(self, destination: int) -> Stack | None:
         """Return the stack of a destination of which policies, and nothing else, decide."""
         classes, stacks = self._classes, self._stacks
-        if not classes.policed >> destination & 1 or stacks.inert or stacks.audited:
+        if not classes.policed >> destination & 1 or stacks.inert:
             return None
-        if (classes.unreadable | classes.loose) >> destination & 1:
+        if not stacks.is_settled(destination):
             return None
         return stacks.stack(destination, Direction.INGRESS)
 

@@ -173,13 +173,14 @@ class Peers:
     def _match_api_server(self) -> Matches:
         """Return the hosts and outside addresses behind `default/kubernetes`.
 
-        Where these are not known, any node may be one.
+        Where these are not known, any may be.
         """
         known = api_server(self._snapshot)
+        universe = self._universe
+        hosts_and_cells = universe.every_host | universe.cells | universe.names
         if not known:
-            return Matches(0, self._universe.every_host)
+            return Matches(0, hosts_and_cells)
         single = (f"{a}/{128 if ':' in a else 32}" for a in known)
-        hosts_and_cells = self._universe.every_host | self._universe.cells
         found = union(self._match_addresses(IpPeer(cidr)) for cidr in single)
         return found.within(hosts_and_cells)
 

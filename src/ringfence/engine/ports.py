@@ -84,5 +84,17 @@ class Ports:
 
 
 def _told_apart(boxes: Boxes) -> Boxes:
-    """Return the limits that tell requests apart: one without any content does not."""
-    return tuple(box for box in boxes if box != Layer7())
+    """Return the limits that tell requests apart: one without any content does not.
+
+    Of a limit with server names also the names and the rest apart: Cilium merges them so.
+    """
+    parts = list(boxes)
+    for box in boxes:
+        if box.server_names is not None:
+            parts += [
+                Layer7(server_names=box.server_names),
+                Layer7(http=box.http, dns=box.dns),
+            ]
+        if box.authenticated:
+            parts.append(Layer7(authenticated=True))
+    return tuple(box for box in dict.fromkeys(parts) if box != Layer7())

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ringfence.engine.classes import Classes
+from ringfence.engine.proxy import Clash
 from ringfence.engine.rules import CompiledRule
 from ringfence.model.document import path_text
 from ringfence.model.rule import (
@@ -80,7 +81,7 @@ def why_unreadable(
                         direction.value,
                         "unknown",
                         policy.ref,
-                        path_text(part.path).removeprefix("spec.") or "spec",
+                        path_text(part.path) or "spec",
                         at.file,
                         at.line,
                     ),
@@ -91,3 +92,21 @@ def why_unreadable(
     for spot, concerned in zip(snapshot.blind_spots, classes.blind, strict=True):
         if concerned >> subject & 1:
             yield f"{spot.because} ({spot.location})", None
+
+
+def why_clashing(
+    classes: Classes, clash: Clash, direction: Direction
+) -> Iterator[tuple[str, Evidence | None]]:
+    """Yield why rules cannot be enforced together, with the place of each."""
+    for compiled in clash.rules:
+        document = classes.snapshot.documents[compiled.policy.document]
+        rule = path_text(compiled.rule.path).removeprefix("spec.")
+        at = document.location_of(compiled.rule.path)
+        why = (
+            f"{document.ref} {rule} cannot be enforced together with another rule for the same "
+            f"peer and port ({clash.why}): what policy Cilium has then is not known ({at})"
+        )
+        piece = Evidence(
+            "network", direction.value, "unknown", document.ref, rule, at.file, at.line
+        )
+        yield why, piece

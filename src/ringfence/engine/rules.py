@@ -35,6 +35,8 @@ class CompiledRule:
     unseen: tuple[Matches, ...] | None = None
     """The peers without the names that only a DNS proxy would teach; None where there are no
     such names among them."""
+    only: int = -1
+    """The classes of traffic beyond which it says nothing."""
     subjects: Matches | None = None
     """To which of the policy's subjects it applies; None: to all."""
     shares: tuple[Share, ...] = ()
@@ -53,6 +55,11 @@ class CompiledRule:
         if self.subjects is None or self.subjects.certain >> subject & 1:
             return True
         return None if self.subjects.perhaps >> subject & 1 else False
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether it asks for peers that authenticated each other."""
+        return any(box.authenticated for box in self.rule.layer7 or ())
 
     @property
     def teaches_names(self) -> bool:

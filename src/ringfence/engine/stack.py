@@ -13,13 +13,14 @@ from itertools import groupby
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes, parts
+from ringfence.engine.matches import NOTHING, Matches, union
+from ringfence.engine.outcome import Outcome, matched, said
+from ringfence.engine.proxy import Clash, Proxied, Proxy
 from ringfence.engine.rules import CompiledPolicy, CompiledRule, Part
 from ringfence.model import tiers
+from ringfence.model.layer7 import Layer7
 from ringfence.model.profile import CiliumConfig, Cni, Enforcement
 from ringfence.model.rule import NETWORK_POLICY, Action, Direction, Resolution, Tier, Ties
-
-Said = list[tuple[Action, int, int]]
-"""What a policy's rules say of one class of traffic: (action, certain peers, perhaps peers)."""
 
 Row = tuple[int, int, int]
 """(traffic mask, peers certainly allowed, peers perhaps allowed)."""
@@ -57,6 +58,12 @@ class Stack:
 
     direction: Direction
     floors: tuple[Floor, ...]
+    proxied: Proxied = field(default_factory=Proxied)
+    """What Cilium's proxy makes of the rules."""
+
+    def rules_of(self, policy: CompiledPolicy) -> list[CompiledRule]:
+        """Return a policy's rules in this direction, as they are enforced, in their order."""
+        return self.proxied.rules.get(id(policy)) or policy.rules(self.direction)
 
     @cached_property
     def policies(self) -> list[CompiledPolicy]:
@@ -69,8 +76,17 @@ class Stack:
         return [
             rule
             for policy in self.policies
-            for rule in policy.rules(self.direction)
+            for rule in self.rules_of(policy)
             if rule.action is not Action.LOG
+        ]
+
+    @cached_property
+    def limiting(self) -> list[CompiledRule]:
+        """Return the rules of Cilium's that allow up to a port and look above it."""
+        return [
+            rule
+            for rule in self.rules
+            if rule.action is Action.ALLOW and (rule.rule.layer7 is not None or rule.rule.confines)
         ]
 
     @cached_property
@@ -120,6 +136,8 @@ class Stacks:
         ordered = sorted(
             classes.policies, key=lambda p: (p.policy.tier, p.policy.order, p.policy.tie)
         )
+        self._proxy = Proxy(classes) if cilium else None
+        self._authenticated = classes.traffic.limit((Layer7(authenticated=True),))[0]
         self._applying: dict[Direction, list[list[CompiledPolicy]]] = {}
         for direction in Direction:
             applying: list[list[CompiledPolicy]] = [[] for _ in range(classes.count)]
@@ -146,8 +164,25 @@ class Stacks:
             if self.always and not any(f.tier == tiers.CILIUM_NORMAL for f in floors):
                 floors.append(Floor(tiers.CILIUM_NORMAL, (), (), isolated=True))
                 floors.sort(key=lambda floor: floor.tier)
-            found = self._stacks[key] = Stack(direction, tuple(floors))
+            proxied = self._proxy.apply(applying, direction) if self._proxy else Proxied()
+            found = self._stacks[key] = Stack(direction, tuple(floors), proxied)
         return found
+
+    def clashes(self, subject: int) -> list[Clash]:
+        """Return the rules of a class of subjects that cannot be enforced together.
+
+        Because of one, in whatever direction, Cilium computes no policy for the subject.
+        """
+        if self._proxy is None:
+            return []
+        return [clash for way in Direction for clash in self.stack(subject, way).proxied.clashes]
+
+    def is_settled(self, subject: int) -> bool:
+        """Return whether policies, and nothing that hides them, decide for a class of subjects."""
+        classes = self._classes
+        if (classes.unreadable | classes.loose) >> subject & 1 or self.audited:
+            return False
+        return not self.clashes(subject)
 
     def _floor(self, tier: Tier, policies: list[CompiledPolicy], direction: Direction) -> Floor:
         isolating = tuple(p for p in policies if direction in p.policy.isolates)
@@ -171,16 +206,16 @@ class Stacks:
         classes = self._classes
         full = classes.everything
         traffic = classes.traffic.everything
-        if not classes.policed >> subject & 1 or self.inert or self.audited:
+        if not classes.policed >> subject & 1 or self.inert:
             return ((traffic, full, full),)
-        if classes.unreadable >> subject & 1:
+        if classes.unreadable >> subject & 1 or self.clashes(subject):
             return ((traffic, 0, full),)
         stack = self.stack(subject, direction)
         loose = classes.loose >> subject & 1
         key = (id(stack), loose, *self._variation(stack.varying, stack, subject))
         rows = self._rows.get(key)
         if rows is None:
-            evaluated = self._evaluate(stack, self._laid_out(stack.rules, stack, subject))
+            evaluated = self._evaluate(stack, subject)
             if loose:
                 evaluated = tuple((mask, certain, full) for mask, certain, _ in evaluated)
             rows = self._rows[key] = evaluated
@@ -227,14 +262,30 @@ class Stacks:
             cells = [piece for cell in cells for piece in (cell & mask, cell & ~mask) if piece]
         return cells
 
-    def _evaluate(self, stack: Stack, listed: list[tuple[Part, ...]]) -> tuple[Row, ...]:
+    def wide(self, stack: Stack, subject: int) -> dict[int, tuple[Part, ...]]:
+        """Return the parts, up to the port, of the rules of Cilium's that look above it."""
+        if self._proxy is None:
+            return {}
+        widened = self._classes.widened
+        return {id(r): self.parts(widened(r), stack, subject) for r in stack.limiting}
+
+    def _evaluate(self, stack: Stack, subject: int) -> tuple[Row, ...]:
+        listed = self._laid_out(stack.rules, stack, subject)
         by_rule = dict(zip(map(id, stack.rules), listed, strict=True))
+        wide = self.wide(stack, subject)
+        told_apart = [*listed, *wide.values()]
+        if any(rule.authenticates for rule in stack.limiting):
+            told_apart.append(((self._authenticated, 0, 0),))
         rows: dict[tuple[int, int], int] = {}
-        for cell in self.cells(listed):
+        for cell in self.cells(told_apart):
             outcome = Outcome(undecided=self._classes.everything)
             for floor in stack.floors:
-                self._decide(outcome, floor, by_rule, stack.direction, cell)
+                self._decide(outcome, floor, by_rule, stack, cell, wide)
             allowed, denied = outcome.allowed | outcome.undecided, outcome.denied
+            if self.audited:
+                # What the proxy refuses is refused all the same.
+                refused = union(matched(parts, cell) for parts in wide.values()).possible
+                allowed, denied = allowed | (denied & ~refused), denied & refused
             row = (allowed & ~denied, allowed)
             rows[row] = rows.get(row, 0) | cell
         return tuple((mask, certain, perhaps) for (certain, perhaps), mask in rows.items())
@@ -244,8 +295,9 @@ class Stacks:
         outcome: "Outcome",
         floor: Floor,
         by_rule: dict[int, tuple[Part, ...]],
-        direction: Direction,
+        stack: Stack,
         cell: int,
+        wide: dict[int, tuple[Part, ...]],
         *,
         ends: bool = True,
     ) -> None:
@@ -255,16 +307,18 @@ class Stacks:
             outcome: what has become of the peers so far.
             floor: the tier's policies.
             by_rule: the parts of each rule that counts.
-            direction: which rules of the policies count.
+            stack: that the tier is of.
             cell: the traffic.
+            wide: the parts, up to the port, of the rules that look above it.
             ends: whether the tier's default is applied.
         """
         for group in floor.groups:
-            said = [_said(policy.rules(direction), by_rule, cell) for policy in group]
+            spoken = [said(stack.rules_of(policy), by_rule, cell) for policy in group]
             if floor.tier.resolution is Resolution.DENY_WINS:
-                outcome.deny_wins([part for one in said for part in one])
+                together = [part for one in spoken for part in one]
+                outcome.deny_wins(together, self._required(stack, wide, cell))
             else:
-                outcome.first_match(said, floor.tier.ties)
+                outcome.first_match(spoken, floor.tier.ties)
         if floor.isolated and ends:
             open_ = self._classes.icmp_is_open and floor.tier == NETWORK_POLICY
             if open_ and cell & self._classes.traffic.icmp:
@@ -272,7 +326,20 @@ class Stacks:
             if floor.tier.unmatched is Action.DENY:
                 outcome.denied |= outcome.undecided
                 outcome.undecided = 0
+        elif floor.tier == tiers.CILIUM_NORMAL and ends:
+            confining = (r for r in stack.limiting if r.rule.confines or r.authenticates)
+            outcome.confine(union(matched(wide.get(id(r), ()), cell) for r in confining))
         outcome.leave_tier()
+
+    def _required(self, stack: Stack, wide: dict[int, tuple[Part, ...]], cell: int) -> Matches:
+        """Return the peers of which some rule asks for authentication that traffic lacks.
+
+        Source: Cilium `bpf/lib/policy.h` __policy_check (has_explicit_auth_type).
+        """
+        if not wide or cell & self._authenticated:
+            return NOTHING
+        asking = (rule for rule in stack.limiting if rule.authenticates)
+        return union(matched(wide.get(id(rule), ()), cell) for rule in asking)
 
     # -- stacks that end in a union ----------------------------------------------------------
 
@@ -283,7 +350,8 @@ class Stacks:
         return self._endings[id(stack)]
 
     def _find_ending(self, stack: Stack) -> Ending | None:
-        direction = stack.direction
+        if any(rule.authenticates for rule in stack.limiting):
+            return None
         closing = next((n for n, floor in enumerate(stack.floors) if floor.closes), None)
         if closing is None:
             return None
@@ -292,7 +360,7 @@ class Stacks:
         rules = [
             rule
             for policy in floor.policies
-            for rule in policy.rules(direction)
+            for rule in stack.rules_of(policy)
             if rule.action is not Action.LOG
         ]
         if floor.tier.resolution is Resolution.DENY_WINS:
@@ -318,7 +386,7 @@ class Stacks:
             rule
             for floor in ending.head
             for policy in floor.policies
-            for rule in policy.rules(stack.direction)
+            for rule in stack.rules_of(policy)
             if rule.action is not Action.LOG and id(rule) not in left_out
         ]
         varying = set(map(id, stack.varying))
@@ -334,78 +402,7 @@ class Stacks:
                 outcome = Outcome(undecided=self._classes.everything)
                 for floor in ending.head:
                     ends = not (floor is last and floor.closes)
-                    self._decide(outcome, floor, by_rule, stack.direction, cell, ends=ends)
+                    self._decide(outcome, floor, by_rule, stack, cell, {}, ends=ends)
                 rows.append((cell, outcome.allowed, outcome.denied, outcome.undecided))
             found = self._heads[key] = tuple(rows)
         return found
-
-
-@dataclass
-class Outcome:
-    """Peers by what may become of them so far."""
-
-    undecided: int
-    allowed: int = 0
-    denied: int = 0
-    passed: int = field(default=0)
-
-    def first_match(self, policies: list[Said], ties: Ties) -> None:
-        """Let the policies of one order decide, each by its first rule that matches.
-
-        Where they disagree the specification leaves the result open, so that each is possible;
-        Cilium merges them, deny first.
-        """
-        allowed = denied = passed = sure_deny = sure_allow = 0
-        undecided = self.undecided
-        for rules in policies:
-            said = {Action.ALLOW: 0, Action.DENY: 0, Action.PASS: 0}
-            remaining = self.undecided
-            for action, certain, perhaps in rules:
-                said[action] |= remaining & (certain | perhaps)
-                remaining &= ~certain
-            undecided &= remaining
-            allowed |= said[Action.ALLOW]
-            denied |= said[Action.DENY]
-            passed |= said[Action.PASS]
-            sure_deny |= said[Action.DENY] & ~(said[Action.ALLOW] | said[Action.PASS] | remaining)
-            sure_allow |= said[Action.ALLOW] & ~(said[Action.DENY] | said[Action.PASS] | remaining)
-        if ties is Ties.DENY_FIRST:
-            allowed &= ~sure_deny
-            passed &= ~(sure_deny | sure_allow)
-        self.allowed |= allowed
-        self.denied |= denied
-        self.passed |= passed
-        self.undecided = undecided
-
-    def deny_wins(self, rules: Said) -> None:
-        """Let any rule that denies decide, then any that allows."""
-        for wanted in (Action.DENY, Action.ALLOW):
-            certain = possible = 0
-            for action, sure, maybe in rules:
-                if action is wanted:
-                    certain |= sure
-                    possible |= sure | maybe
-            decided = self.undecided & possible
-            if wanted is Action.DENY:
-                self.denied |= decided
-            else:
-                self.allowed |= decided
-            self.undecided &= ~certain
-
-    def leave_tier(self) -> None:
-        """Hand on what the tier passed, and what it did not decide, to the next."""
-        self.undecided |= self.passed
-        self.passed = 0
-
-
-def _said(rules: list[CompiledRule], by_rule: dict[int, tuple[Part, ...]], cell: int) -> Said:
-    found = []
-    for rule in rules:
-        certain = perhaps = 0
-        for mask, some, maybe in by_rule.get(id(rule), ()):
-            if mask & cell:
-                certain |= some
-                perhaps |= maybe
-        if certain | perhaps:
-            found.append((rule.action, certain, perhaps))
-    return found

@@ -6,9 +6,10 @@ from functools import cache
 
 from ringfence.engine.classes import Classes
 from ringfence.engine.matches import Matches
-from ringfence.engine.reasons import why_perhaps, why_unreadable
+from ringfence.engine.reasons import why_clashing, why_perhaps, why_unreadable
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.engine.stack import Floor, Stack, Stacks
+from ringfence.model import tiers
 from ringfence.model.document import Path, path_text
 from ringfence.model.rule import (
     NETWORK_POLICY,
@@ -58,10 +59,12 @@ class RuleTrace:
     @property
     def matches(self) -> bool | None:
         """Whether the rule matches; None: perhaps."""
-        parts = (self.peer, self.traffic, self.own)
-        if False in parts:
-            return False
-        return None if None in parts else True
+        return _all((self.peer, self.traffic, self.own))
+
+    @property
+    def matches_up_to_port(self) -> bool | None:
+        """Whether it does but for what it says above the port; None: perhaps."""
+        return _all((self.peer, self.ports, self.own))
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class _State:
     outcomes: set[Action] = field(default_factory=set)
     undecided: bool = True
     passed: bool = False
+    refused: bool = False
 
 
 class Tracer:
@@ -124,17 +128,20 @@ class Tracer:
             for policy in stack.policies
         }
         side.policies = list(followed.values())
-        if self._classes.unreadable >> subject & 1:
+        blind = list(why_unreadable(self._classes, subject, direction))
+        for clash in self._stacks.clashes(subject):
+            blind += why_clashing(self._classes, clash, direction)
+        if blind:
             side.verdict = Verdict.UNKNOWN
-            for reason, piece in why_unreadable(self._classes, subject, direction):
-                side.because.append(reason)
-                side.evidence += [piece] if piece else []
-            return self._audited(side)
+            side.because += [reason for reason, _ in blind]
+            side.evidence += [piece for _, piece in blind if piece]
+            return side
         state = _State()
         for floor in stack.floors:
             if not state.undecided:
                 break
             self._decide(side, state, floor, followed, traffic, other)
+        state.refused |= self._is_refused(stack, side.policies)
         if state.undecided:
             state.outcomes.add(Action.ALLOW)
             side.evidence.append(_settled(direction, "default"))
@@ -147,7 +154,17 @@ class Tracer:
             side.because.append(
                 "the HostEndpoint is of one interface, and by which the traffic passes is not known"
             )
-        return self._audited(side)
+        return side if state.refused else self._audited(side)
+
+    def _is_refused(self, stack: Stack, policies: list[PolicyTrace]) -> bool:
+        """Return whether a proxy would refuse the connection, which no audit mode spares it."""
+        limiting = set(map(id, stack.limiting))
+        return any(
+            id(rule.compiled) in limiting and rule.matches_up_to_port is not False
+            for traced in policies
+            for rule in traced.rules
+            if not rule.matches
+        )
 
     def _audited(self, side: SideTrace) -> SideTrace:
         if self._stacks.audited and side.verdict is not Verdict.ALLOW:
@@ -168,29 +185,34 @@ class Tracer:
         classes = self._classes
         number = classes.class_of[other.element]
         destination = subject if stack.direction is Direction.INGRESS else number
-        ports = classes.traffic.on_port(traffic)
         traced = []
-        for rule in policy.rules(stack.direction):
-            certain = perhaps = 0
-            for share in classes.shares_at(rule, destination):
-                if share.peers >> number & 1:
-                    certain |= share.certain
-                    perhaps |= share.perhaps
-            said: bool | None = bool(certain >> traffic & 1)
-            if not said and perhaps >> traffic & 1:
-                said = None
+        for rule in stack.rules_of(policy):
+            wide = classes.widened(rule)
+            ports = bool(self._traffic_of(wide, destination, number).certain >> traffic & 1)
+            said: bool | None = ports
+            if wide is not rule:
+                said = _holds(self._traffic_of(rule, destination, number), traffic)
             unlearned = rule.unseen is not None and not stack.learns_names
             traced.append(
                 RuleTrace(
                     rule,
                     self._match(rule, other, number, unlearned=unlearned),
                     said,
-                    bool((certain | perhaps) & ports),
+                    ports,
                     rule.applies(subject),
                     unlearned,
                 )
             )
         return PolicyTrace(policy, tuple(traced))
+
+    def _traffic_of(self, rule: CompiledRule, destination: int, peer: int) -> Matches:
+        """Return the classes of traffic that a rule means at a destination, of one peer."""
+        certain = perhaps = 0
+        for share in self._classes.shares_at(rule, destination):
+            if share.peers >> peer & 1:
+                certain |= share.certain
+                perhaps |= share.perhaps
+        return Matches(certain, perhaps)
 
     def _match(
         self, compiled: CompiledRule, other: OtherEnd, number: int, *, unlearned: bool
@@ -199,7 +221,7 @@ class Tracer:
         rule = compiled.rule
         if other.address is not None and rule.peers is not None and not rule.unreadable:
             found = [self._match_at(peer, other) for peer in rule.peers]
-            held = True if True in found else None if None in found else False
+            held = _any(found)
             return None if held and rule.uncertain else held
         if unlearned and compiled.unseen is not None:
             certain = perhaps = 0
@@ -215,11 +237,9 @@ class Tracer:
         match = self._classes.peers.match
         match peer:
             case AllPeers():
-                found = [self._match_at(part, other) for part in peer.parts]
-                return False if False in found else None if None in found else True
+                return _all([self._match_at(part, other) for part in peer.parts])
             case AnyPeer():
-                found = [self._match_at(part, other) for part in peer.parts]
-                return True if True in found else None if None in found else False
+                return _any([self._match_at(part, other) for part in peer.parts])
             case NotPeer():
                 held = self._match_at(peer.part, other)
                 return None if held is None else not held
@@ -257,8 +277,28 @@ class Tracer:
             state.outcomes.add(Action.DENY)
             side.by_isolation = True
             side.evidence += self._isolation(side, floor, "deny")
+        elif state.undecided and floor.tier == tiers.CILIUM_NORMAL:
+            self._confine(side, state, [t for p in floor.policies for t in followed[id(p)].rules])
         state.undecided |= state.passed
         state.passed = False
+
+    def _confine(self, side: SideTrace, state: _State, rules: list[RuleTrace]) -> None:
+        """Deny what a proxy refuses although nothing isolates the subject."""
+        for rule in rules:
+            compiled = rule.compiled
+            if compiled.action is not Action.ALLOW:
+                continue
+            confines = compiled.rule.confines or compiled.authenticates
+            if not confines or rule.matches_up_to_port is False or rule.matches:
+                continue
+            state.outcomes.add(Action.DENY)
+            policy = compiled.policy
+            side.evidence.append(
+                self._written(side.direction, policy.document, compiled.rule.path, "deny")
+            )
+            if rule.matches_up_to_port and rule.matches is False:
+                state.undecided = False
+                return
 
     def _first_match(
         self,
@@ -326,17 +366,32 @@ class Tracer:
                 f"profile {self._snapshot.profile.cni} does not settle it"
             )
             return
-        rules = [rule for traced in group for rule in traced.rules if rule.matches is not False]
+        everything = [rule for traced in group for rule in traced.rules]
+        rules = [rule for rule in everything if rule.matches is not False]
+        required = _any(
+            rule.matches_up_to_port
+            for rule in everything
+            if rule.compiled.action is Action.ALLOW
+            and rule.compiled.authenticates
+            and rule.matches is False
+        )
         for wanted in (Action.DENY, Action.ALLOW):
             perhaps: list[Evidence] = []
             for rule in rules:
                 if rule.compiled.action is not wanted:
                     continue
-                if rule.matches:
+                bare = wanted is Action.ALLOW and not rule.compiled.authenticates
+                if bare and required:
+                    continue
+                if rule.matches and not (bare and required is None):
                     state.outcomes.add(wanted)
                     state.undecided = False
                     side.evidence.append(self._evidence(side, rule, other))
                     return
+                if bare and required is None:
+                    side.because.append(
+                        "whether a rule asks the peers to authenticate each other is not known"
+                    )
                 perhaps.append(self._evidence(side, rule, other))
             if perhaps:
                 state.outcomes.add(wanted)
@@ -379,6 +434,22 @@ class Tracer:
         return Evidence(
             "network", direction.value, action, document.ref, rule, location.file, location.line
         )
+
+
+def _all(parts: Iterable[bool | None]) -> bool | None:
+    """Return whether all hold; None: perhaps."""
+    listed = tuple(parts)
+    if False in listed:
+        return False
+    return None if None in listed else True
+
+
+def _any(parts: Iterable[bool | None]) -> bool | None:
+    """Return whether any holds; None: perhaps."""
+    listed = tuple(parts)
+    if True in listed:
+        return True
+    return None if None in listed else False
 
 
 def _holds(found: Matches, number: int) -> bool | None:

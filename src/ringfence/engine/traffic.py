@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from ringfence.model import icmp
 from ringfence.model.cluster import Protocol
 from ringfence.model.connectivity import ANY, Allowance
@@ -165,7 +167,7 @@ class TrafficSpace:
         run = self._runs[protocol][bisect_right(self._starts[protocol], port or 0) - 1]
         if run.space is None:
             return run.mask
-        return run.space.mask_of(request) << run.offset
+        return run.space.mask_of(_one_thing(request)) << run.offset
 
     def _on_port(self, number: int) -> int:
         """Return every class of the ports that a class is of."""
@@ -243,6 +245,15 @@ class TrafficSpace:
             Allowance(protocol.value, _text(protocol, ports), None, l7, excepts)
             for (l7, excepts), ports in sorted(by_limits.items(), key=lambda item: item[1])
         ]
+
+
+def _one_thing(request: Request) -> Request:
+    """Return a request with what follows from what it is: HTTP is no DNS query, nor the reverse."""
+    if request.http or request.sni:
+        return msgspec.structs.replace(request, dns="" if request.dns is None else request.dns)
+    if request.dns:
+        return msgspec.structs.replace(request, http=False, sni="")
+    return request
 
 
 def _is_said(box: Layer7, protocol: Protocol) -> bool:

@@ -1,0 +1,168 @@
+"""What Cilium's rules of layer 7 do to each other: merging, clashes, and what the proxy refuses.
+
+Allow rules of one subject and direction that name the same peer and the same port are enforced as
+one: of HTTP and DNS rules either is enough, while server names are put together and asked for in
+all. Rules that would need two kinds of proxy there cannot be enforced at all.
+
+Source: Cilium `pkg/policy/rule.go` mergePortProto, `pkg/policy/l4.go`, `bpf/lib/policy.h`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from ringfence.engine.classes import Classes
+from ringfence.engine.rules import CompiledPolicy, CompiledRule
+from ringfence.model.layer7 import Layer7
+from ringfence.model.profile import older_than
+from ringfence.model.rule import Action, Direction, Peer, Traffic
+
+Key = tuple[Peer | None, Traffic | None]
+"""What a rule names: one of its peers and one of its ports; None where it names none."""
+
+PLAIN: Final = Layer7()
+
+
+@dataclass(frozen=True)
+class Clash:
+    """Rules that cannot be enforced together, so that nothing is known of their subject."""
+
+    rules: tuple[CompiledRule, ...]
+    why: str
+
+
+@dataclass
+class Proxied:
+    """The rules of one subject in one direction as they are enforced."""
+
+    rules: dict[int, list[CompiledRule]] = field(default_factory=dict)
+    """Per policy (its id), the rules in the place of those that are merged."""
+    clashes: list[Clash] = field(default_factory=list)
+
+
+def needs_proxy(rule: CompiledRule) -> bool:
+    """Return whether other rules may change what this one means, or it what they do."""
+    return bool(rule.rule.parser) or any(box.server_names for box in rule.rule.layer7 or ())
+
+
+class Proxy:
+    """Works out how the rules of Cilium's policies are enforced together."""
+
+    def __init__(self, classes: Classes) -> None:
+        """Keep what the rules were compiled to."""
+        self._classes = classes
+        self._old = older_than(classes.snapshot.profile.version, 1, 18)
+        self._parts: dict[tuple[int, Key, int], CompiledRule] = {}
+
+    def apply(self, policies: Iterable[CompiledPolicy], direction: Direction) -> Proxied:
+        """Return the rules of policies that apply together as they are enforced."""
+        listed = list(policies)
+        allowing = [
+            rule
+            for policy in listed
+            for rule in policy.rules(direction)
+            if rule.action is Action.ALLOW and rule.rule.unreadable is None
+        ]
+        found = Proxied()
+        if not any(map(needs_proxy, allowing)):
+            return found
+        by_key: dict[Key, list[CompiledRule]] = defaultdict(list)
+        by_port: dict[Key, list[CompiledRule]] = defaultdict(list)
+        for rule in allowing:
+            for key in _keys(rule):
+                by_key[key].append(rule)
+                by_port[None, key[1]].append(rule)
+        for same in (by_port if self._old else by_key).values():
+            if why := _clash(same):
+                found.clashes.append(Clash(tuple(same), why))
+        merged = {
+            key: same
+            for key, same in by_key.items()
+            if len(same) > 1 and any(_server_names(rule) for rule in same)
+        }
+        if merged:
+            self._merge(found, listed, direction, merged)
+        return found
+
+    def _merge(
+        self,
+        found: Proxied,
+        policies: list[CompiledPolicy],
+        direction: Direction,
+        merged: dict[Key, list[CompiledRule]],
+    ) -> None:
+        """Put what is merged in the place of the parts that it is made of."""
+        for policy in policies:
+            rules: list[CompiledRule] = []
+            for rule in policy.rules(direction):
+                taken = [key for key in _keys(rule) if any(r is rule for r in merged.get(key, ()))]
+                if not taken:
+                    rules.append(rule)
+                    continue
+                for key in _keys(rule):
+                    if key not in taken:
+                        rules.append(self._part(rule, key, None))
+                    elif merged[key][0] is rule:
+                        rules.append(self._part(rule, key, self._limit(merged[key])))
+            found.rules[id(policy)] = rules
+
+    def _limit(self, same: list[CompiledRule]) -> int:
+        """Return the classes of traffic that rules for one peer and port admit together."""
+        traffic = self._classes.traffic
+        names = tuple({box: None for rule in same for box in _server_names(rule)})
+        mask, _ = traffic.limit(names)
+        payloads = [_payloads(rule) for rule in same]
+        if all(payloads):
+            held, _ = traffic.limit(tuple({box: None for listed in payloads for box in listed}))
+            mask &= held
+        if any(box.authenticated for rule in same for box in rule.rule.layer7 or ()):
+            mask &= traffic.limit((Layer7(authenticated=True),))[0]
+        return mask
+
+    def _part(self, rule: CompiledRule, key: Key, only: int | None) -> CompiledRule:
+        """Return what a rule says of one peer on one port, limited to some classes of traffic."""
+        known = (id(rule), key, -1 if only is None else only)
+        if known not in self._parts:
+            peer, port = key
+            part = msgspec.structs.replace(
+                rule.rule,
+                peers=None if rule.rule.peers is None else (peer,),
+                traffic=None if rule.rule.traffic is None else (port,),
+                layer7=rule.rule.layer7 if only is None else None,
+            )
+            self._parts[known] = self._classes.compile_rule(rule.policy, part, only=only)
+        return self._parts[known]
+
+
+def _keys(rule: CompiledRule) -> list[Key]:
+    peers: tuple[Peer | None, ...] = (None,) if rule.rule.peers is None else rule.rule.peers
+    ports: tuple[Traffic | None, ...] = (None,) if rule.rule.traffic is None else rule.rule.traffic
+    return list(dict.fromkeys((peer, port) for peer in peers for port in ports))
+
+
+def _server_names(rule: CompiledRule) -> tuple[Layer7, ...]:
+    return tuple(
+        Layer7(server_names=box.server_names)
+        for box in rule.rule.layer7 or ()
+        if box.server_names is not None
+    )
+
+
+def _payloads(rule: CompiledRule) -> tuple[Layer7, ...]:
+    """Return what a rule asks of HTTP or DNS; nothing where anything will do."""
+    found = tuple(Layer7(http=box.http, dns=box.dns) for box in rule.rule.layer7 or ())
+    return () if PLAIN in found else found
+
+
+def _clash(same: list[CompiledRule]) -> str:
+    """Return why rules cannot be enforced together; empty if they can."""
+    parsers = {rule.rule.parser for rule in same} - {""}
+    if len(parsers) > 1 and parsers != {"http", "tls"}:
+        return " and ".join(sorted(parsers))
+    with_names = [rule for rule in same if _server_names(rule)]
+    if with_names and any(map(_payloads, same)) and not any(map(_payloads, with_names)):
+        return "server names beside rules of layer 7 without `terminatingTLS`"
+    return ""
