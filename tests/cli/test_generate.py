@@ -237,7 +237,7 @@ def test_the_map_from_standard_input(here: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_dialect_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate("--dialect", "latin") == 2
-    assert "cannot be written in `latin`: choose `kubernetes`" in capsys.readouterr().err
+    assert "cannot be written in `latin`: choose `calico`, `cilium`, `kubernetes`" in capsys.readouterr().err
 
 
 def test_a_target_that_is_a_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
@@ -12,15 +13,17 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from map_strategies import Situation, situations
+from policy_strategies import Draw
 from ringfence import assemble
+from ringfence.errors import UsageError
 from ringfence.examples import MAP, shop
 from ringfence.learn.dependency_map import DependencyMap
 from ringfence.learn.read_map import read_text
-from ringfence.learn.wishes import Wishes
+from ringfence.learn.wishes import CALICO, CILIUM, Naming, Wishes
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, End, PodEnd
 from ringfence.model.connectivity import Pair
-from ringfence.model.proposal import Emission, EmittedFile
+from ringfence.model.proposal import Edition, Emission, EmittedFile
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Verdict
 from ringfence.prove.generated import Generation, Proof, generate, kept, prove, read_back
@@ -43,6 +46,33 @@ def test_whatever_a_map_says_its_policies_are_proved(
     generation = generate(
         situation.dependency_map, situation.snapshot(), Wishes(allow_wider=allow_wider)
     )
+    assume(generation.proof is not None)
+    assert generation.proof is not None
+    assert generation.proof.holds, generation.proof
+
+
+@st.composite
+def wishes(draw: Draw) -> Wishes:
+    """Return wishes for one of the languages that not every cluster enforces."""
+    dialect = draw(st.sampled_from((CALICO, CILIUM)))
+    calico = dialect == CALICO
+    return Wishes(
+        dialect=dialect,
+        allow_wider=draw(st.booleans()),
+        identity=draw(st.sampled_from(Naming)),
+        edition=draw(st.sampled_from(Edition)) if calico else Edition.OSS,
+        staged=calico and draw(st.booleans()),
+        log_denied=draw(st.booleans()),
+    )
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@given(situations(), wishes())
+def test_whatever_a_map_says_is_proved_in_every_language(
+    situation: Situation, wished: Wishes
+) -> None:
+    there = replace(situation, cni=wished.dialect)
+    generation = generate(there.dependency_map, there.snapshot(), wished)
     assume(generation.proof is not None)
     assert generation.proof is not None
     assert generation.proof.holds, generation.proof
@@ -331,3 +361,222 @@ def test_nodes_are_proved_by_their_addresses() -> None:
     proof = prove(dependency_map(text), snapshot, generation.proposal, emission)
     [more] = proof.more
     assert (more.source, more.destination, more.ports) == ("a/x", "192.168.0.1", "TCP 9100")
+
+
+# -- other languages -------------------------------------------------------------------------
+
+HTTP = (
+    "namespaces: [a, b]\ndns: false\nworkloads:\n"
+    "  - {workload: a/x, calls: [{to: b/w, ports: [80], "
+    "http: [{methods: [POST], path: /v1/pay}]}]}\n"
+)
+NAMED = (
+    "namespaces: [a]\nworkloads:\n"
+    "  - {workload: a/x, calls: [{to: api.example.com, ports: [443]}]}\n"
+)
+DNS = workload(
+    "kube-system/coredns",
+    "k8s-app: kube-dns",
+    "[{name: dns, containerPort: 53, protocol: UDP}]",
+)
+
+
+def changed(emission: Emission, *pairs: tuple[str, str]) -> Emission:
+    """Return an emission with words of its files replaced; each must stand somewhere."""
+    files = list(emission.files)
+    for old, new in pairs:
+        assert any(old in file.text for file in files), old
+        files = [EmittedFile(file.path, file.text.replace(old, new)) for file in files]
+    return msgspec.structs.replace(emission, files=tuple(files))
+
+
+@pytest.mark.parametrize("dialect", [CALICO, CILIUM])
+def test_the_example_is_proved_in_every_language(dialect: str) -> None:
+    snapshot, written = example()
+    generation = generate(written, snapshot, Wishes(dialect=dialect))
+    proof = proved(generation)
+    assert proof.holds, proof
+    assert proof.workloads == 12
+    assert generation.assumed
+    assert generation.profile.cni == dialect
+
+
+@pytest.mark.parametrize(
+    ("dialect", "old", "new", "difference"),
+    [
+        (CALICO, "methods: [POST]", "methods: [POST, GET]", "but not POST"),
+        (CALICO, "exact: /v1/pay", "prefix: /v1/", "but not POST"),
+        (CILIUM, "method: POST", 'method: "POST|GET"', "but not POST"),
+        (CILIUM, "/v1/pay(", "/v1/.*(", "but not POST"),
+    ],
+)
+def test_any_other_verb_or_path_is_found(dialect: str, old: str, new: str, difference: str) -> None:
+    snapshot, written = cluster(TWO, dialect), dependency_map(HTTP)
+    generation = generate(written, snapshot, Wishes(dialect=dialect))
+    assert proved(generation).holds
+    wider = changed(generation.emission, (old, new))
+    proof = prove(written, snapshot, generation.proposal, wider)
+    [more] = proof.more
+    assert (more.source, more.destination) == ("a/x", "b/w")
+    assert difference in more.ports
+    assert not proof.less
+
+
+@pytest.mark.parametrize("dialect", [CALICO, CILIUM])
+def test_a_narrower_request_is_found(dialect: str) -> None:
+    snapshot, written = cluster(TWO, dialect), dependency_map(HTTP)
+    generation = generate(written, snapshot, Wishes(dialect=dialect))
+    proof = prove(
+        written, snapshot, generation.proposal, changed(generation.emission, ("/v1/pay", "/v1/p"))
+    )
+    assert proof.more
+    assert proof.less
+
+
+def test_limits_that_cannot_be_followed_cannot_be_told() -> None:
+    snapshot, written = cluster(TWO, CILIUM), dependency_map(HTTP)
+    generation = generate(written, snapshot, Wishes(dialect=CILIUM))
+    odd = changed(generation.emission, ("/v1/pay(\\\\?.*)?", "/v1/\\\\bpay"))
+    proof = prove(written, snapshot, generation.proposal, odd)
+    assert not proof.holds
+
+
+@pytest.mark.parametrize("dialect", [CALICO, CILIUM])
+def test_a_domain_name_is_proved_by_its_name(dialect: str) -> None:
+    snapshot, written = cluster(TWO + DNS, dialect), dependency_map(NAMED)
+    edition = Edition.CLOUD if dialect == CALICO else Edition.OSS
+    generation = generate(written, snapshot, Wishes(dialect=dialect, edition=edition))
+    proof = proved(generation)
+    assert proof.holds, proof
+    assert proof.connections == 1
+    other = changed(generation.emission, ("api.example.com", "evil.example.com"))
+    proof = prove(written, snapshot, generation.proposal, other)
+    assert [(d.source, d.destination, d.ports) for d in proof.more] == [
+        ("a/x", "evil.example.com", "TCP 443"),
+        *([("a/x", "kube-system/coredns", "UDP 53 (DNS evil.example.com)")] * (dialect == CILIUM)),
+    ]
+    assert ("a/x", "api.example.com", "TCP 443") in [
+        (d.source, d.destination, d.ports) for d in proof.less
+    ]
+
+
+def test_lookups_of_other_names_are_found() -> None:
+    snapshot, written = cluster(TWO + DNS, CILIUM), dependency_map(NAMED)
+    generation = generate(written, snapshot, Wishes(dialect=CILIUM))
+    [file] = [file for file in generation.emission.files if file.path == "a/_namespace.yaml"]
+    assert '"**.cluster.local"' in file.text
+    every = changed(generation.emission, ('matchPattern: "**.cluster.local"', 'matchPattern: "*"'))
+    proof = prove(written, snapshot, generation.proposal, every)
+    [more] = proof.more
+    assert (more.source, more.destination) == ("a/x", "kube-system/coredns")
+
+
+def test_whoever_calls_addresses_may_look_up_any_name() -> None:
+    text = (
+        "namespaces: [a]\nworkloads: [{workload: a/x, calls: [{to: 203.0.113.7, ports: [25]}]}]\n"
+    )
+    generation = generate(dependency_map(text), cluster(TWO + DNS, CILIUM), Wishes(dialect=CILIUM))
+    assert proved(generation).holds
+    [file] = [file for file in generation.emission.files if file.path == "a/x.yaml"]
+    assert 'matchPattern: "*"\n' in file.text
+
+
+def test_a_service_account_of_its_own_stands_for_a_workload() -> None:
+    own = workload("b/w").replace("containers:", "serviceAccountName: w, containers:")
+    text = (
+        "namespaces: [a, b]\ndns: false\n"
+        "workloads: [{workload: a/x, calls: [{to: b/w, ports: [80]}]}]"
+    )
+    for dialect in (CALICO, CILIUM):
+        generation = generate(
+            dependency_map(text),
+            cluster(workload("a/x") + own, dialect),
+            Wishes(dialect=dialect, identity=Naming.SERVICE_ACCOUNTS),
+        )
+        assert proved(generation).holds
+        [file] = [file for file in generation.emission.files if file.path == "a/x.yaml"]
+        assert "serviceaccount" in file.text.lower()
+        [file] = [file for file in generation.emission.files if file.path == "b/w.yaml"]
+        assert "serviceaccount" not in file.text.lower()  # a/x has none of its own
+
+
+def test_the_api_server_is_an_entity() -> None:
+    server = """---
+apiVersion: v1
+kind: Service
+metadata: {namespace: default, name: kubernetes}
+spec: {ports: [{name: https, port: 443, targetPort: 6443}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {namespace: default, name: kubernetes, labels: {kubernetes.io/service-name: kubernetes}}
+addressType: IPv4
+endpoints: [{addresses: [192.168.0.1]}]
+ports: [{name: https, port: 6443, protocol: TCP}]
+"""
+    text = (
+        "namespaces: [a]\ndns: false\n"
+        "workloads: [{workload: a/x, calls: [{to: svc/default/kubernetes}]}]"
+    )
+    snapshot = cluster(TWO + server + node("n1", "192.168.0.1") + node("n2", "192.168.0.2"), CILIUM)
+    generation = generate(dependency_map(text), snapshot, Wishes(dialect=CILIUM))
+    assert proved(generation).holds
+    assert proved(generation).connections == 1
+    wider = changed(generation.emission, ("- kube-apiserver", "- host\n        - remote-node"))
+    proof = prove(dependency_map(text), snapshot, generation.proposal, wider)
+    assert [(d.source, d.destination, d.ports) for d in proof.more] == [
+        ("a/x", "node/n2", "TCP 6443")
+    ]
+
+
+def test_the_outside_is_an_entity_on_cilium_wherever_pods_live() -> None:
+    text = (
+        "namespaces: [a]\ndns: false\n"
+        "workloads: [{workload: a/x, callers: [{from: outside, ports: [80]}]}]"
+    )
+    generation = generate(dependency_map(text), cluster(TWO, CILIUM), Wishes(dialect=CILIUM))
+    assert proved(generation).holds
+    assert generation.proposal.notes == ()
+    [file] = [file for file in generation.emission.files if file.path == "a/x.yaml"]
+    assert "- world\n" in file.text
+
+
+def test_staged_policies_are_proved_as_if_they_were_enforced() -> None:
+    snapshot, written = cluster(TWO, CALICO), dependency_map(HTTP)
+    generation = generate(written, snapshot, Wishes(dialect=CALICO, staged=True))
+    assert proved(generation).holds
+    open_to_all = changed(generation.emission, ("methods: [POST]", "methods: [PUT]"))
+    assert prove(written, snapshot, generation.proposal, open_to_all).more
+
+
+def test_policies_that_nothing_enforces_are_refused() -> None:
+    with pytest.raises(UsageError, match="nothing enforces policies of `calico`"):
+        generate(dependency_map(HTTP), cluster(TWO, CILIUM), Wishes(dialect=CALICO))
+
+
+@pytest.mark.parametrize(
+    "wished",
+    [
+        Wishes(identity=Naming.SERVICE_ACCOUNTS),
+        Wishes(staged=True),
+        Wishes(dialect=CILIUM, staged=True),
+        Wishes(edition=Edition.CLOUD),
+        Wishes(dialect=CILIUM, edition=Edition.CLOUD),
+    ],
+)
+def test_what_no_object_could_mean_is_refused(wished: Wishes) -> None:
+    with pytest.raises(UsageError):
+        generate(dependency_map(HTTP), cluster(TWO), wished)
+
+
+def test_what_is_denied_is_logged_where_the_language_can() -> None:
+    written = dependency_map(HTTP)
+    for dialect, logs, notes in (("kubernetes", 0, 0), (CALICO, 4, 2), (CILIUM, 0, 2)):
+        snapshot = cluster(TWO, None if dialect == "kubernetes" else dialect)
+        generation = generate(written, snapshot, Wishes(dialect=dialect, log_denied=True))
+        assert proved(generation).holds
+        text = "".join(file.text for file in generation.emission.files)
+        assert text.count("action: Log\n") == logs
+        assert len(generation.emission.notes) == notes
+        told = [each for each in generation.emission.unsupported if each.sort == "logging"]
+        assert bool(told) == (dialect == "kubernetes")

@@ -12,6 +12,7 @@ from ringfence.errors import UsageError
 if TYPE_CHECKING:
     from ringfence.cli._files import Changes
     from ringfence.learn.dependency_map import DependencyMap
+    from ringfence.learn.wishes import Wishes
     from ringfence.model.snapshot import Snapshot
     from ringfence.prove.generated import Difference, Generation, Proof
 
@@ -19,6 +20,8 @@ EXAMPLES = """
   ringfence generate --map map.yaml cluster/ -o policies/
   ringfence generate --map map.yaml cluster/ -o policies/ --dry-run
   ringfence generate --map map.yaml --live -o - > policies.yaml
+  ringfence generate --map map.yaml cluster/ --dialect cilium -o policies/
+  ringfence generate --map map.yaml cluster/ --dialect calico --staged --log-denied -o policies/
 """
 NOTE = """
 What was written is read back, judged, and held against the map: allowed = map, nothing more and
@@ -38,7 +41,31 @@ def configure(parser: ArgumentParser) -> None:
         "--dialect",
         default="kubernetes",
         metavar="NAME",
-        help="the language to write in (default: kubernetes, NetworkPolicies)",
+        help="kubernetes (NetworkPolicies, the default), calico or cilium",
+    )
+    parser.add_argument(
+        "--identity",
+        choices=("labels", "service-accounts"),
+        default="labels",
+        help="by what policies tell a peer: labels, which every workload has (the default), or, "
+        "where a workload has one that no other shares, service accounts, which nobody takes on "
+        "who may only set labels; calico and cilium",
+    )
+    parser.add_argument(
+        "--calico-edition",
+        choices=("oss", "enterprise", "cloud"),
+        default="oss",
+        help="the edition of Calico: only enterprise and cloud know domain names",
+    )
+    parser.add_argument(
+        "--staged",
+        action="store_true",
+        help="write policies that are only planned, to be watched before they are enforced; calico",
+    )
+    parser.add_argument(
+        "--log-denied",
+        action="store_true",
+        help="have the cluster log what the policies deny, or tell what that takes",
     )
     parser.add_argument(
         "-o",
@@ -55,7 +82,8 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--allow-wider",
         action="store_true",
-        help="where the dialect cannot say a domain name, allow the public internet on its ports",
+        help="where the dialect cannot say a peer, allow what contains it: for a domain name the "
+        "public internet on its ports",
     )
     parser.add_argument(
         "--format", choices=("text", "json"), default="text", help="the form of the report"
@@ -73,9 +101,7 @@ def run(args: Namespace) -> int:
     if dependency_map is None:
         return 3
     snapshot = load_cluster(args, args.inputs)
-    generation = generate(
-        dependency_map, snapshot, dialect=args.dialect, allow_wider=args.allow_wider
-    )
+    generation = generate(dependency_map, snapshot, _wishes(args))
     if generation.proof is None:
         for problem in generation.proposal.problems:
             print(f"ringfence: {problem}", file=sys.stderr)
@@ -84,11 +110,25 @@ def run(args: Namespace) -> int:
     changes = _write(args, generation, generation.proof)
     report = sys.stderr if args.output == "-" else sys.stdout
     if args.format == "json":
-        print(_json(snapshot, generation, generation.proof), file=report)
+        print(_json(generation, generation.proof), file=report)
     else:
         for line in _text(args, generation, changes):
             print(line, file=report)
     return _exit_code(snapshot, generation.proof, strict=args.strict)
+
+
+def _wishes(args: Namespace) -> "Wishes":
+    from ringfence.learn.wishes import Naming, Wishes
+    from ringfence.model.proposal import Edition
+
+    return Wishes(
+        dialect=args.dialect,
+        allow_wider=args.allow_wider,
+        identity=Naming(args.identity),
+        edition=Edition(args.calico_edition),
+        staged=args.staged,
+        log_denied=args.log_denied,
+    )
 
 
 def read_map(path: str) -> "DependencyMap | None":
@@ -107,6 +147,14 @@ def tell_warnings(generation: "Generation") -> None:
         print(f"warning: {note}", file=sys.stderr)
     for line in unsaid(generation):
         print(f"warning: {line}", file=sys.stderr)
+    if generation.assumed:
+        print(
+            f"warning: proved as on {generation.profile.cni.value}: the input does not tell which "
+            "CNI enforces, `--profile` does",
+            file=sys.stderr,
+        )
+    for condition in generation.emission.notes:
+        print(f"note: {condition}", file=sys.stderr)
     for document in generation.stays:
         print(
             f"warning: {document.location_of()}: {document.ref} is not part of the proof: as long "
@@ -173,6 +221,8 @@ def _text(args: Namespace, generation: "Generation", changes: "Changes | None") 
 
 def proof_text(generation: "Generation", proof: "Proof") -> Iterator[str]:
     """Yield the lines that say what was proved, or what differs."""
+    from ringfence.model.proposal import CLOSED, NOT_LOGGED
+
     counted = f"{_count(proof.workloads, 'workload')}, {_count(proof.connections, 'connection')}"
     if proof.holds:
         yield f"proved: {counted}, nothing more, nothing less"
@@ -192,17 +242,20 @@ def proof_text(generation: "Generation", proof: "Proof") -> Iterator[str]:
     dns = generation.proposal.dns
     if dns:
         yield f"  and from every pod: {'; '.join(dns.why)}"
-    wider = [each for each in generation.emission.unsupported if each.wider]
-    closed = [
-        each for each in generation.emission.unsupported if each.instead.startswith("nothing")
-    ]
-    for title, listed in (("wider than the map by", wider), ("closed, against the map", closed)):
+    told = generation.emission.unsupported
+    closed = [each for each in told if each.instead == CLOSED]
+    for title, listed in (
+        ("wider than the map by", [each for each in told if each.wider]),
+        ("closed, against the map", closed),
+        ("not logged", [each for each in told if each.instead == NOT_LOGGED]),
+    ):
         if listed:
             sorts = sorted({each.sort for each in listed})
             counts = (f"{s} ({len({e.what for e in listed if e.sort == s})})" for s in sorts)
             yield f"  {title}: {', '.join(counts)}"
-    if any(each.sort == "domain name" for each in closed):
-        yield "    --allow-wider opens the public internet on those ports instead"
+    for sort, what in (("domain name", "the public internet"), ("address of a node", "all nodes")):
+        if any(each.sort == sort for each in closed):
+            yield f"    --allow-wider opens {what} on those ports instead"
     if proof.unplaced:
         yield f"  left open: {_count(proof.unplaced, 'pair')} with an end of unknown address"
 
@@ -219,7 +272,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else noun + 's'}"
 
 
-def _json(snapshot: "Snapshot", generation: "Generation", proof: "Proof") -> str:
+def _json(generation: "Generation", proof: "Proof") -> str:
     import msgspec
 
     def listed(differences: "tuple[Difference, ...]") -> list[dict[str, Any]]:
@@ -231,7 +284,8 @@ def _json(snapshot: "Snapshot", generation: "Generation", proof: "Proof") -> str
     value = {
         "apiVersion": "ringfence.dev/v1",
         "kind": "Generation",
-        "profile": snapshot.profile.cni.value,
+        "profile": generation.profile.cni.value,
+        "dialect": generation.proposal.wishes.dialect,
         "proved": proof.holds,
         "workloads": proof.workloads,
         "connections": proof.connections,
@@ -243,6 +297,7 @@ def _json(snapshot: "Snapshot", generation: "Generation", proof: "Proof") -> str
         "problems": [str(problem) for problem in proof.problems],
         "unsupported": msgspec.to_builtins(generation.emission.unsupported),
         "notes": [str(note) for note in generation.proposal.notes],
+        "conditions": list(generation.emission.notes),
         "dns": list(generation.proposal.dns.why) if generation.proposal.dns else [],
         "stays": [document.ref for document in generation.stays],
         "files": [file.path for file in generation.emission.files],

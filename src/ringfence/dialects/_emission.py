@@ -11,7 +11,10 @@ from typing import Any, Final
 from ringfence import yaml_text
 from ringfence.dialects._emission_words import blocks_text, traffic_text
 from ringfence.model.proposal import (
+    CLOSED,
     GENERATED,
+    NOT_DENIED,
+    NOT_LOGGED,
     Emission,
     EmittedFile,
     ProposedPolicy,
@@ -37,9 +40,6 @@ from ringfence.model.rule import (
 Body = dict[str, Any]
 
 MANAGED_BY: Final = {"app.kubernetes.io/managed-by": "ringfence"}
-CLOSED: Final = "nothing: it stays closed"
-NOT_DENIED: Final = "nothing: it is not denied"
-NOT_LOGGED: Final = "nothing: it is not logged"
 
 _SAFE_NAME: Final = re.compile(r"[a-z0-9_][a-z0-9._-]{0,199}")
 

@@ -123,6 +123,7 @@ class _Emitter(Emitter):
         tier = telling.proposed.policy.tier
         if rule.action is Action.LOG:
             self.notes[LOG_NOTE] = None
+            telling.remark("Cilium has no rule for that: its flow log holds what is denied.")
             return []
         normal = tier in (NETWORK_POLICY, CILIUM_NORMAL)
         if not normal or rule.action not in (Action.ALLOW, Action.DENY):

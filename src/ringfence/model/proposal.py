@@ -12,6 +12,12 @@ GENERATED: Final = "Written by ringfence generate: change the dependency map, no
 """The first line of every file, as a comment: only such files are ever replaced or removed."""
 
 
+CLOSED: Final = "nothing: it stays closed"
+NOT_DENIED: Final = "nothing: it is not denied"
+NOT_LOGGED: Final = "nothing: it is not logged"
+"""What `Unsupported.instead` says where nothing was written, by what was to be done."""
+
+
 class ProposedRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule, and the sentences that its reader needs."""
 
@@ -82,7 +88,7 @@ class Unsupported(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """What was to be said, as `to api.stripe.com, TCP 443`."""
     because: str
     instead: str
-    """What stands there now; `nothing: it stays closed` where nothing was written."""
+    """What stands there now; `CLOSED` and its like where nothing was written."""
     wider: bool
     """True where what was written allows more than what was to be said."""
 

@@ -37,12 +37,17 @@ Amounts = tuple[Amount, Amount]
 class Actual:
     """The verdicts of one snapshot."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        """Compute all pairs."""
+    def __init__(self, snapshot: Snapshot, *, nodes: bool = False) -> None:
+        """Compute all pairs.
+
+        Args:
+            snapshot: the cluster.
+            nodes: look at the nodes in any case, not only where a policy selects some.
+        """
         self._snapshot = snapshot
         self._engine = Engine(snapshot)
         self._names = Names(snapshot)
-        self.answer: Connectivity = connectivity(snapshot)
+        self.answer: Connectivity = connectivity(snapshot, nodes=nodes)
         self._pairs = {(pair.source, pair.destination): pair for pair in self.answer.connections}
         self._units: dict[str, list[str]] = defaultdict(list)
         for peer in self.answer.endpoints:

@@ -94,7 +94,7 @@ class Intent:
         """Work out the grants of every workload."""
         self._snapshot = snapshot
         self.places = Places(snapshot)
-        self._says = Meanings(snapshot, self.places, stated.wishes)
+        self._says = Meanings(snapshot, self.places, stated.wishes, resolved=stated.dns is not None)
         self._services = Services(snapshot)
         self._names = Names(snapshot)
         self._stated = stated

@@ -17,10 +17,11 @@ from ringfence.errors import UsageError
 from ringfence.layer7 import Undecidable
 from ringfence.learn.dependency_map import DependencyMap
 from ringfence.learn.propose import Proposal, propose
-from ringfence.learn.wishes import ENFORCED_BY, PLAIN, Wishes
+from ringfence.learn.wishes import CILIUM, ENFORCED_BY, PLAIN, Wishes
 from ringfence.model.document import Document
 from ringfence.model.location import Location, Problem
 from ringfence.model.outside import AddressRange, merge
+from ringfence.model.profile import Profile
 from ringfence.model.proposal import Emission, EmittedFile
 from ringfence.model.reading import Reading
 from ringfence.model.snapshot import Snapshot
@@ -54,6 +55,10 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     proposal: Proposal
     emission: Emission
+    profile: Profile
+    """By which it was proved."""
+    assumed: bool = False
+    """True where the profile was only concluded from the language."""
     proof: "Proof | None"
     """None where the map names what the cluster does not have: nothing was written then."""
     stays: tuple[Document, ...] = ()
@@ -103,15 +108,19 @@ def generate(
             would enforce them.
     """
     wishes.check()
-    snapshot = enforcing(snapshot, wishes)
+    given, snapshot = snapshot, enforcing(snapshot, wishes)
     proposal = propose(dependency_map, snapshot, wishes)
     emission = dialects.emit(wishes.dialect, proposal.policies, proposal.surroundings)
     if proposal.problems:
-        return Generation(proposal=proposal, emission=emission, proof=None)
+        return Generation(
+            proposal=proposal, emission=emission, profile=snapshot.profile, proof=None
+        )
     names = {(wishes.title, p.policy.namespace, p.policy.name) for p in proposal.policies}
     return Generation(
         proposal=proposal,
         emission=emission,
+        profile=snapshot.profile,
+        assumed=snapshot.profile != given.profile,
         proof=prove(dependency_map, snapshot, proposal, emission),
         stays=tuple(
             document
@@ -171,8 +180,11 @@ def prove(
         snapshot, (*stays, *read.documents), staged=staged or snapshot.staged
     )
     paths = {file.path for file in emission.files}
-    problems = [p for p in (*read.problems, *judged.problems) if p.location.file in paths]
-    comparison = _Comparison(Intent(dependency_map, judged, stated), Actual(judged))
+    told = (p for p in (*read.problems, *judged.problems) if p.severity == "error")
+    problems = [problem for problem in told if problem.location.file in paths]
+    # Only policies of Cilium speak of nodes without selecting or numbering them.
+    actual = Actual(judged, nodes=proposal.wishes.dialect == CILIUM)
+    comparison = _Comparison(Intent(dependency_map, judged, stated), actual)
     return comparison.proof(problems)
 
 

@@ -14,7 +14,7 @@ from ringfence.learn.dependency_map import (
     Port,
     WorkloadName,
 )
-from ringfence.learn.wishes import CALICO, CILIUM, Wishes
+from ringfence.learn.wishes import CILIUM, Wishes
 from ringfence.model.cluster import Protocol
 from ringfence.model.outside import AddressRange
 from ringfence.model.proposal import Edition
@@ -41,11 +41,21 @@ PortsAt = Callable[[Element], int]
 class Meanings:
     """What a map's words mean in one cluster, to one language."""
 
-    def __init__(self, snapshot: Snapshot, places: Places, wishes: Wishes) -> None:
-        """Index the workloads by their names."""
+    def __init__(
+        self, snapshot: Snapshot, places: Places, wishes: Wishes, *, resolved: bool
+    ) -> None:
+        """Index the workloads by their names.
+
+        Args:
+            snapshot: the cluster.
+            places: of the same cluster.
+            wishes: for the language.
+            resolved: whether pods may look names up, without which Cilium knows none.
+        """
         self._snapshot = snapshot
         self._places = places
         self._wishes = wishes
+        self._resolved = resolved
         self._numbers_by_name: dict[tuple[str, str], list[int]] = defaultdict(list)
         for number, workload in enumerate(snapshot.workloads):
             self._numbers_by_name[workload.namespace, workload.name].append(number)
@@ -110,8 +120,13 @@ class Meanings:
     def domain(self, name: str) -> PeerSet:
         """Return a domain name, where the language can say it."""
         self.names.add(name)
-        commercial = self._wishes.edition is not Edition.OSS
-        says = self._wishes.dialect == CILIUM or (self._wishes.dialect == CALICO and commercial)
+        match self._wishes.dialect:
+            case "calico":
+                says = self._wishes.edition is not Edition.OSS
+            case "cilium":
+                says = self._resolved
+            case _:
+                says = False
         return Domains(name) if says else Nothing()
 
     def workloads(self, numbers: frozenset[int] | None) -> Workloads:
