@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ringfence.cli.demo import write_example
 from ringfence.cli.main import main
+from ringfence.examples import MAP as MAP_FILE
 from ringfence.model.proposal import GENERATED
 from written_maps import HEAD, workload
 
@@ -237,10 +239,114 @@ def test_the_map_from_standard_input(here: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_dialect_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate("--dialect", "latin") == 2
-    assert "cannot be written in `latin`: choose `calico`, `cilium`, `kubernetes`" in capsys.readouterr().err
+    assert (
+        "cannot be written in `latin`: choose `calico`, `cilium`, `kubernetes`"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_target_that_is_a_file(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "out").write_text("")
     assert generate() == 2
     assert "`out` is not a folder" in capsys.readouterr().err
+
+
+# -- other languages -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shop(here: Path) -> Path:
+    write_example(here / "shop")
+    return here / "shop"
+
+
+def generate_shop(shop: Path, *more: str) -> int:
+    return main(
+        ["generate", "--map", str(shop / MAP_FILE), str(shop / "cluster"), "-o", "out", *more]
+    )
+
+
+@pytest.mark.parametrize(
+    ("dialect", "kind"), [("calico", "NetworkPolicy"), ("cilium", "CiliumNetworkPolicy")]
+)
+def test_the_example_in_every_language(
+    shop: Path, here: Path, capsys: pytest.CaptureFixture[str], dialect: str, kind: str
+) -> None:
+    assert generate_shop(shop, "--dialect", dialect) == 0
+    captured = capsys.readouterr()
+    assert "proved: 12 workloads" in captured.out
+    assert f"warning: proved as on {dialect}: the input does not tell which CNI" in captured.err
+    assert "note: limits of HTTP hold" in captured.err
+    files = written(here / "out")
+    assert "shop/payment.yaml" in files
+    kinds = {
+        document["kind"]
+        for text in files.values()
+        for document in yaml.safe_load_all(text.decode())
+    }
+    assert kinds == {kind}
+    assert generate_shop(shop, "--dialect", dialect, "--profile", dialect) == 0
+    captured = capsys.readouterr()
+    assert "unchanged" in captured.out
+    assert "warning: proved as on" not in captured.err
+
+
+def test_a_verb_that_the_map_does_not_list_is_refused(shop: Path) -> None:
+    """The policies are asked again, by the verb that people ask with."""
+    assert generate_shop(shop, "--dialect", "cilium") == 0
+    question = ["check", "--profile", "cilium", str(shop / "cluster"), "out"]
+    assert main([*question, "shop/web", "shop/payment:https"]) == 1
+    assert main([*question, "shop/api", "shop/payment:https"]) == 0
+
+
+def test_staged_and_logged(shop: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate_shop(shop, "--dialect", "calico", "--staged", "--log-denied") == 0
+    captured = capsys.readouterr()
+    assert "note: staged policies enforce nothing" in captured.err
+    assert "note: denied connections are logged" in captured.err
+    text = (here / "out/shop/_namespace.yaml").read_text()
+    assert text.count("kind: StagedNetworkPolicy\n") == 2
+    assert text.count("action: Log\n") == 2
+
+
+def test_what_cilium_cannot_stage_is_refused_with_what_it_has(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate_shop(shop, "--dialect", "cilium", "--staged") == 2
+    assert "policy-audit-mode" in capsys.readouterr().err
+
+
+def test_the_edition_and_the_identity(
+    shop: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--dialect", "calico", "--calico-edition", "cloud", "--identity", "service-accounts")
+    assert generate_shop(shop, *options) == 0
+    assert "domain name" not in capsys.readouterr().out
+    payment = (here / "out/shop/payment.yaml").read_text()
+    assert "- api.stripe.com\n" in payment
+    assert "serviceAccounts:\n" in payment
+    assert generate_shop(shop, "--identity", "service-accounts") == 2
+
+
+def test_a_cluster_that_enforces_another_language(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate_shop(shop, "--dialect", "calico", "--profile", "cilium") == 2
+    assert "nothing enforces policies of `calico` in this cluster" in capsys.readouterr().err
+
+
+def test_the_report_in_json_names_the_language(
+    shop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate_shop(shop, "--dialect", "cilium", "--log-denied", "--format", "json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["dialect"], report["profile"], report["proved"]) == ("cilium", "cilium", True)
+    assert any("Hubble" in condition for condition in report["conditions"])
+    assert {each["sort"] for each in report["unsupported"]} == {"address of a node"}
+
+
+def test_kubernetes_cannot_log_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate("--log-denied") == 0
+    captured = capsys.readouterr()
+    assert "  not logged: logging (1)" in captured.out
+    assert "a NetworkPolicy cannot log; written: nothing: it is not logged" in captured.err
