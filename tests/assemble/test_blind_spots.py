@@ -96,6 +96,7 @@ def test_what_a_dialect_cannot_understand_is_no_blind_spot() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "about", "cni", "namespace"),
+    [
         ("NetworkPolicy.crd.antrea.io", "NetworkPolicy/shop/x", "antrea", "shop"),
     ],
 )
