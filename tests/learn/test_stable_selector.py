@@ -3,8 +3,8 @@ from ringfence.model.selector import LabelSelector, Operator, Requirement, from_
 from written_maps import cluster, workload
 
 
-def chosen(text: str) -> dict[str, tuple[LabelSelector, tuple[str, ...]]]:
-    snapshot = cluster(text)
+def chosen(text: str, cni: str | None = None) -> dict[str, tuple[LabelSelector, tuple[str, ...]]]:
+    snapshot = cluster(text, cni)
     selectors = StableSelectors(snapshot)
     found = {}
     for number, each in enumerate(snapshot.workloads):
@@ -66,3 +66,11 @@ def test_other_namespaces_and_the_host_network_do_not_matter() -> None:
         + workload("a/host", "app: x", kind="DaemonSet", host=True)
     )
     assert found["a/x"] == (from_labels({"app": "x"}), ())
+
+
+def test_labels_that_cilium_leaves_out_of_identities_tell_nothing_apart_there() -> None:
+    two = "".join(
+        workload(f"a/{name}", f"app: x, k8s.io/part: {name}", kind="Job") for name in "xw"
+    )
+    assert chosen(two)["a/x"] == (from_labels({"app": "x", "k8s.io/part": "x"}), ())
+    assert chosen(two, "cilium")["a/x"] == (from_labels({"app": "x"}), ("a/w",))

@@ -214,11 +214,15 @@ class Intent:
         end = dependency.destination
         if isinstance(end, ServiceName):
             for behind in self._services.behind(end, dependency.ports):
-                called: PeerSet = self._workloads(behind.numbers)
-                if behind.addresses:
-                    called = self._says.addresses(behind.addresses)
-                ports_at = self._says.target(behind.protocol, behind.target)
-                self._grant(dependency, (sources, called), (behind.numbers, callers), ports_at)
+                hosts = frozenset(n for n in behind.numbers if self._says.are_hosts(frozenset({n})))
+                for numbers in (behind.numbers - hosts, hosts):
+                    called: PeerSet = self._workloads(numbers)
+                    if behind.addresses:
+                        called = self._says.addresses(behind.addresses)
+                    elif numbers & hosts:
+                        called = self._says.nodes()
+                    ports_at = self._says.target(behind.protocol, behind.target, numbers)
+                    self._grant(dependency, (sources, called), (numbers, callers), ports_at)
             if outer := self._services.outer(end):
                 ports = self._services.outer_ports(end, dependency.ports)
                 ports_at = self._says.ports_at(ports, frozenset())
@@ -258,14 +262,9 @@ class Intent:
     def _peers(self, end: End, numbers: frozenset[int]) -> PeerSet:
         if not isinstance(end, WorkloadName | Pods):
             return self._says.place(end)
-        if isinstance(end, WorkloadName) and self._are_hosts(numbers):
+        if isinstance(end, WorkloadName) and self._says.are_hosts(numbers):
             return self._says.nodes()
         return self._workloads(numbers)
-
-    def _are_hosts(self, numbers: frozenset[int]) -> bool:
-        """Return whether workloads are on the host network, so that policies see their nodes."""
-        identities = [i for number in numbers for i in self._snapshot.workloads[number].identities]
-        return bool(identities) and all(identity.host_network for identity in identities)
 
     def _workloads(self, numbers: frozenset[int]) -> Workloads:
         told = numbers & self._stated.by_account
@@ -289,7 +288,7 @@ class Intent:
             ports_at = self._says.traffic_at(traffic)
             alone = frozenset({number})
             answering: PeerSet = self._workloads(alone)
-            if self._are_hosts(alone):
+            if self._says.are_hosts(alone):
                 answering = self._says.nodes()
             for each, limits in asking.items():
                 grant = Grant(answering, ports_at, own=False, limits=limits)
@@ -334,7 +333,9 @@ class Intent:
             peers.append(self._says.hosts(self._stated.api_servers))
         elif substitute.entities:
             peers.append(self._says.nodes())
+        direction, dialect = substitute.direction, self._stated.wishes.dialect
+        limits = requests.stated(substitute.layer7, direction, dialect)
         for name in substitute.subject:
             for each in peers:
-                grant = Grant(each, ports_at, own=True)
-                self._grants[self._by_name[name], substitute.direction].append(grant)
+                grant = Grant(each, ports_at, own=True, limits=limits)
+                self._grants[self._by_name[name], direction].append(grant)

@@ -173,12 +173,16 @@ class Meanings:
         A name given without a protocol is of those that the workloads meant declare it with: a
         workload that merely cannot be told apart from them adds none of its own.
         """
+        hosts = self.are_hosts(meant)
 
         def at(element: Element) -> int:
             if ports is None:
                 return port_sets.EVERYTHING
             found = port_sets.NOTHING
             for port in ports:
+                if port.name and hosts:
+                    found |= self._on_hosts(meant, port.name, port.protocol)
+                    continue
                 if not port.name:
                     protocol = port.protocol or Protocol.TCP
                     found |= port_sets.ports(protocol, port.first, port.last)
@@ -201,11 +205,31 @@ class Meanings:
             if own.name == port.name and not own.init
         }
 
-    def target(self, protocol: Protocol, target: int | str) -> PortsAt:
+    def target(self, protocol: Protocol, target: int | str, meant: frozenset[int]) -> PortsAt:
         """Return what a Service's target port means at an element."""
         if isinstance(target, int):
             return lambda _: port_sets.ports(protocol, target, target)
+        if self.are_hosts(meant):
+            return lambda _: self._on_hosts(meant, target, protocol)
         return lambda element: self._named(element, target, protocol)
+
+    def are_hosts(self, numbers: frozenset[int]) -> bool:
+        """Return whether workloads are on the host network, so that policies see their nodes."""
+        identities = [i for number in numbers for i in self._snapshot.workloads[number].identities]
+        return bool(identities) and all(identity.host_network for identity in identities)
+
+    def _on_hosts(self, numbers: frozenset[int], name: str, protocol: Protocol | None) -> int:
+        """Return the numbers of a port that workloads on the host network name so.
+
+        No policy resolves the name there, so it stands for its numbers, on whatever node.
+        """
+        found = port_sets.NOTHING
+        for number in numbers:
+            for identity in self._snapshot.workloads[number].identities:
+                for own in identity.ports:
+                    if own.name == name and not own.init and protocol in (None, own.protocol):
+                        found |= port_sets.ports(own.protocol, own.port, own.port)
+        return found
 
     def _named(self, element: Element, name: str, protocol: Protocol | None) -> int:
         """Return the container ports of a name at an element."""

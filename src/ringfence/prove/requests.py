@@ -37,6 +37,18 @@ def limits(http: Iterable[HttpRequest], direction: Direction, dialect: str) -> B
     return tuple(found)
 
 
+def stated(boxes: Boxes | None, direction: Direction, dialect: str) -> Boxes | None:
+    """Return the same for limits that generation states in common form."""
+    found = []
+    for box in boxes or ():
+        http = box.http or HttpMatch()
+        methods = tuple(method.value for method in http.methods or ())
+        for path in http.paths or (Text(Form.PREFIX, "/"),):
+            star = "*" if path.form is Form.PREFIX else ""
+            found.append(HttpRequest(methods, path.value + star))
+    return limits(found, direction, dialect)
+
+
 _LIMITED: Final = frozenset(
     {(CALICO, Direction.INGRESS), (CILIUM, Direction.INGRESS), (CILIUM, Direction.EGRESS)}
 )
