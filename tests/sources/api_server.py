@@ -105,7 +105,7 @@ class Resource:
 BUILT_IN = [
     Resource(kind.group, kind.versions[0], kind.plural, kind.kind, kind.namespaced)
     for kind in KINDS
-    if kind.group.split(".")[-1] != "io" or kind.group.startswith(("networking", "discovery"))
+    if kind.group in {"", "apps", "batch", "networking.k8s.io", "discovery.k8s.io"}
 ] + [
     Resource("", "v1", "configmaps", "ConfigMap"),
     Resource("", "v1", "secrets", "Secret"),

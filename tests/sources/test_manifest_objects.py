@@ -254,11 +254,7 @@ def test_other_kinds_of_an_unknown_version_are_read_with_a_warning(
 @pytest.mark.parametrize(
     ("api_version", "kind"),
     [
-        ("projectcalico.org/v3", "NetworkPolicy"),
-        ("projectcalico.org/v3", "GlobalNetworkPolicy"),
-        ("crd.projectcalico.org/v1", "GlobalNetworkSet"),
-        ("cilium.io/v2", "CiliumNetworkPolicy"),
-        ("cilium.io/v2", "CiliumClusterwideNetworkPolicy"),
+        ("cilium.io/v2", "CiliumLocalRedirectPolicy"),
         ("crd.antrea.io/v1beta1", "ClusterNetworkPolicy"),
         ("security.istio.io/v1", "AuthorizationPolicy"),
         ("security.istio.io/v1beta1", "PeerAuthentication"),
@@ -278,8 +274,8 @@ def test_policies_that_are_not_judged_are_told(api_version: str, kind: str) -> N
 
 
 def test_policies_that_are_not_judged_may_be_malformed() -> None:
-    found = problem(manifest("cilium.io/v2", "CiliumNetworkPolicy", "[]"))
-    assert found.object == "CiliumNetworkPolicy"
+    found = problem(manifest("cilium.io/v2", "CiliumLocalRedirectPolicy", "[]"))
+    assert found.object == "CiliumLocalRedirectPolicy"
 
 
 @pytest.mark.parametrize(
@@ -322,7 +318,7 @@ def test_what_is_no_object_is_an_error_only_where_it_was_named(text: str, messag
 @pytest.mark.parametrize(
     ("text", "affects"),
     [
-        ("kind: NetworkPolicy\n", ("NetworkPolicy",)),
+        ("kind: NetworkPolicy\n", ("NetworkPolicy", "NetworkPolicy.projectcalico.org")),
         ("kind: Deployment\nmetadata: {}\n", ("Deployment",)),
         ("apiVersion: networking.k8s.io/v1\nKind: NetworkPolicy\n", ("NetworkPolicy",)),
         (

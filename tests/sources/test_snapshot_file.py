@@ -12,14 +12,17 @@ from ringfence.errors import InputError, SnapshotFormatError, UsageError
 from ringfence.model.cluster import (
     Backend,
     ContainerPort,
+    HostEndpoint,
     Identity,
     Namespace,
+    NetworkSet,
     Node,
     Pod,
     Protocol,
     Reference,
     Route,
     Service,
+    ServiceAccount,
     ServicePort,
     Workload,
 )
@@ -106,6 +109,8 @@ FULL = Snapshot(
     ),
     problems=(Problem("broken", HERE, ("Pod",), "Pod/shop/x", "warning"),),
     source="shop.yaml",
+    service_accounts=(ServiceAccount("shop", "db", {"tier": "back"}),),
+    staged=True,
 )
 DERIVED = msgspec.structs.replace(
     FULL,
@@ -121,6 +126,8 @@ DERIVED = msgspec.structs.replace(
     ),
     ignored=(Problem("not enforced", HERE),),
     blind_spots=(BlindSpot("a file that cannot be read", HERE),),
+    network_sets=(NetworkSet(0, "shop", "partners", {}, ("192.0.2.0/24",)),),
+    host_endpoints=(HostEndpoint(0, "n1", "n1", {}),),
 )
 
 
@@ -138,7 +145,7 @@ def pack(path: str, text: bytes) -> None:
 
 
 def packed_header(**changes: object) -> bytes:
-    header = {"apiVersion": "ringfence.dev/v1", "kind": "Snapshot", "version": 1, **changes}
+    header = {"apiVersion": "ringfence.dev/v1", "kind": "Snapshot", "version": 2, **changes}
     return json.dumps(header, separators=(",", ":")).encode() + b"\n"
 
 
@@ -154,7 +161,7 @@ def test_every_field_survives(path: str) -> None:
 
 def test_full_has_every_field_of_a_snapshot_set() -> None:
     empty = Snapshot()
-    derived = {"policies", "ignored", "blind_spots"}
+    derived = {"policies", "ignored", "blind_spots", "network_sets", "host_endpoints"}
     unset = [
         name for name in Snapshot.__struct_fields__ if getattr(FULL, name) == getattr(empty, name)
     ]
@@ -186,7 +193,7 @@ def test_the_file_begins_with_one_line_that_says_what_it_is(path: str) -> None:
         assert json.loads(stream.readline()) == {
             "apiVersion": "ringfence.dev/v1",
             "kind": "Snapshot",
-            "version": 1,
+            "version": 2,
         }
         assert json.loads(stream.read())["source"] == "shop.yaml"
 
@@ -281,10 +288,12 @@ def test_no_gzip_at_all_is_told(path: str) -> None:
         snapshot_file.read(path)
 
 
-@pytest.mark.parametrize("changes", [{"version": 2}, {"apiVersion": "ringfence.dev/v2"}])
+@pytest.mark.parametrize(
+    "changes", [{"version": 1}, {"version": 3}, {"apiVersion": "ringfence.dev/v2"}]
+)
 def test_a_newer_version_is_refused_by_its_number(path: str, changes: dict[str, object]) -> None:
     pack(path, packed_header(**changes) + b'{"invented":"later"}')
-    with pytest.raises(SnapshotFormatError, match="this program reads version 1") as caught:
+    with pytest.raises(SnapshotFormatError, match="this program reads version 2") as caught:
         snapshot_file.read(path)
     assert caught.value.location == Location(path)
 

@@ -105,6 +105,8 @@ def discover(server: Server, location: Location) -> tuple[list[Served], list[Pro
         known = [version for version in kind.versions if version in versions]
         chosen = next((version for version in known if has(kind, version)), None)
         if chosen is not None:
+            if any((s.kind.group, s.kind.kind) == (kind.family, kind.kind) for s in served):
+                continue  # the same objects, in the form in which they are stored
             served.append(Served(kind, chosen))
             continue
         strange = [
@@ -116,7 +118,7 @@ def discover(server: Server, location: Location) -> tuple[list[Served], list[Pro
                     f"the server has `{full_name(kind)}` only in versions that this program does "
                     f"not know: {', '.join(strange)} (known: {', '.join(kind.versions)})",
                     location,
-                    (kind.kind,),
+                    (kind.title,),
                     severity="error" if kind.policy else "warning",
                 )
             )
@@ -142,7 +144,7 @@ def _plurals(
     if isinstance(answer, Refusal):
         if answer.status != NOT_FOUND:
             hidden = tuple(
-                kind.kind
+                kind.title
                 for kind in KINDS
                 if kind.group == group and (version in kind.versions or kind.policy)
             )

@@ -231,7 +231,7 @@ class Listing:
             )
 
     def _problem(self, served: Served, message: str, spared: str | None = None) -> None:
-        kinds = (served.kind.kind,)
+        kinds = (served.kind.title,)
         self.problems.append(Problem(message, self._location, kinds, spared=spared))
 
 

@@ -48,17 +48,11 @@ _INCOMPATIBLE: Final = frozenset({"Ingress"})
 """Kinds that are no policies, but were written differently before: `serviceName` in an Ingress."""
 
 _OTHER_LANGUAGES: Final = {
-    "cilium.io": "CiliumNetworkPolicy CiliumClusterwideNetworkPolicy CiliumCIDRGroup"
-    " CiliumLocalRedirectPolicy CiliumEgressGatewayPolicy",
+    "cilium.io": "CiliumLocalRedirectPolicy CiliumEgressGatewayPolicy",
     "crd.antrea.io": "NetworkPolicy ClusterNetworkPolicy Tier Group ClusterGroup",
     "policy.linkerd.io": "Server ServerAuthorization AuthorizationPolicy MeshTLSAuthentication"
     " NetworkAuthentication HTTPRoute EgressNetwork HTTPLocalRateLimitPolicy",
     "security.istio.io": "AuthorizationPolicy PeerAuthentication RequestAuthentication",
-    **dict.fromkeys(
-        ("projectcalico.org", "crd.projectcalico.org"),
-        "NetworkPolicy GlobalNetworkPolicy StagedNetworkPolicy StagedGlobalNetworkPolicy"
-        " StagedKubernetesNetworkPolicy Tier NetworkSet GlobalNetworkSet HostEndpoint Profile",
-    ),
 }
 """Kinds that decide about connections in languages that are not judged yet, by API group."""
 
@@ -134,14 +128,14 @@ def _one(part: Part, file: str, api_version: str, name: str) -> Iterator[Documen
     try:
         namespace, own_name = _names(part.value, kind)
     except _MalformedError as error:
-        yield Problem(f"{name}: {error.reason}", _place(part, file, error.path), (name,))
+        yield Problem(f"{name}: {error.reason}", _place(part, file, error.path), (kind.title,))
         return
     known = f"{kind.group}/{kind.versions[0]}".lstrip("/")
     is_known = group == kind.group and api_version.rpartition("/")[2] in kind.versions
-    ref = _ref(name, namespace, own_name)
+    ref = _ref(kind.title, namespace, own_name)
     if not is_known and (kind.policy or name in _INCOMPATIBLE):
         message = f"API version `{api_version}` of {name} is not read: it takes `{known}`"
-        yield Problem(message, _place(part, file, ("apiVersion",)), (name,), ref)
+        yield Problem(message, _place(part, file, ("apiVersion",)), (kind.title,), ref)
         return
     lines: list[int] = []
     try:
@@ -150,7 +144,9 @@ def _one(part: Part, file: str, api_version: str, name: str) -> Iterator[Documen
         elif name in _POD_HOLDERS:
             lines = part.lines_at_hand()
     except InputError as error:
-        yield Problem(error.message, error.location or Location(file, part.line), (name,), ref)
+        yield Problem(
+            error.message, error.location or Location(file, part.line), (kind.title,), ref
+        )
         return
     document = Document(
         # What was written for another version is read as the known one, and found under it.
@@ -166,7 +162,7 @@ def _one(part: Part, file: str, api_version: str, name: str) -> Iterator[Documen
     if not is_known:
         message = f"API version `{api_version}` of {name} is not known: read as `{known}`"
         place = _place(part, file, ("apiVersion",))
-        yield Problem(message, place, (name,), ref, severity="warning")
+        yield Problem(message, place, (kind.title,), ref, severity="warning")
     yield document
 
 
@@ -215,10 +211,10 @@ def _no_object(part: Part, file: str, api_version: Any, kind: Any, *, lenient: b
     """
     meant: set[str] = set()
     if _is_word(kind):
-        meant = {kind} & _NAMES
+        meant = {known.title for known in kinds.KINDS if known.kind == kind}
     elif _is_word(api_version):
         group = kinds.group_of(api_version)
-        meant = {known.kind for known in kinds.KINDS if known.policy and known.group == group}
+        meant = {known.title for known in kinds.KINDS if known.policy and known.group == group}
     elif isinstance(part.value, list):
         items = [item.get("kind") for item in part.value if isinstance(item, dict)]
         meant = {kind for kind in items if _is_word(kind)}

@@ -26,7 +26,7 @@ from ringfence.sources import collector
 
 API_VERSION: Final = "ringfence.dev/v1"
 KIND: Final = "Snapshot"
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised whenever a program that knows only the version before would judge wrongly."""
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
