@@ -2,11 +2,12 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
 
+import calico_companions
 from policy_strategies import (
     INHABITED,
     NAMESPACE_LABELS,
@@ -52,6 +53,7 @@ class Situation:
     policies: list[Manifest]
     cni: str | None = "generic"
     pod_cidrs: tuple[str, ...] = ()
+    staged: bool = False
 
     def snapshot(self) -> Snapshot:
         """Return the snapshot of all of it."""
@@ -59,15 +61,18 @@ class Situation:
 
     def with_policies(self, policies: Sequence[Manifest]) -> Snapshot:
         """Return the snapshot of the same cluster with other policies."""
-        return build([*self.manifests, *policies], self.cni, self.pod_cidrs)
+        return build([*self.manifests, *policies], self.cni, self.pod_cidrs, self.staged)
 
 
 def build(
-    manifests: Sequence[Manifest], cni: str | None = None, pod_cidrs: Sequence[str] = ()
+    manifests: Sequence[Manifest],
+    cni: str | None = None,
+    pod_cidrs: Sequence[str] = (),
+    staged: bool = False,
 ) -> Snapshot:
     """Return the snapshot of manifests, none of which is changed."""
     documents = tuple(map(document, copy.deepcopy(list(manifests))))
-    return assemble.build(Reading(documents=documents), cni=cni, pod_cidrs=pod_cidrs)
+    return assemble.build(Reading(documents=documents), cni=cni, pod_cidrs=pod_cidrs, staged=staged)
 
 
 def document(manifest: Manifest) -> Document:
@@ -290,11 +295,32 @@ def policies(draw: Draw, *, sound: bool = False) -> list[Manifest]:
 
 
 @st.composite
-def situations(draw: Draw, *, sound: bool = False) -> Situation:
-    """A cluster, its policies, a profile that is given or to be detected, the blocks of pods."""
-    return Situation(
+def situations(draw: Draw, *, sound: bool = False, cni: str | None = "any") -> Situation:
+    """A cluster, its policies, a profile that is given or to be detected, the blocks of pods.
+
+    Args:
+        draw: given by Hypothesis.
+        sound: whether all policies are well-formed.
+        cni: the profile, where it is to be a certain one.
+    """
+    found = Situation(
         draw(clusters()),
         draw(policies(sound=sound)),
-        draw(st.sampled_from(PROFILES)),
+        draw(st.sampled_from(PROFILES)) if cni == "any" else cni,
         draw(st.sampled_from(POD_CIDRS)),
+    )
+    if found.cni == "calico" and draw(st.integers(0, 3)):
+        return draw(with_calico(found, sound=sound))
+    return found
+
+
+@st.composite
+def with_calico(draw: Draw, situation: Situation, *, sound: bool = False) -> Situation:
+    """The situation with Calico's own objects, and fewer policies of other kinds."""
+    own = draw(calico_companions.documents(sound=sound))
+    return replace(
+        situation,
+        manifests=[*situation.manifests, *draw(calico_companions.surroundings())],
+        policies=[*situation.policies[: draw(st.integers(0, 2))], *own],
+        staged=draw(st.integers(0, 2)) == 0,
     )

@@ -9,6 +9,7 @@ import os
 import random
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -218,7 +219,7 @@ def test_replicas_do_not_matter(situation: Situation, more: int) -> None:
                 # Behind the others by name: which pod stands for all does not matter, but is told.
                 name = f"{manifest['metadata']['name']}-z{number}"
                 grown.append(manifest | {"metadata": manifest["metadata"] | {"name": name}})
-    after = Situation(grown, situation.policies, situation.cni, situation.pod_cidrs)
+    after = replace(situation, manifests=grown)
     assert_same(situation.snapshot(), after.snapshot())
     assert shape(connectivity(situation.snapshot())) == shape(connectivity(after.snapshot()))
 
@@ -236,7 +237,7 @@ def shape(answer: Connectivity) -> list[str]:
 def test_the_order_of_documents_does_not_matter(situation: Situation, rng: random.Random) -> None:
     manifests = [*situation.manifests, *situation.policies]
     rng.shuffle(manifests)
-    shuffled = Situation(manifests, [], situation.cni, situation.pod_cidrs)
+    shuffled = replace(situation, manifests=manifests, policies=[])
     assert shuffled.snapshot() == situation.snapshot()
 
 
@@ -257,7 +258,7 @@ def test_one_more_rule_never_denies_more(situation: Situation, data: st.DataObje
     choices = [
         (number, section)
         for number, policy in enumerate(situation.policies)
-        if policy["kind"] == "NetworkPolicy" and isinstance(policy["spec"], dict)
+        if policy["apiVersion"] == "networking.k8s.io/v1" and isinstance(policy["spec"], dict)
         for section in ("ingress", "egress")
         if isinstance(policy["spec"].get(section), list) and isolates(policy["spec"], section)
     ]
@@ -305,6 +306,7 @@ def test_yaml_read_back_gives_the_same_verdicts(situation: Situation) -> None:
         ["-"],
         cni=situation.cni,
         pod_cidrs=situation.pod_cidrs,
+        staged=situation.staged,
         stdin=io.BytesIO(text.encode()),
     )
     assert after.policies == before.policies
