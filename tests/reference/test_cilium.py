@@ -340,7 +340,10 @@ def test_what_could_not_be_read_may_deny_the_own_node_too() -> None:
         "ingress: [{icmps: [{fields: [{type: 8}]}], toPorts: [{ports: [{port: '1'}]}]}]",
         "ingress: [{toPorts: [{ports: [{port: '80'}], rules: {http: [{}]}}]}]",
         "ingress: [{toPorts: [{ports: [{port: '0', protocol: TCP}], rules: {http: [{}]}}]}]",
-        "ingress: [{toPorts: [{ports: [{port: '8', protocol: TCP}], rules: {http: [{path: '('}]}}]}]",
+        (
+            "ingress: [{toPorts: [{ports: [{port: '80', protocol: TCP}], "
+            "rules: {http: [{path: '('}]}}]}]"
+        ),
         "ingress: [{toPorts: [{ports: [{port: '53'}], rules: {dns: [{matchPattern: '*'}]}}]}]",
         "ingress: [{toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {kafka: []}}]}]",
         "ingress: [{toPorts: [{ports: [{port: '80', protocol: TCP}], listener: {name: l}}]}]",
