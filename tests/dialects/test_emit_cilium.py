@@ -205,6 +205,14 @@ def test_all_traffic_and_no_traffic() -> None:
     ]
 
 
+def test_everything_from_anyone_must_be_said() -> None:
+    """Gotcha 2 again: an item that leaves out peers and ports allows nothing."""
+    everything = rule(anyone=True, traffic=None, direction=INGRESS)
+    found = spec(emit("cilium", everything, rule(anyone=True, traffic=None)))
+    assert found["ingress"] == [{"fromEntities": ["all"]}]
+    assert found["egress"] == [{"toEntities": ["all"]}]
+
+
 @pytest.mark.parametrize("first", [0, 769])
 def test_icmp_without_a_single_type_stays_closed(first: int) -> None:
     last = 65535 if first == 0 else first
@@ -283,13 +291,16 @@ def test_an_address_of_the_api_server_is_its_entity() -> None:
 
 
 def test_one_of_several_api_servers_stays_closed_unless_wider_is_wanted() -> None:
-    around = {"api_servers": ("192.168.0.1", "192.168.0.3")}
-    emission = emit("cilium", rule(SERVER), **around)
+    both = ("192.168.0.1", "192.168.0.3")
+    emission = emit("cilium", rule(SERVER), api_servers=both, nodes=both)
     assert egress(emission) == [{}]
     assert [told.sort for told in emission.unsupported] == ["address of a node"]
-    emission = emit("cilium", rule(SERVER), allow_wider=True, **around)
+    emission = emit("cilium", rule(SERVER), allow_wider=True, api_servers=both, nodes=both)
     assert egress(emission)[0]["toEntities"] == ["kube-apiserver"]
     assert [told.wider for told in emission.unsupported] == [True]
+    outside = emit("cilium", rule(SERVER), api_servers=both)
+    assert egress(outside)[0]["toCIDRSet"] == [{"cidr": "192.168.0.1/32"}]
+    assert outside.unsupported == ()
 
 
 def test_an_address_of_a_node_is_no_block() -> None:

@@ -1,11 +1,18 @@
+import math
+
 import pytest
 
+from ringfence.learn.limits import CLUSTER_NAMES
 from ringfence.learn.propose import Proposal, propose
+from ringfence.learn.wishes import Wishes
 from ringfence.model.cluster import Protocol
-from ringfence.model.layer7 import DomainPattern
+from ringfence.model.layer7 import DomainPattern, HttpMatch, Layer7, exact
 from ringfence.model.rule import (
+    Action,
     Direction,
     DomainPeer,
+    Entity,
+    EntityPeer,
     IpPeer,
     NamedPort,
     NodePeer,
@@ -239,3 +246,83 @@ def test_an_ambiguous_workload_is_told() -> None:
     text = TWO + workload("b/w", "app: two", kind="StatefulSet")
     [problem] = proposed(text, calls("b/w")).problems
     assert problem.message == "`b/w` is ambiguous: `b/Deployment/w`, `b/StatefulSet/w`"
+
+
+# -- other languages -------------------------------------------------------------------------
+
+
+def wished(text: str, entries: str, wishes: Wishes, head: str = "dns: false\n") -> Proposal:
+    written = dependency_map(f"namespaces: [a, b]\n{head}workloads:\n{entries}")
+    return propose(written, cluster(text, wishes.dialect), wishes)
+
+
+def layer7(proposal: Proposal, name: str) -> list[tuple[Layer7, ...] | None]:
+    [policy] = [p for p in proposal.policies if p.policy.name == name]
+    return [each.rule.layer7 for each in policy.rules]
+
+
+def test_http_limits_both_ends_and_the_caller_knows_that_the_callee_does() -> None:
+    entries = "  - {workload: a/x, calls: [{to: b/w, ports: [80], http: [{methods: [GET]}]}]}\n"
+    get = (Layer7(http=HttpMatch(methods=(exact("GET"),))),)
+    found = wished(TWO, entries, Wishes(dialect="calico"))
+    assert layer7(found, "ringfence-x") == layer7(found, "ringfence-w") == [get]
+    [policy] = [p for p in found.policies if p.policy.name == "ringfence-x"]
+    assert policy.rules[0].echoed
+    alone = propose(
+        dependency_map(f"namespaces: [a]\ndns: false\nworkloads:\n{entries}"), cluster(TWO)
+    )
+    [policy] = [p for p in alone.policies if p.policy.name == "ringfence-x"]
+    assert not policy.rules[0].echoed
+
+
+def test_a_selection_that_may_grow_beyond_the_map_is_not_limited_elsewhere() -> None:
+    entries = (
+        "  - {workload: a/x, calls: [{to: {namespaceLabels: {}, labels: {app: w}}, ports: [80], "
+        "http: [{methods: [GET]}]}]}\n"
+    )
+    found = wished(TWO, entries, Wishes(dialect="calico"))
+    [policy] = [p for p in found.policies if p.policy.name == "ringfence-x"]
+    assert not policy.rules[0].echoed
+
+
+def test_only_cilium_limits_lookups() -> None:
+    entries = "  - {workload: a/x, calls: [{to: api.example.com, ports: [443]}]}\n"
+    for dialect, expected in (("calico", [None]), ("cilium", [(Layer7(dns=(CLUSTER_NAMES,)),)])):
+        found = wished(TWO, entries, Wishes(dialect=dialect), head="")
+        dns = [p for p in found.policies if p.policy.name == "ringfence-dns"]
+        assert [each.rule.layer7 for each in dns[0].rules] == expected
+        own = layer7(found, "ringfence-x")
+        names = (Layer7(dns=(DomainPattern("api.example.com"),)),)
+        assert (names in own) == (dialect == "cilium")
+
+
+def test_the_outside_is_an_entity_for_cilium_alone() -> None:
+    entries = "  - {workload: a/x, calls: [{to: outside, ports: [443]}]}\n"
+    [(_, peers, _)] = rules(wished(TWO, entries, Wishes(dialect="cilium")), "ringfence-x")
+    assert peers == (EntityPeer(Entity.WORLD),)
+    [(_, peers, _)] = rules(wished(TWO, entries, Wishes(dialect="calico")), "ringfence-x")
+    assert isinstance((peers or ())[0], IpPeer)
+
+
+def test_what_is_denied_is_logged_behind_everything_else() -> None:
+    found = wished(TWO, calls("b/w"), Wishes(dialect="calico", log_denied=True))
+    [deny, _] = [p for p in found.policies if p.policy.name == "ringfence-default-deny"]
+    assert deny.policy.order == math.inf
+    assert [each.rule.action for each in deny.rules] == [Action.LOG, Action.LOG]
+    assert all(p.policy.order == 0 for p in found.policies if p.policy.name == "ringfence-x")
+
+
+def test_objects_are_of_the_languages_kind() -> None:
+    kinds = {
+        wishes: wished(TWO, calls("b/w"), wishes).policies[0].policy.kind
+        for wishes in (
+            Wishes(dialect="calico"),
+            Wishes(dialect="calico", staged=True),
+            Wishes(dialect="cilium"),
+        )
+    }
+    assert list(kinds.values()) == [
+        "NetworkPolicy.projectcalico.org",
+        "StagedNetworkPolicy",
+        "CiliumNetworkPolicy",
+    ]

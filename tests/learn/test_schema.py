@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -32,6 +32,7 @@ def test_the_example_is_valid() -> None:
     VALIDATOR.validate(yaml.safe_load(shop()[MAP]))
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_whatever_is_written_is_valid(data: st.DataObject) -> None:
     snapshot = build(data.draw(clusters()))

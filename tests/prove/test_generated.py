@@ -471,6 +471,24 @@ def test_lookups_of_other_names_are_found() -> None:
     assert (more.source, more.destination) == ("a/x", "kube-system/coredns")
 
 
+@pytest.mark.parametrize(("version", "depth_told"), [("1.18.2", True), ("1.19.0", False)])
+def test_names_below_a_name_are_proved_for_old_versions_too(version: str, depth_told: bool) -> None:
+    agent = workload("kube-system/cilium", "k8s-app: cilium", kind="DaemonSet", host=True)
+    agent = agent.replace("name: c,", f"name: c, image: quay.io/cilium/cilium:v{version},")
+    snapshot = cluster(TWO + DNS + agent)
+    assert snapshot.profile.version == version
+    written = dependency_map(NAMED.replace("api.example.com", "'*.example.com'"))
+    generation = generate(written, snapshot, Wishes(dialect=CILIUM))
+    proof = proved(generation)
+    assert proof.holds, proof
+    assert not generation.assumed
+    text = "".join(file.text for file in generation.emission.files)
+    assert ("*.*.example.com" in text) == depth_told
+    assert any("before 1.19" in note for note in generation.emission.notes) == depth_told
+    narrow = changed(generation.emission, ('"**.example.com"', "www.example.com"))
+    assert prove(written, snapshot, generation.proposal, narrow).less
+
+
 def test_whoever_calls_addresses_may_look_up_any_name() -> None:
     text = (
         "namespaces: [a]\nworkloads: [{workload: a/x, calls: [{to: 203.0.113.7, ports: [25]}]}]\n"

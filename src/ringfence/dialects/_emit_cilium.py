@@ -15,10 +15,11 @@ from ringfence.dialects._emission import (
     alternatives,
 )
 from ringfence.dialects._emission_words import layer7_sort, layer7_text, traffic_text
-from ringfence.dialects._emit_cilium_layer7 import Unsayable, http_rules, names
+from ringfence.dialects._emit_cilium_layer7 import DEEPEST, Unsayable, http_rules, names
 from ringfence.dialects._emit_cilium_peers import Peers, selector
 from ringfence.errors import UsageError
 from ringfence.model.cluster import Protocol
+from ringfence.model.profile import older_than
 from ringfence.model.proposal import Emission, ProposedPolicy, Surroundings
 from ringfence.model.rule import (
     NETWORK_POLICY,
@@ -46,6 +47,10 @@ HTTP_NOTE: Final = (
 DNS_NOTE: Final = (
     "lookups of other names are refused by Cilium's DNS proxy; where a resolver gives up on the "
     "first refusal (musl, so Alpine) set `tofqdns-dns-reject-response-code: nameError`"
+)
+DEPTH_NOTE: Final = (
+    f"Cilium before 1.19 has no pattern for names of any depth: of `*.` up to {DEEPEST} labels are "
+    "listed, and longer names stay closed"
 )
 STAGED: Final = (
     "Cilium has no staged policies: its `policy-audit-mode`, which can be set for single endpoints "
@@ -78,6 +83,15 @@ class _Emitter(Emitter):
             for name in proposed.subject
         }
         self._peers = Peers(surroundings, frozenset(resolving))
+        wildcards = any(
+            name.pattern.startswith("*.")
+            for proposed in policies
+            for each in proposed.rules
+            for box in each.rule.layer7 or ()
+            for name in box.dns or ()
+        )
+        if wildcards and older_than(surroundings.cilium_version, 1, 19):
+            self.notes[DEPTH_NOTE] = None
 
     def policy(self, path: str, proposed: ProposedPolicy) -> Iterator[str]:
         policy = proposed.policy
@@ -142,7 +156,10 @@ class _Emitter(Emitter):
             return []
         peers = alternatives(rule.peers)
         ends = [{}] if peers is None else self._peers.write(telling, peers)
-        return [{**end, **part} for end in ends for part in traffic]
+        found = [{**end, **part} for end in ends for part in traffic]
+        # An item that says nothing at all allows nothing, so everything must be said.
+        everything = "fromEntities" if rule.direction is Direction.INGRESS else "toEntities"
+        return [body or {everything: ["all"]} for body in found]
 
     # -- traffic -----------------------------------------------------------------------------
 

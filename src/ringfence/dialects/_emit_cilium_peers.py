@@ -145,12 +145,16 @@ class Peers:
                 what = telling.end(f"the nodes within {peer.cidr}")
                 telling.leave_out("address of a node", what, _NO_NODES)
             return
-        entities = NODES if nodes else ()
+        entities: tuple[Entity, ...] = NODES if nodes else ()
         others = set(around.nodes) - set(inside)
         if set(inside) & set(around.api_servers):
             entities = (Entity.KUBE_APISERVER,)
             others = set(around.api_servers) - set(inside)
         what = telling.end(inside[0])
+        if others and not nodes and not around.allow_wider:
+            # One of several API servers, outside as far as is known: there a block does stand.
+            members.add("CIDRSet", _cidr(peer))
+            return
         if others and not around.allow_wider:
             telling.leave_out("address of a node", what, _NO_NODES)
             return

@@ -23,6 +23,7 @@ from ringfence.learn.wishes import CILIUM, PLAIN, Wishes
 from ringfence.model.cluster import Protocol
 from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.outside import AddressRange
+from ringfence.model.profile import older_than
 from ringfence.model.proposal import Substitute
 from ringfence.model.rule import Direction, Entity, IpPeer
 from ringfence.model.snapshot import Snapshot
@@ -312,16 +313,30 @@ class Intent:
         """
         if self._stated.wishes.dialect != CILIUM:
             return None
-        names = [CLUSTER_NAMES]
+        names = [CLUSTER_NAMES, *self._called_names(number)]
+        return (Layer7(dns=tuple(p for name in names for p in self._any_depth(name))),)
+
+    def _any_depth(self, name: DomainPattern) -> Iterator[DomainPattern]:
+        """Yield what stands for all names below one: before Cilium 1.19, only some depths of them.
+
+        Source: Cilium `pkg/fqdn/matchpattern/matchpattern.go`.
+        """
+        old = older_than(self._snapshot.profile.version, 1, 19)
+        if not old or not name.pattern.startswith("*."):
+            yield name
+            return
+        for labels in range(1, 8):
+            yield DomainPattern("*." * labels + name.pattern[2:], Wildcard.CILIUM_BEFORE_1_19)
+
+    def _called_names(self, number: int) -> Iterator[DomainPattern]:
         for grant in self._grants[number, Direction.EGRESS]:
             match grant.peers:
                 case Domains(name=name):
-                    names.append(DomainPattern(name))
+                    yield DomainPattern(name)
                 case Addresses() | World() | Anything():
-                    names.append(EVERY_NAME)
+                    yield EVERY_NAME
                 case _:
                     pass
-        return (Layer7(dns=tuple(names)),)
 
     def _add_substitute(self, substitute: Substitute) -> None:
         ports_at = self._says.traffic_at(substitute.traffic)
