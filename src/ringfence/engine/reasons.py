@@ -66,6 +66,8 @@ def why_unreadable(
     classes: Classes, subject: int, direction: Direction
 ) -> Iterator[tuple[str, Evidence | None]]:
     """Yield why nothing can be said of a class of subjects, with the evidence if there is any."""
+    if not classes.unreadable >> subject & 1:
+        return
     snapshot = classes.snapshot
     for compiled in classes.policies:
         policy = compiled.policy
