@@ -29,6 +29,11 @@ def add_cluster_options(parser: ArgumentParser) -> None:
         "--profile", choices=PROFILES, help="which CNI enforces (default: detected, else generic)"
     )
     group.add_argument(
+        "--cilium-version",
+        metavar="VERSION",
+        help="of Cilium's agent, as 1.18 (default: detected, else the newest); implies its profile",
+    )
+    group.add_argument(
         "--pod-cidr",
         action="append",
         default=[],
@@ -37,6 +42,16 @@ def add_cluster_options(parser: ArgumentParser) -> None:
     )
     group.add_argument(
         "--strict", action="store_true", help="exit 3 if anything is unknown or unreadable"
+    )
+
+
+def add_staged_option(parser: ArgumentParser) -> None:
+    """Add the option by which staged policies count; verbs that write some have another one."""
+    parser.add_argument(
+        "--staged",
+        dest="heed_staged",
+        action="store_true",
+        help="answer as if Calico's staged policies were enforced",
     )
 
 
@@ -50,6 +65,10 @@ def load_cluster(args: Namespace, inputs: list[str]) -> "Snapshot":
     from ringfence import assemble
 
     live = bool(args.live or args.context or args.kubeconfig)
+    if args.cilium_version and args.profile not in {None, "cilium"}:
+        raise UsageError(f"`--cilium-version` and profile `{args.profile}` contradict each other")
+    staged = getattr(args, "heed_staged", False) or None
+    cni = args.profile or ("cilium" if args.cilium_version else None)
     if live and inputs:
         raise UsageError("give either files or `--live`, not both")
     if not live and not inputs:
@@ -60,12 +79,20 @@ def load_cluster(args: Namespace, inputs: list[str]) -> "Snapshot":
                 context=args.context,
                 kubeconfig=args.kubeconfig,
                 namespace=None if args.all_namespaces else args.namespace,
-                cni=args.profile,
+                cni=cni,
+                version=args.cilium_version,
                 pod_cidrs=args.pod_cidr,
+                staged=staged,
                 progress=progress,
             )
     else:
-        snapshot = assemble.load(inputs, cni=args.profile, pod_cidrs=args.pod_cidr)
+        snapshot = assemble.load(
+            inputs,
+            cni=cni,
+            version=args.cilium_version,
+            pod_cidrs=args.pod_cidr,
+            staged=staged,
+        )
     for problem in (*snapshot.problems, *snapshot.ignored):
         print(f"{problem.severity}: {problem}", file=sys.stderr)
     return snapshot

@@ -5,7 +5,14 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster, unreadable
+from ringfence.cli._inputs import (
+    HELP,
+    add_cluster_options,
+    add_staged_option,
+    load_cluster,
+    unreadable,
+)
+from ringfence.cli._requests import add_request_options, with_request, words
 from ringfence.cli._verb import Verb
 from ringfence.errors import InputError, UsageError
 
@@ -22,6 +29,8 @@ EXAMPLES = """
   ringfence check cluster/ shop/web shop/db:5432
   ringfence check cluster/ 203.0.113.9 svc/shop/web:80
   ringfence check cluster/ shop/payment api.stripe.com:443
+  ringfence check cluster/ shop/web shop/payment:8080 --http "POST /v1/payment"
+  ringfence check cluster/ shop/web svc/kube-system/kube-dns:53 --dns api.stripe.com
   ringfence check cluster/ --queries questions.jsonl
 """
 
@@ -46,6 +55,8 @@ def configure(parser: ArgumentParser) -> None:
         help="the reference judge is slow and literal: a second opinion",
     )
     parser.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
+    add_request_options(parser)
+    add_staged_option(parser)
     add_cluster_options(parser)
 
 
@@ -65,7 +76,7 @@ def run(args: Namespace) -> int:
     if pair is None:
         code = _answer_all(checker, args.queries, strict=args.strict)
         return 3 if unreadable(snapshot) else code
-    query = parse_query(*pair)
+    query = with_request(parse_query(*pair), args)
     judgement = checker.ask(query)
     _print(args.output, query, judgement, snapshot.profile)
     return 3 if unreadable(snapshot) else exit_code(judgement.verdict.value, strict=args.strict)
@@ -201,12 +212,26 @@ def _print(output: str, query: "Query", judgement: "Judgement", profile: "Profil
     if output == "text":
         print(_text(query, judgement, profile))
         return
+    import msgspec
+
     answer = answer_json(query, judgement, profile)
     shaped = {"apiVersion": "ringfence.dev/v1", "kind": "Check", **answer}
     shaped |= {"from": query.source, "to": query.destination}
-    shaped |= {"port": query.port, "protocol": query.protocol or "TCP"}
+    shaped |= {"port": query.port, "protocol": query.protocol or _protocol(query)}
+    shaped |= {
+        key: msgspec.to_builtins(value)
+        for key in ("http", "grpc", "dns", "sni", "mtls", "icmp")
+        if (value := getattr(query, key)) is not None
+    }
     del shaped["id"]
     print_value(shaped, output)
+
+
+def _protocol(query: "Query") -> str:
+    """Return the protocol of a query that names none, as it is judged."""
+    from ringfence.questions.requests import asked
+
+    return asked(query).protocols[0].value
 
 
 def print_value(value: dict[str, Any], output: str) -> None:
@@ -224,16 +249,14 @@ def print_value(value: dict[str, Any], output: str) -> None:
 def _text(query: "Query", judgement: "Judgement", profile: "Profile") -> str:
     port = "" if query.port is None else f":{query.port}"
     protocol = f"/{query.protocol}" if query.protocol else ""
+    said = f" {sent}" if (sent := words(query)) else ""
     lines = [
         (
             f"{judgement.verdict.value.upper():8}{query.source} -> "
-            f"{query.destination}{port}{protocol}   (profile {profile.cni.value})"
+            f"{query.destination}{port}{protocol}{said}   (profile {profile.cni.value})"
         )
     ]
-    lines += [
-        "  only " + ", ".join(f"{key} {value}" for key, value in limit.items())
-        for limit in judgement.limited_to
-    ]
+    lines += [f"  {only_words(limit)}" for limit in judgement.limited_to]
     for e in judgement.evidence:
         where = f"   {e.file}:{e.line}" if e.file and e.line else f"   {e.file}" if e.file else ""
         what = f"{e.object} {e.rule}" if e.object else DEFAULTS.get(e.rule, e.rule)
@@ -243,11 +266,21 @@ def _text(query: "Query", judgement: "Judgement", profile: "Profile") -> str:
     return "\n".join(lines)
 
 
+def only_words(limit: dict[str, Any]) -> str:
+    """Return one entry of `limited_to` in words: `only POST /v1/payment`."""
+    from ringfence.outputs._limits import limit_words
+
+    told = limit_words(limit)
+    return told if told.startswith("not ") else f"only {told}"
+
+
 DEFAULTS = {
     "default": "no policy decides: Kubernetes allows by default",
     "outside": "outside the cluster: no policy of this cluster applies",
     "host network": "on the host network: no policy applies",
     "own node": "a pod always admits its own node",
+    "always enforced": "Cilium enforces policies on every pod, and none allows this",
+    "never enforced": "Cilium is told to enforce no policies",
     "self": "a pod always reaches itself",
 }
 

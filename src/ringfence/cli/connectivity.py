@@ -2,7 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 
-from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster, unreadable
+from ringfence.cli._inputs import (
+    HELP,
+    add_cluster_options,
+    add_staged_option,
+    load_cluster,
+    unreadable,
+)
 from ringfence.cli._print import print_answer
 from ringfence.cli._verb import Verb
 
@@ -26,6 +32,7 @@ def configure(parser: ArgumentParser) -> None:
         default="text",
         help="text: a summary and the pairs in few lines; wide: every pair on its own line",
     )
+    add_staged_option(parser)
     add_cluster_options(parser)
 
 

@@ -3,7 +3,13 @@
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster, unreadable
+from ringfence.cli._inputs import (
+    HELP,
+    add_cluster_options,
+    add_staged_option,
+    load_cluster,
+    unreadable,
+)
 from ringfence.cli._verb import Verb
 from ringfence.cli.check import exit_code, parse_query, print_value
 from ringfence.errors import UsageError
@@ -28,6 +34,7 @@ def configure(parser: ArgumentParser) -> None:
         help=f"{HELP}; then who connects, and to what",
     )
     parser.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
+    add_staged_option(parser)
     add_cluster_options(parser)
 
 

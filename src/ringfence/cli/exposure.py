@@ -2,7 +2,13 @@
 
 from argparse import ArgumentParser, Namespace
 
-from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster, unreadable
+from ringfence.cli._inputs import (
+    HELP,
+    add_cluster_options,
+    add_staged_option,
+    load_cluster,
+    unreadable,
+)
 from ringfence.cli._print import print_answer
 from ringfence.cli._verb import Verb
 
@@ -22,6 +28,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on-exposed", action="store_true", help="exit 1 if the outside reaches anything"
     )
+    add_staged_option(parser)
     add_cluster_options(parser)
 
 

@@ -1,21 +1,30 @@
 """May this connect to that? One connection, or as many as one likes."""
 
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
 
 from ringfence import reference
 from ringfence.engine import Engine
-from ringfence.errors import UsageError
+from ringfence.layer7.undecidable import Undecidable
+from ringfence.model import icmp
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd
-from ringfence.model.query import Query
+from ringfence.model.layer7 import Request
+from ringfence.model.query import Http, Query
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement, Verdict
+from ringfence.questions import requests
+from ringfence.questions.combining import Part, combine
+from ringfence.questions.lookups import Lookups
 from ringfence.questions.naming import Named, Names, Target
+from ringfence.questions.provisos import Provisos
+from ringfence.questions.requests import Asked
 
 Judge = Literal["engine", "reference"]
+NO_PORT_OF_ICMP = "ICMP has no ports: `{}` was not looked at; `icmp` asks for a type"
 
 
 class Checker:
@@ -34,36 +43,88 @@ class Checker:
         self.snapshot = snapshot
         self.names = Names(snapshot, namespace)
         self.engine = Engine(snapshot)
-        self._judge: Callable[[Connection], Judgement] = self.engine.judge
+        self._by: Callable[[Connection], Judgement] = self.engine.judge
         if judge == "reference":
-            self._judge = lambda connection: reference.judge(snapshot, connection)
+            self._by = lambda connection: reference.judge(snapshot, connection)
 
     def ask(self, query: Query) -> Judgement:
         """Return the verdict on a query.
 
-        Where the names stand for several things that differ, or no port is given, an allow says
-        what it is limited to.
+        Where the names stand for several things that differ, no port is given, or what is said
+        above it is left open, an allow says what it is limited to.
 
         Raises:
-            UsageError: a name, port or protocol that cannot be understood.
+            UsageError: a name, port or protocol that cannot be understood, or fields that
+                contradict each other.
         """
+        asked = requests.asked(query)
         sources = self.names.ends(query.source)
-        protocol = parse_protocol(query.protocol)
-        parts: list[tuple[dict[str, Any], Judgement]] = []
-        if query.port is None and protocol is not Protocol.ICMP:
-            wanted = [protocol] if query.protocol else [Protocol.TCP, Protocol.UDP, Protocol.SCTP]
-            for one in wanted:
-                for first, last in self._port_classes(one):
-                    ports = str(first) if first == last else f"{first}-{last}"
-                    limit = {"protocol": one.value, "ports": ports}
-                    for target in self._targets(query, None, one):
-                        concrete = msgspec.structs.replace(target, port=first)
-                        parts += self._pairs(sources, [concrete], limit)
-            return combine(parts)
-        port = None if protocol is Protocol.ICMP else query.port
-        if isinstance(port, int) and not 0 <= port <= 65535:
-            raise UsageError(f"`{port}` is not a port: 0 to 65535")
-        return combine(self._pairs(sources, self._targets(query, port, protocol), {}))
+        parts: list[Part] = []
+        for protocol in asked.protocols:
+            if protocol is Protocol.ICMP:
+                parts += self._of_icmp(query, asked, sources)
+            elif asked.port is None:
+                parts += self._of_every_port(query, asked, sources, protocol)
+            else:
+                targets = self._targets(query, asked.port, protocol)
+                parts += self._pairs(sources, targets, {}, asked.request)
+        found = combine(parts)
+        if query.port is not None and asked.protocols == (Protocol.ICMP,):
+            note = NO_PORT_OF_ICMP.format(query.port)
+            found = msgspec.structs.replace(found, notes=(*found.notes, note))
+        return found
+
+    def judge(self, connection: Connection) -> Judgement:
+        """Return the verdict on one connection, the lookup of a name included."""
+        return self._provisos.told(
+            connection, self._lookups.compose(connection, self._alone(connection))
+        )
+
+    def _alone(self, connection: Connection) -> Judgement:
+        try:
+            return self._by(connection)
+        except Undecidable as undecidable:
+            # What no request carries, or a limit that cannot be written.
+            open_ = Verdict.UNKNOWN
+            return Judgement(
+                verdict=open_, egress=open_, ingress=open_, unknown_because=(undecidable.reason,)
+            )
+
+    @cached_property
+    def _lookups(self) -> Lookups:
+        return Lookups(self.snapshot, self._alone)
+
+    @cached_property
+    def _provisos(self) -> Provisos:
+        return Provisos(self.snapshot, self.engine)
+
+    # -- what a query stands for -------------------------------------------------------------
+
+    def _of_every_port(
+        self, query: Query, asked: Asked, sources: Iterable[Named], protocol: Protocol
+    ) -> list[Part]:
+        parts: list[Part] = []
+        for first, last in self.engine.compiled(4).classes.traffic.runs(protocol):
+            ports = str(first) if first == last else f"{first}-{last}"
+            limit = {"protocol": protocol.value, "ports": ports}
+            for target in self._targets(query, None, protocol):
+                concrete = msgspec.structs.replace(target, port=first)
+                parts += self._pairs(sources, [concrete], limit, asked.request)
+        return parts
+
+    def _of_icmp(self, query: Query, asked: Asked, sources: Iterable[Named]) -> list[Part]:
+        targets = self._targets(query, None, Protocol.ICMP)
+        if asked.icmp is None:
+            return self._pairs(sources, targets, {}, asked.request)
+        first, last = asked.icmp
+        parts: list[Part] = []
+        for low, high in self.engine.compiled(4).classes.traffic.icmp_runs():
+            if low <= last and first <= high:
+                span = max(low, first), min(high, last)
+                limit = {} if span == asked.icmp else {"icmp": icmp.write([span])}
+                concrete = [msgspec.structs.replace(target, port=span[0]) for target in targets]
+                parts += self._pairs(sources, concrete, limit, asked.request)
+        return parts
 
     def _targets(self, query: Query, port: int | str | None, protocol: Protocol) -> list[Target]:
         source = query.source.split("/")
@@ -71,8 +132,12 @@ class Checker:
         return self.names.targets(query.destination, port, protocol, near)
 
     def _pairs(
-        self, sources: Iterable[Named], targets: list[Target], limit: dict[str, Any]
-    ) -> list[tuple[dict[str, Any], Judgement]]:
+        self,
+        sources: Iterable[Named],
+        targets: list[Target],
+        limit: dict[str, Any],
+        request: Request,
+    ) -> list[Part]:
         listed = list(sources)
         parts = []
         for source in listed:
@@ -87,9 +152,9 @@ class Checker:
                     if len(families) > 1:
                         here = {**here, "ip_family": family}
                     connection = Connection(
-                        source.end, target.end, target.protocol, target.port, family
+                        source.end, target.end, target.protocol, target.port, family, request
                     )
-                    parts.append((here, self._judge(connection)))
+                    parts.append((here, self.judge(connection)))
         return parts
 
     def _families(self, source: End, target: End) -> list[int | None]:
@@ -101,9 +166,6 @@ class Checker:
         common = self.engine.families(source) & self.engine.families(target)
         return [None] if len(common) < 2 else [4, 6]
 
-    def _port_classes(self, protocol: Protocol) -> list[tuple[int, int]]:
-        return self.engine.compiled(4).classes.traffic.runs(protocol)
-
 
 def check(
     snapshot: Snapshot,
@@ -112,6 +174,9 @@ def check(
     port: int | str | None = None,
     protocol: str | None = None,
     *,
+    http: Http | None = None,
+    dns: str | None = None,
+    sni: str | None = None,
     judge: Judge = "engine",
 ) -> Judgement:
     """Return whether `source` may connect to `destination`, with the evidence.
@@ -122,73 +187,21 @@ def check(
         destination: the same, or a Service (`svc/namespace/name`), or a domain name.
         port: a number, a container port's name, or None for every port.
         protocol: TCP (the default), UDP, SCTP or ICMP.
+        http: the request that is sent, as far as it matters.
+        dns: the name that a DNS query asks for.
+        sni: the server name of a TLS handshake.
         judge: `engine`, or `reference` for a second opinion.
 
     Raises:
         UsageError: a name, port or protocol that cannot be understood.
     """
-    query = Query(source=source, destination=destination, port=port, protocol=protocol)
-    return Checker(snapshot, judge=judge).ask(query)
-
-
-def parse_protocol(name: str | None) -> Protocol:
-    """Return the protocol of a name, TCP where none is given.
-
-    Raises:
-        UsageError: none of the four.
-    """
-    try:
-        return Protocol((name or "TCP").upper())
-    except ValueError:
-        raise UsageError(f"`{name}` is none of TCP, UDP, SCTP, ICMP") from None
-
-
-def combine(parts: list[tuple[dict[str, Any], Judgement]]) -> Judgement:
-    """Return one verdict for a question that stands for several connections.
-
-    If all agree, that is it. If some are unknown, so is the whole. If some are allowed and some
-    denied, the whole is allowed, limited to those that are.
-    """
-    verdicts = {judgement.verdict for _, judgement in parts}
-    first = parts[0][1]
-    if len(parts) == 1:
-        return first
-    notes = tuple(dict.fromkeys(note for _, j in parts for note in j.notes))
-    if Verdict.UNKNOWN in verdicts:
-        undecided = [j for _, j in parts if j.verdict is Verdict.UNKNOWN]
-        because = tuple(dict.fromkeys(reason for j in undecided for reason in j.unknown_because))
-        return msgspec.structs.replace(undecided[0], unknown_because=because, notes=notes)
-    if len(verdicts) == 1:
-        evidence = tuple(dict.fromkeys(e for _, j in parts for e in j.evidence))
-        return msgspec.structs.replace(first, evidence=evidence, notes=notes)
-    allowed = [(limit, j) for limit, j in parts if j.verdict is Verdict.ALLOW]
-    evidence = tuple(dict.fromkeys(e for _, j in allowed for e in j.evidence))
-    return msgspec.structs.replace(
-        allowed[0][1],
-        evidence=evidence,
-        notes=notes,
-        limited_to=tuple(_merge([limit for limit, _ in allowed])),
+    query = Query(
+        source=source,
+        destination=destination,
+        port=port,
+        protocol=protocol,
+        http=http,
+        dns=None if dns is None else {"query": dns},
+        sni=sni,
     )
-
-
-def _merge(limits: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the limits with the ports of one protocol gathered, neighbours joined."""
-    merged: dict[tuple[tuple[str, Any], ...], list[list[int]]] = {}
-    rest = []
-    for limit in limits:
-        if "ports" not in limit:
-            if limit not in rest:
-                rest.append(limit)
-            continue
-        key = tuple((k, v) for k, v in limit.items() if k != "ports")
-        first, _, last = limit["ports"].partition("-")
-        runs = merged.setdefault(key, [])
-        if runs and runs[-1][1] + 1 == int(first):
-            runs[-1][1] = int(last or first)
-        else:
-            runs.append([int(first), int(last or first)])
-    gathered = [
-        {**dict(key), "ports": ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)}
-        for key, runs in merged.items()
-    ]
-    return gathered + rest
+    return Checker(snapshot, judge=judge).ask(query)

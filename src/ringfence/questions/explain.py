@@ -19,8 +19,8 @@ from ringfence.model.rule import NETWORK_POLICY, Direction, PodPeer
 from ringfence.model.selector import Operator
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Verdict
-from ringfence.questions.check import parse_protocol
 from ringfence.questions.naming import Named, Names, Target
+from ringfence.questions.requests import parse_protocol
 
 VOLATILE = (
     "pod-template-hash",
