@@ -8,7 +8,7 @@ from ringfence.model.cluster import Backend, Service, ServicePort
 from ringfence.model.profile import CiliumConfig
 from ringfence.model.selector import from_labels
 from ringfence.reference.cilium_blocks import EXCEPT
-from ringfence.reference.cilium_entities import API_SERVER_INSIDE, API_SERVER_UNSURE
+from ringfence.reference.cilium_entities import API_SERVER_UNSURE
 from ringfence.reference.cilium_labels import (
     Condition,
     Selector,
@@ -138,12 +138,11 @@ def test_the_api_server_outside_is_of_the_world_and_of_the_cluster() -> None:
 
 
 def test_where_the_api_server_is_not_known() -> None:
-    own = cnp(TO_WEB, "egress: [{toEntities: [kube-apiserver]}]")
-    found = ask(cluster(own), "shop/web", "172.30.0.1")
-    assert (found.verdict, found.unknown_because) == ("unknown", (API_SERVER_UNSURE,))
-    whole = cnp(TO_WEB, "egress: [{toEntities: [cluster]}]")
-    found = ask(cluster(whole), "shop/web", "172.30.0.1")
-    assert (found.verdict, found.notes) == ("deny", (API_SERVER_INSIDE,))
+    for entity in ("kube-apiserver", "cluster"):
+        own = cnp(TO_WEB, f"egress: [{{toEntities: [{entity}]}}]")
+        found = ask(cluster(own), "shop/web", "172.30.0.1")
+        assert (found.verdict, found.unknown_because) == ("unknown", (API_SERVER_UNSURE,))
+        assert verdict(cluster(own), "shop/web", "api.example.com") == "deny"
 
 
 # -- blocks ----------------------------------------------------------------------------------------
