@@ -30,7 +30,7 @@ class Shape:
 
     workloads: int
     policies: int
-    """NetworkPolicies and ClusterNetworkPolicies together."""
+    """NetworkPolicies and ClusterNetworkPolicies (or those of the dialect) together."""
     pods: int = 0
     """0: the workloads are told by their templates alone, and no pod has an address."""
     cluster_wide: bool = True
@@ -38,6 +38,9 @@ class Shape:
     scattered: bool = False
     """Whether policies select across namespaces by label, rather than by who calls whom; there
     are no ClusterNetworkPolicies then."""
+    dialect: str = ""
+    """`calico` or `cilium`: in whose policies half of the rest is written; empty: Kubernetes' own
+    alone."""
     seed: int = 1
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from bench import clusters, manifests, policies, scattered
+from bench import calico, cilium, clusters, manifests, policies, scattered
 from bench.clusters import Cluster, Shape, Workload
 
 ROOT = Path(__file__).parent
@@ -40,7 +40,8 @@ def ready(form: str, shape: Shape) -> Path:
         subprocess.CalledProcessError: the cluster could not be written.
     """
     name = f"{form}-{shape.workloads}-{shape.policies}-{shape.pods}"
-    folder = DATA / f"{name}{'-scattered' if shape.scattered else ''}-{digest(form, shape)}"
+    variant = "-scattered" if shape.scattered else f"-{shape.dialect}" if shape.dialect else ""
+    folder = DATA / f"{name}{variant}-{digest(form, shape)}"
     if not folder.exists():
         DATA.mkdir(exist_ok=True)
         print(f"generating {folder.name} ...", file=sys.stderr, flush=True)
@@ -56,9 +57,8 @@ def encode(shape: Shape) -> str:
 
 def digest(form: str, shape: Shape) -> str:
     """Return what tells data apart that was written by other code, or from another shape."""
-    sources = [
-        ROOT / f"{name}.py" for name in ("clusters", "policies", "scattered", "manifests", "data")
-    ]
+    names = ("clusters", "policies", "scattered", "calico", "cilium", "paths", "manifests", "data")
+    sources = [ROOT / f"{name}.py" for name in names]
     if form == "snapshot":
         # What a snapshot holds is decided by the program itself.
         rooms = ("model", "dialects", "sources", "assemble")
@@ -90,7 +90,22 @@ def write(form: str, shape: Shape, folder: Path) -> None:
 
 def draw_policies(cluster: Cluster) -> list[manifests.Manifest]:
     """Return the policies of a cluster, of the kind that its shape names."""
+    match cluster.shape.dialect:
+        case "calico":
+            return calico.draw(cluster)
+        case "cilium":
+            return cilium.draw(cluster)
     return scattered.draw(cluster) if cluster.shape.scattered else policies.draw(cluster)
+
+
+def draw_surroundings(cluster: Cluster) -> list[manifests.Manifest]:
+    """Return what the policies of a cluster rest upon, beside workloads, namespaces and nodes."""
+    match cluster.shape.dialect:
+        case "calico":
+            return list(calico.surroundings(cluster))
+        case "cilium":
+            return list(cilium.surroundings(cluster))
+    return []
 
 
 def write_manifests(cluster: Cluster, folder: Path) -> None:
@@ -104,7 +119,7 @@ def write_manifests(cluster: Cluster, folder: Path) -> None:
     for workload, replicas in zip(cluster.workloads, cluster.replicas, strict=True):
         own = files.setdefault(f"{workload.namespace}/{workload.application}.yaml", [])
         own += manifests.workload_manifests(workload, replicas)
-    for policy in draw_policies(cluster):
+    for policy in (*draw_surroundings(cluster), *draw_policies(cluster)):
         place = policy["metadata"].get("namespace", "cluster-wide")
         files.setdefault(f"{place}/policies.yaml", []).append(policy)
     for name, listed in files.items():
@@ -132,6 +147,7 @@ def write_snapshot(cluster: Cluster, path: Path) -> None:
         for workload, replicas in zip(cluster.workloads, cluster.replicas, strict=True):
             yield from manifests.workload_manifests(workload, replicas)
         yield from manifests.pods(cluster)
+        yield from draw_surroundings(cluster)
         yield from draw_policies(cluster)
 
     documents = tuple(

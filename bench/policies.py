@@ -143,6 +143,26 @@ def for_workloads(
         strict: the namespaces that are closed to what goes out.
         count: how many; workloads get a second one when all have theirs.
     """
+    wanted = by_callers(rng, cluster, count)
+    blocks = draw_blocks(rng, 10 + cluster.shape.policies // 50)
+    for number, workload, sources, targets in wanted:
+        spec: dict[str, object] = {"podSelector": own_selector(rng, workload)}
+        if sources:
+            spec["ingress"] = ingress(rng, workload, sources, blocks)
+        if not sources or workload.namespace in strict or rng.random() < 0.2:
+            spec["egress"] = egress(rng, workload, targets, blocks)
+        suffix = f"-{number}" if number else ""
+        yield network_policy(workload.namespace, f"{workload.name}{suffix}", **spec)
+
+
+def by_callers(
+    rng: random.Random, cluster: Cluster, count: int
+) -> Iterator[tuple[int, Workload, list[Workload], list[Workload]]]:
+    """Return as many times as policies are wanted a workload, who calls it, and whom it calls.
+
+    The number is 0 the first time, then that of the policy: 2, 3, …. All have theirs before any
+    gets a second one.
+    """
     callers: dict[int, list[int]] = {}
     called: dict[int, list[int]] = {}
     for source, destination in cluster.calls:
@@ -150,18 +170,15 @@ def for_workloads(
         called.setdefault(source, []).append(destination)
     order = sorted(callers.keys() | called.keys())
     rng.shuffle(order)
-    blocks = draw_blocks(rng, 10 + cluster.shape.policies // 50)
-    for number, index in zip(range(count), cycle(order), strict=False):
-        workload = cluster.workloads[index]
-        sources = [cluster.workloads[i] for i in callers.get(index, ())]
-        targets = [cluster.workloads[i] for i in called.get(index, ())]
-        spec: dict[str, object] = {"podSelector": own_selector(rng, workload)}
-        if sources:
-            spec["ingress"] = ingress(rng, workload, sources, blocks)
-        if not sources or workload.namespace in strict or rng.random() < 0.2:
-            spec["egress"] = egress(rng, workload, targets, blocks)
-        suffix = "" if number < len(order) else f"-{number // len(order) + 1}"
-        yield network_policy(workload.namespace, f"{workload.name}{suffix}", **spec)
+    return (
+        (
+            number // len(order) + 1 if number >= len(order) else 0,
+            cluster.workloads[index],
+            [cluster.workloads[i] for i in callers.get(index, ())],
+            [cluster.workloads[i] for i in called.get(index, ())],
+        )
+        for number, index in zip(range(count), cycle(order), strict=False)
+    )
 
 
 def ingress(
