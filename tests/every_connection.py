@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
+from every_request import requests
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import (
     AddressEnd,
@@ -15,6 +16,7 @@ from ringfence.model.connection import (
     NodeEnd,
     PodEnd,
 )
+from ringfence.model.layer7 import ANYTHING, Request
 from ringfence.model.snapshot import Snapshot
 
 FEW_OUTSIDE = 14
@@ -45,9 +47,9 @@ def outside_ends(snapshot: Snapshot) -> list[AddressEnd | DomainEnd]:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
             name = text.lower().removesuffix(".")
-            if name.endswith(".test"):
-                base = name.removeprefix("*.")
-                names |= {base, f"a.{base}", f"a.b.{base}", f"a{base}"}
+            if name.endswith(".test") and " " not in name:
+                base = name.replace("*.", "")
+                names |= {base, f"a.{base}", f"a.b.{base}", f"a{base}", name.replace("*", "a.b")}
             continue
         first, last = int(network.network_address), int(network.broadcast_address)
         numbers |= {(network.version, n) for n in (first - 1, first, last, last + 1)}
@@ -90,7 +92,10 @@ def named(snapshot: Snapshot) -> dict[str, End]:
 
 
 def traffic(snapshot: Snapshot) -> list[tuple[Protocol, int | None]]:
-    """Return each protocol at the boundary of every range of ports, and at every container port."""
+    """Return each protocol at the boundary of every range of ports, and at every container port.
+
+    ICMP is there without a type, and with those that policies name.
+    """
     numbers = {0, 1, 80, 65535}
     for document in snapshot.documents:
         numbers |= {n + d for n in integers(document.body.get("spec")) for d in (-1, 0, 1)}
@@ -105,32 +110,59 @@ def traffic(snapshot: Snapshot) -> list[tuple[Protocol, int | None]]:
         for protocol in (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
         for port in ports
     ]
-    return [*found, (Protocol.ICMP, None)]
+    kinds: set[int] = set()
+    for document in snapshot.documents:
+        kinds |= set(icmp_types(document.body.get("spec")))
+    return [*found, (Protocol.ICMP, None), *((Protocol.ICMP, number) for number in sorted(kinds))]
+
+
+def icmp_types(value: Any) -> Iterator[int]:
+    """Yield the types, with codes, that policies name, and some beside them."""
+    if isinstance(value, list):
+        for child in value:
+            yield from icmp_types(child)
+    if not isinstance(value, dict):
+        return
+    for kind, code in ((value.get("type"), value.get("code")), (value.get("icmpType"), 0)):
+        for found in (kind, code):
+            if isinstance(found, int) and isinstance(kind, int) and 0 <= kind < 255:
+                yield from (256 * kind, 256 * kind + found % 256, 256 * kind + 256)
+    for child in value.values():
+        yield from icmp_types(child)
 
 
 def connections(snapshot: Snapshot, limit: int) -> list[Connection]:
     """Return every pair with all traffic, over the family that fits and over both.
 
     Where these are more than `limit`, so many of them are chosen, always the same ones. As an
-    example shrinks, all are asked.
+    example shrinks, all are asked. Where policies look above the port, each connection carries
+    one or another request, of which all is said.
     """
     everyone = ends(snapshot)
     pairs = [
-        pair for pair in product(everyone, repeat=2) if any(isinstance(e, PodEnd) for e in pair)
+        pair
+        for pair in product(everyone, repeat=2)
+        if any(isinstance(e, PodEnd) for e in pair)
+        or (snapshot.host_endpoints and any(isinstance(e, NodeEnd) for e in pair))
     ]
-    kinds = traffic(snapshot)
+    said = requests(snapshot)
+    kinds: list[tuple[Protocol, int | None, Request]] = [
+        (protocol, port, request)
+        for protocol, port in traffic(snapshot)
+        for request in (said if said and protocol is not Protocol.ICMP else (ANYTHING,))
+    ]
     total = len(pairs) * len(kinds)
     chosen = (
         range(total) if total <= limit else sorted(random.Random(3).sample(range(total), limit))
     )
     found = []
     for number in chosen:
-        (source, destination), (protocol, port) = (
+        (source, destination), (protocol, port, request) = (
             pairs[number // len(kinds)],
             kinds[number % len(kinds)],
         )
         found += [
-            Connection(source, destination, protocol, port, family)
+            Connection(source, destination, protocol, port, family, request)
             for family in families(source, destination, number)
         ]
     return found

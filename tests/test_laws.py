@@ -196,12 +196,10 @@ def assert_same(before: Snapshot, after: Snapshot, limit: int = 150) -> None:
     for connection in connections(before, limit):
         source, destination = connection.source, connection.destination
         if source in names and destination in names:
-            moved = Connection(
-                ends_after[names[source]],
-                ends_after[names[destination]],
-                connection.protocol,
-                connection.port,
-                connection.family,
+            moved = msgspec.structs.replace(
+                connection,
+                source=ends_after[names[source]],
+                destination=ends_after[names[destination]],
             )
             assert told(old, connection) == told(new, moved), (connection, moved)
 
@@ -274,12 +272,10 @@ def test_one_more_rule_never_denies_more(situation: Situation, data: st.DataObje
     names = {end: name for name, end in named(before).items()}
     for connection in connections(before, 150):
         if connection.source in names and connection.destination in names:
-            moved = Connection(
-                ends_after[names[connection.source]],
-                ends_after[names[connection.destination]],
-                connection.protocol,
-                connection.port,
-                connection.family,
+            moved = msgspec.structs.replace(
+                connection,
+                source=ends_after[names[connection.source]],
+                destination=ends_after[names[connection.destination]],
             )
             for less, greater in zip(told(old, connection), told(new, moved), strict=True):
                 assert RANK[less] <= RANK[greater], (connection, more[number])

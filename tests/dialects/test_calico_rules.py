@@ -347,8 +347,10 @@ def test_a_service_of_another_namespace() -> None:
         ({"methods": ["GET", "*"]}, HttpMatch()),
         ({"paths": [{"exact": "/a"}]}, HttpMatch(paths=(exact("/a"),))),
         ({"paths": [{"prefix": "/a"}]}, HttpMatch(paths=(Text(Form.SEGMENTS, "/a"),))),
-        ({"paths": [{"prefix": "/"}]}, HttpMatch(paths=(Text(Form.PREFIX, "/"),))),
-        ({"paths": [{"prefix": "/a/"}]}, HttpMatch(paths=(Text(Form.PREFIX, "/a/"),))),
+        ({"paths": [{"prefix": "/"}]}, HttpMatch(paths=(Text(Form.SEGMENTS, "/"),))),
+        ({"paths": [{"prefix": "/a/"}]}, HttpMatch(paths=(Text(Form.SEGMENTS, "/a"),))),
+        ({"paths": [{"exact": "/a/../b"}]}, HttpMatch(paths=(exact("/b"),))),
+        ({"paths": [{"prefix": "/%252e"}]}, HttpMatch(paths=())),
     ],
 )
 def test_http(http: Any, expected: HttpMatch) -> None:

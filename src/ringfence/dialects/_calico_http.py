@@ -7,6 +7,7 @@ validator/v3/validator.go` validateHTTPMethods, validateHTTPPaths; `app-policy/c
 from typing import Any, Final
 
 from ringfence.dialects._shared import Malformed, fields, filled, items
+from ringfence.layer7.calico_paths import normalised
 from ringfence.model.document import Path
 from ringfence.model.layer7 import Form, HttpMatch, Layer7, Text, exact
 
@@ -30,12 +31,13 @@ def layer7(value: Any, path: Path) -> Layer7:  # noqa: ANN401
     return Layer7(
         http=HttpMatch(
             methods=None if "*" in methods or not methods else tuple(map(exact, methods)),
-            paths=tuple(paths) or None,
+            paths=tuple(path for path in paths if path is not None) if paths else None,
         )
     )
 
 
-def _path(value: Any, path: Path) -> Text:  # noqa: ANN401
+def _path(value: Any, path: Path) -> Text | None:  # noqa: ANN401
+    """Return one pattern, in the form in which it is compared; None for one that none meets."""
     given = {k: v for k, v in fields(value, path, ("exact", "prefix")).items() if v != ""}
     if len(given) != 1:
         raise Malformed("exactly one of exact and prefix", path)
@@ -44,7 +46,7 @@ def _path(value: Any, path: Path) -> Text:  # noqa: ANN401
     written = filled(content, at)
     if not written.startswith("/") or any(sign in written for sign in NOT_IN_A_PATH):
         raise Malformed(f"`{written[:60]}` must begin with `/` and hold no `?`, `#` or blank", at)
-    if form == "exact":
-        return exact(written)
-    # A prefix ends where a segment does; one that ends in `/` has said so itself.
-    return Text(Form.PREFIX if written.endswith("/") else Form.SEGMENTS, written)
+    compared = normalised(written)
+    if compared is None:
+        return None
+    return exact(compared) if form == "exact" else Text(Form.SEGMENTS, compared)

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import msgspec
+
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
 from ringfence.engine.matrix import Matrix
@@ -18,6 +20,7 @@ from ringfence.engine.trace import OtherEnd, SideTrace, Tracer
 from ringfence.model import icmp
 from ringfence.model.cluster import Identity, Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
+from ringfence.model.layer7 import Request
 from ringfence.model.profile import CiliumConfig, Cni
 from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
@@ -122,7 +125,8 @@ class Engine:
         source, destination = connection.source, connection.destination
         compiled = self.compiled(self.family(connection))
         traffic = compiled.classes.traffic
-        asked = traffic.of(connection.protocol, connection.port, connection.request)
+        request = self._as_compared(connection.request)
+        asked = traffic.of(connection.protocol, connection.port, request)
         if self._is_loopback(source, destination):
             egress = _settled(Direction.EGRESS, "self")
             return [View(asked, Trace(egress, _settled(Direction.INGRESS, "self"), ()))]
@@ -130,6 +134,15 @@ class Engine:
             View(cell, self._follow(compiled, connection, cell))
             for cell in self._cells(compiled, source, destination, asked)
         ]
+
+    def _as_compared(self, request: Request) -> Request:
+        """Return a request with its path as the profile's rules see it."""
+        if self.snapshot.profile.cni is not Cni.CALICO or request.path is None:
+            return request
+        from ringfence.layer7 import calico_paths  # noqa: PLC0415 - only where a path is asked for
+
+        path = calico_paths.normalised(request.path) or calico_paths.UNMATCHED
+        return msgspec.structs.replace(request, path=path)
 
     def _cells(self, compiled: Compiled, source: End, destination: End, asked: int) -> list[int]:
         """Return the traffic asked about, cut where rules of either end tell it apart."""
