@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.model.connectivity import Allowance
+from ringfence.model.layer7 import Form, HttpMatch, Layer7, Text, exact
 from ringfence.questions.traffic_sets import NOTHING, TrafficSet
 
 PORTS = (1, 2, 79, 80, 81, 443, 65534, 65535)
@@ -68,3 +69,55 @@ def test_families_are_told_apart_only_where_they_differ() -> None:
     both = TrafficSet.of((Allowance("TCP", "80"), Allowance("UDP", "53", 6)))
     assert both.allowances() == (Allowance("TCP", "80"), Allowance("UDP", "53", 6))
     assert TrafficSet.of((Allowance("ANY", "", 4),)).allowances() == (Allowance("ANY", "", 4),)
+
+
+# -- above the port ------------------------------------------------------------------------------
+
+
+def http(method: str, path: str, form: Form = Form.EXACT) -> Layer7:
+    return Layer7(http=HttpMatch(methods=(exact(method),), paths=(Text(form, path),)))
+
+
+def limited(*boxes: Layer7, ports: str = "80", taken: tuple[Layer7, ...] = ()) -> TrafficSet:
+    return TrafficSet.of((Allowance("TCP", ports, None, boxes, taken),))
+
+
+NARROW, WIDE = http("GET", "/v1/a"), http("GET", "/v1/", Form.PREFIX)
+
+
+def test_a_wider_path_less_a_narrower_one_is_the_rest_of_it() -> None:
+    (rest,) = (limited(WIDE) - limited(NARROW)).allowances()
+    assert (rest.ports, rest.l7, rest.l7_except) == ("80", (WIDE,), (NARROW,))
+    assert not limited(NARROW) - limited(WIDE)
+
+
+def test_a_path_within_a_wider_one_adds_nothing() -> None:
+    assert (limited(WIDE) | limited(NARROW)).same(limited(WIDE))
+    assert limited(WIDE) & limited(NARROW) == limited(NARROW)
+
+
+def test_a_limit_ends_where_its_ports_do() -> None:
+    everything = TrafficSet.of((Allowance("TCP", "79-81"),))
+    found = (everything - limited(NARROW)).allowances()
+    assert [(a.ports, a.l7, a.l7_except) for a in found] == [
+        ("79,81", None, ()),
+        ("80", None, (NARROW,)),
+    ]
+    assert (everything - limited(NARROW) | limited(NARROW)).same(everything)
+
+
+def test_several_allowances_of_one_port_are_joined() -> None:
+    post = http("POST", "/v1/a")
+    both = TrafficSet.of(
+        (Allowance("TCP", "80", None, (NARROW,)), Allowance("TCP", "80-81", None, (post,)))
+    )
+    assert both.same(limited(NARROW, post) | limited(post, ports="81"))
+
+
+def test_types_of_icmp_are_told_apart() -> None:
+    echo = TrafficSet.of((Allowance("ICMP", "8"),))
+    rest = TrafficSet.of((Allowance("ICMP"),)) - echo
+    assert rest.allowances() == (Allowance("ICMP", "0-7,9-255"),)
+    assert TrafficSet.of((Allowance("ANY"),)) - rest != TrafficSet.of((Allowance("ANY"),))
+    code = TrafficSet.of((Allowance("ICMP", "8/0"),))
+    assert code & echo == code

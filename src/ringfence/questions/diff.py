@@ -10,12 +10,15 @@ from functools import lru_cache
 
 import msgspec
 
+from ringfence.layer7.undecidable import Undecidable
 from ringfence.model.connectivity import Allowance, Connectivity, Peer
 from ringfence.model.diff import Change, Diff
 from ringfence.model.outside import AddressRange, merge
+from ringfence.questions.limits import Limit, difference, intersection
 from ringfence.questions.refinement import DOMAIN, EXTERNAL, NODE, NONE, Atom, Side, Written, refine
-from ringfence.questions.traffic_sets import TrafficSet
+from ringfence.questions.traffic_sets import Choice, TrafficSet, overlay
 
+UNDECIDED = "whether what is said above a port changed cannot be told: {}"
 _CACHED = 1 << 14
 Found = tuple[int, int, Change]
 """Two atoms, and what changed between them; the change's own ends are empty."""
@@ -33,7 +36,8 @@ def diff(old: Connectivity, new: Connectivity) -> Diff:
     changes: list[Found] = []
     of_appeared: list[Found] = []
     of_disappeared: list[Found] = []
-    compared = _Comparisons().of
+    comparisons = _Comparisons()
+    compared = comparisons.of
     appeared = [atom.appeared for atom in atoms]
     disappeared = [atom.disappeared for atom in atoms]
     for source in range(len(atoms)):
@@ -58,7 +62,10 @@ def diff(old: Connectivity, new: Connectivity) -> Diff:
         changes=_joined(changes, atoms),
         of_appeared=_joined(of_appeared, atoms),
         of_disappeared=_joined(of_disappeared, atoms),
-        unknown_because=_both(old.unknown_because, new.unknown_because),
+        unknown_because=(
+            *_both(old.unknown_because, new.unknown_because),
+            *dict.fromkeys((*before.undecided, *now.undecided, *comparisons.undecided)),
+        ),
         notes=(*notes, *_both(old.notes, new.notes)),
         problems=tuple(dict.fromkeys((*old.problems, *new.problems))),
     )
@@ -90,13 +97,17 @@ class _Comparisons:
     def __init__(self) -> None:
         # The traffic compared is kept, so that an `id` never comes to mean another.
         self._known: dict[tuple[int, ...], tuple[Written, Written, Change | None]] = {}
+        self.undecided: dict[str, None] = {}
+        """Why some traffic could not be compared."""
 
     def of(self, old: Written, new: Written) -> Change | None:
         """Return the change of a pair, its ends still empty; None where nothing changed."""
         key = (id(old[0]), id(old[1]), id(new[0]), id(new[1]))
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = (old, new, _compare(*old, *new))
+            change, reasons = _compare(*old, *new)
+            self.undecided |= dict.fromkeys(reasons)
+            found = self._known[key] = (old, new, change)
         return found[2]
 
 
@@ -106,22 +117,69 @@ def _compare(
     unknown: tuple[Allowance, ...],
     now_allowed: tuple[Allowance, ...],
     now_unknown: tuple[Allowance, ...],
-) -> Change | None:
-    """Return the change of a pair, its ends still empty; None where nothing changed."""
-    a0, a1 = TrafficSet.of(allowed), TrafficSet.of(now_allowed)
-    u0, u1 = TrafficSet.of(unknown) - a0, TrafficSet.of(now_unknown) - a1
-    if a0 == a1 and u0 == u1:
-        return None
-    return Change(
+) -> tuple[Change | None, tuple[str, ...]]:
+    """Return the change of a pair, its ends still empty, and what of it cannot be told.
+
+    The change is None where nothing changed. What cannot be compared counts as become unknown.
+    """
+    if (allowed, unknown) == (now_allowed, now_unknown):
+        return None, ()
+    undecided: dict[str, None] = {}
+    four = (allowed, unknown, now_allowed, now_unknown)
+    try:
+        sets = [TrafficSet.of(each) for each in four]
+    except Undecidable as reason:
+        change = Change("", "", became_unknown=now_allowed or allowed, before=allowed)
+        return msgspec.structs.replace(change, now=now_allowed), (UNDECIDED.format(reason),)
+
+    def rule(choice: Choice) -> Choice:
+        try:
+            return _changed(*choice)
+        except Undecidable as reason:
+            undecided[UNDECIDED.format(reason)] = None
+            return None, None, choice[2] or choice[0] or choice[3] or choice[1], None, None
+
+    found = overlay(sets, 5, rule)
+    if not any(found):
+        return None, ()
+    gained, lost, became_unknown, became_allowed, became_denied = found
+    change = Change(
         "",
         "",
-        gained=(a1 - a0 - u0).allowances(),
-        lost=(a0 - a1 - u1).allowances(),
-        became_unknown=(u1 - u0).allowances(),
-        became_allowed=(u0 & a1).allowances(),
-        became_denied=(u0 - a1 - u1).allowances(),
-        before=a0.allowances(),
-        now=a1.allowances(),
+        gained=gained.allowances(),
+        lost=lost.allowances(),
+        became_unknown=became_unknown.allowances(),
+        became_allowed=became_allowed.allowances(),
+        became_denied=became_denied.allowances(),
+        before=sets[0].allowances(),
+        now=sets[2].allowances(),
+    )
+    return change, tuple(undecided)
+
+
+def _changed(
+    a0: Limit | None, u0: Limit | None, a1: Limit | None, u1: Limit | None
+) -> tuple[Limit | None, ...]:
+    """Return what changed on one port, as the fields of a `Change` are ordered.
+
+    Args:
+        a0: what was allowed.
+        u0: what was unknown.
+        a1: what is allowed.
+        u1: what is unknown.
+
+    Raises:
+        Undecidable: it cannot be told, or not be written.
+    """
+    if (a0, u0) == (a1, u1):
+        return (None,) * 5
+    u0, u1 = difference(u0, a0), difference(u1, a1)
+    return (
+        difference(difference(a1, a0), u0),
+        difference(difference(a0, a1), u1),
+        difference(u1, u0),
+        intersection(u0, a1),
+        difference(difference(u0, a1), u1),
     )
 
 

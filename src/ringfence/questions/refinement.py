@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import msgspec
 
+from ringfence.layer7.undecidable import Undecidable
 from ringfence.model.connectivity import Allowance, Connectivity, Pair, Peer
 from ringfence.model.outside import AddressRange, parse_range
 from ringfence.questions.traffic_sets import NOTHING, TrafficSet
@@ -151,6 +152,8 @@ class Side:
         for atom, peers in enumerate(names):
             for peer in peers:
                 self._atoms[peer].append(atom)
+        self.undecided: dict[str, None] = {}
+        """Why it could not be told what some peers have in common."""
         self._rows: dict[str, tuple[int, int]] = {}
         first = 0
         for number, pair in enumerate(answer.connections):
@@ -166,7 +169,7 @@ class Side:
         if len(rows) == 1:
             return rows[0]
         return {
-            destination: _any_of([row.get(destination, NONE) for row in rows])
+            destination: self._any_of([row.get(destination, NONE) for row in rows])
             for destination in dict.fromkeys(d for row in rows for d in row)
         }
 
@@ -182,17 +185,21 @@ class Side:
                     shared[atom].append(pair)
         for atom, pairs in shared.items():
             missing = len(self._names[atom]) - len(pairs)
-            row[atom] = _any_of([*((p.allow, p.unknown) for p in pairs), *[NONE] * missing])
+            row[atom] = self._any_of([*((p.allow, p.unknown) for p in pairs), *[NONE] * missing])
         return row
 
-
-def _any_of(choices: Iterable[Written]) -> Written:
-    """Return what holds for all choices as allowed, and what does not as unknown."""
-    certain: TrafficSet | None = None
-    possible = NOTHING
-    for allow, unknown in choices:
-        allowed = TrafficSet.of(allow)
-        certain = allowed if certain is None else certain & allowed
-        possible = possible | allowed | TrafficSet.of(unknown)
-    certain = certain or NOTHING
-    return certain.allowances(), (possible - certain).allowances()
+    def _any_of(self, choices: Iterable[Written]) -> Written:
+        """Return what holds for all choices as allowed, and what does not as unknown."""
+        listed = list(choices)
+        certain: TrafficSet | None = None
+        possible = NOTHING
+        try:
+            for allow, unknown in listed:
+                allowed = TrafficSet.of(allow)
+                certain = allowed if certain is None else certain & allowed
+                possible = possible | allowed | TrafficSet.of(unknown)
+            certain = certain or NOTHING
+            return certain.allowances(), (possible - certain).allowances()
+        except Undecidable as reason:
+            self.undecided[f"what several peers have in common cannot be told: {reason}"] = None
+            return (), tuple(dict.fromkeys(a for sides in listed for side in sides for a in side))
