@@ -76,6 +76,7 @@ class Universe:
         self._gather_host_endpoints()
         self._scattered: dict[int, dict[int, frozenset[int]]] = {4: {}, 6: {}}
         """Per family, nodes with addresses in several cells, and pods on one of the nodes."""
+        self._node_cells = cache(self._cells_of_nodes)
         self._placed = {family: self._place(family) for family in (4, 6)}
         self.families = [self._families(element) for element in range(self.count)]
 
@@ -235,8 +236,7 @@ class Universe:
         pods = self.identity(element).pods
         return not (pods and (pods[0].node or pods[0].addresses))
 
-    @cache  # noqa: B019 - a universe lives as long as its judge
-    def _node_cells(self, family: int) -> frozenset[int]:
+    def _cells_of_nodes(self, family: int) -> frozenset[int]:
         parsed = [addresses.parse(a) for node in self.snapshot.nodes for a in node.addresses]
         return frozenset(self.space.cell_of(family, a) for f, a in parsed if f == family)
 
