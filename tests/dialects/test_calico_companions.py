@@ -10,7 +10,7 @@ from ringfence import dialects
 from ringfence.dialects import calico
 from ringfence.model.cluster import ContainerPort, HostEndpoint, NetworkSet, Protocol
 from ringfence.model.profile import Cni, Profile
-from ringfence.model.rule import NOBODY, Action, Direction, LabelPeer, Policy, PortRange
+from ringfence.model.rule import Action, Direction, LabelPeer, Policy, PortRange
 from ringfence.model.selector import LabelAnd, LabelIs, Operator, Requirement
 from ringfence.model.tiers import CALICO_FAILSAFE, CALICO_PROFILES
 
@@ -193,8 +193,11 @@ def test_an_unreadable_host_endpoint_makes_its_node_unknown(spec: Any, path: Any
 @pytest.mark.parametrize("spec", [None, {}, {"interfaceName": "*"}, {"node": 1}, "x"])
 def test_a_host_endpoint_without_a_node_is_told(spec: Any) -> None:
     parsed = dialects.parse(context(document("HostEndpoint", spec)))
-    assert parsed.host_endpoints == ()
-    assert parsed.policies[0].subject == NOBODY
+    assert [found.node for found in parsed.host_endpoints] == [""]
+    assert parsed.host_endpoints[0].unreadable
+    (policy,) = parsed.policies
+    assert means(policy) == "p"
+    assert policy.unreadable
     assert parsed.problems
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -27,6 +28,8 @@ from ringfence.model.location import Problem
 from ringfence.model.profile import Profile
 from ringfence.model.proposal import Emission, ProposedPolicy, Surroundings
 from ringfence.model.rule import Policy
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,17 @@ class Context:
         for index, document in enumerate(self.documents):
             found[document.title].append((index, document))
         return dict(found)
+
+    @cached_property
+    def _once(self) -> dict[Callable[["Context"], Any], Any]:
+        return {}
+
+    def once(self, find: Callable[["Context"], Found]) -> Found:
+        """Return what a function finds in it, which is worked out but once."""
+        if find not in self._once:
+            self._once[find] = find(self)
+        found: Found = self._once[find]
+        return found
 
     @cached_property
     def service(self) -> dict[tuple[str, str], Service]:

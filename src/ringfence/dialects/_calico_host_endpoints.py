@@ -8,7 +8,10 @@ validator.go` validateHostEndpointSpec, validateEndpointPort; `felix/config/conf
 import ipaddress
 import math
 import re
+from collections import defaultdict
 from typing import Any, Final
+
+import msgspec
 
 from ringfence.dialects import Context
 from ringfence.dialects import _calico_traffic as protocols
@@ -20,7 +23,6 @@ from ringfence.model.cluster import ContainerPort, HostEndpoint, Protocol
 from ringfence.model.document import Document, Path
 from ringfence.model.label_space import CALICO_HOST_ENDPOINT
 from ringfence.model.rule import (
-    NOBODY,
     Action,
     Direction,
     LabelPeer,
@@ -43,39 +45,31 @@ FAILSAFE: Final = {
 """What no policy can close, unless Felix is configured otherwise."""
 
 
-def carriers(context: Context, profile: str | None = None) -> list[Carrier]:
-    """Return the host endpoints of which the node is known, with the names of their profiles.
-
-    Args:
-        context: what holds them.
-        profile: the name that must be among their profiles'; None: any.
-    """
-    found = (
-        _read(index, document, context)
-        for index, document in context.by_title.get(KIND, ())
-        if profile is None or _names(document, profile)
-    )
-    return [carrier for carrier, _ in found if carrier is not None]
+def carriers(context: Context) -> list[Carrier]:
+    """Return the host endpoints, with the names of their profiles."""
+    return [_read(i, document, context)[0] for i, document in context.by_title.get(KIND, ())]
 
 
-def _names(document: Document, profile: str) -> bool:
-    spec = document.body.get("spec")
-    named = spec.get("profiles") if isinstance(spec, dict) else None
-    return isinstance(named, list) and profile in named
+def by_profile(context: Context) -> dict[str, list[Carrier]]:
+    """Return the host endpoints by the names of their profiles."""
+    found: defaultdict[str, list[Carrier]] = defaultdict(list)
+    for carrier in context.once(carriers):
+        for name in dict.fromkeys(carrier[1]):
+            found[name].append(carrier)
+    return found
 
 
 def host_endpoints(context: Context) -> list[HostEndpoint]:
-    """Return the host endpoints of which the node is known."""
-    return [found for found, _ in carriers(context)]
+    """Return the host endpoints; one that cannot be understood says why."""
+    return [found for found, _ in context.once(carriers)]
 
 
 def parse(index: int, document: Document, context: Context) -> list[Policy]:
     """Return what a host endpoint implies: failsafe ports, its profiles, and else nothing."""
     carrier, unreadable = _read(index, document, context)
-    if carrier is None or unreadable:
-        whom = LabelPeer(host_endpoint(carrier[0])) if carrier else NOBODY
-        return [_policy(index, document, CALICO_PROFILES, whom, 0, unreadable=unreadable)]
     whom = LabelPeer(host_endpoint(carrier[0]))
+    if unreadable:
+        return [_policy(index, document, CALICO_PROFILES, whom, 0, unreadable=unreadable)]
     return [
         _policy(index, document, CALICO_FAILSAFE, whom, 0, _failsafe(), isolates=()),
         *implied(index, document, carrier, context),
@@ -126,34 +120,46 @@ def _policy(
 
 def _read(
     index: int, document: Document, context: Context
-) -> tuple[Carrier | None, tuple[Unreadable, ...]]:
-    """Return a host endpoint, None where its node is not known, and what is unreadable of it."""
-    labels = {CALICO_HOST_ENDPOINT: document.name}
-    carrier: Carrier | None = None
+) -> tuple[Carrier, tuple[Unreadable, ...]]:
+    """Return a host endpoint, and what is unreadable of it."""
+    fixed = {CALICO_HOST_ENDPOINT: document.name}
+    spec = document.body.get("spec")
+    node = spec.get("node") if isinstance(spec, dict) else None
+    found = HostEndpoint(
+        index,
+        document.name,
+        node if isinstance(node, str) else "",
+        fixed,
+        every_interface=False,
+        labels_known=False,
+    )
     try:
-        spec = fields(document.body.get("spec"), ("spec",), FIELDS)
-        node = filled(spec.get("node"), ("spec", "node"))
-        carrier = (HostEndpoint(index, document.name, node, labels), ())
-        fields(document.body, (), TOP)
-        profiles = _profiles(spec)
-        mine = {**inherited(profiles, context), **own_labels(document), **labels}
-        interface = text(spec.get("interfaceName", ""), ("spec", "interfaceName"))
-        addresses = _addresses(spec)
-        if interface and not INTERFACE.fullmatch(interface):
-            raise Malformed(f"`{interface[:60]}` is no interface", ("spec", "interfaceName"))
-        if not interface and not addresses:
-            raise Malformed("needs an interfaceName or expectedIPs", ("spec",))
-        found = HostEndpoint(
-            index, document.name, node, mine, interface == "*", addresses, _ports(spec)
-        )
+        labels = own_labels(document)
+        found = msgspec.structs.replace(found, labels={**labels, **fixed}, labels_known=True)
+        profiles = _profiles(fields(spec, ("spec",), FIELDS))
+        found = msgspec.structs.replace(found, labels_known=False)
+        labels = {**inherited(profiles, context), **labels, **fixed}
+        found = msgspec.structs.replace(found, labels=labels, labels_known=True)
+        return (_understood(found, document), profiles), ()
     except Malformed as malformed:
-        if carrier is None:
-            raw = document.body.get("spec")
-            named = raw.get("node") if isinstance(raw, dict) else None
-            if isinstance(named, str) and named:
-                carrier = (HostEndpoint(index, document.name, named, labels), ())
-        return carrier, (malformed.unreadable,)
-    return (found, profiles), ()
+        why = malformed.unreadable
+        return (msgspec.structs.replace(found, unreadable=why.reason), ()), (why,)
+
+
+def _understood(found: HostEndpoint, document: Document) -> HostEndpoint:
+    """Return a host endpoint with the rest of what its object says."""
+    fields(document.body, (), TOP)
+    spec = fields(document.body.get("spec"), ("spec",), FIELDS)
+    filled(spec.get("node"), ("spec", "node"))
+    interface = text(spec.get("interfaceName", ""), ("spec", "interfaceName"))
+    addresses = _addresses(spec)
+    if interface and not INTERFACE.fullmatch(interface):
+        raise Malformed(f"`{interface[:60]}` is no interface", ("spec", "interfaceName"))
+    if not interface and not addresses:
+        raise Malformed("needs an interfaceName or expectedIPs", ("spec",))
+    return msgspec.structs.replace(
+        found, every_interface=interface == "*", addresses=addresses, ports=_ports(spec)
+    )
 
 
 def _profiles(spec: dict[str, Any]) -> tuple[str, ...]:

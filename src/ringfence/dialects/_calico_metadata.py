@@ -7,6 +7,7 @@ from typing import Any
 
 from ringfence.dialects import Context
 from ringfence.dialects._shared import Malformed, text
+from ringfence.model.cluster import Namespace
 from ringfence.model.document import Document, Path
 from ringfence.model.label_space import CALICO_NAME, CALICO_NAMESPACE_PREFIX
 from ringfence.yaml_text import type_text
@@ -39,11 +40,16 @@ def label_map(value: Any, path: Path) -> dict[str, str]:  # noqa: ANN401
     return {key: text(child, (*path, key)) for key, child in value.items()}
 
 
+def namespaces_by_name(context: Context) -> dict[str, Namespace]:
+    """Return the namespaces."""
+    return {namespace.name: namespace for namespace in context.namespaces}
+
+
 def namespace_labels(name: str, context: Context) -> dict[str, str]:
     """Return the labels that what is in a namespace has from it."""
     found = {f"{CALICO_NAMESPACE_PREFIX}{CALICO_NAME}": name}
-    for namespace in context.namespaces:
-        if namespace.name == name:
-            found |= {f"{CALICO_NAMESPACE_PREFIX}{k}": v for k, v in namespace.labels.items()}
+    namespace = context.once(namespaces_by_name).get(name)
+    if namespace is not None:
+        found |= {f"{CALICO_NAMESPACE_PREFIX}{k}": v for k, v in namespace.labels.items()}
     found[f"{CALICO_NAMESPACE_PREFIX}{CALICO_NAME}"] = name
     return found

@@ -36,16 +36,22 @@ def _network_set(index: int, document: Document, context: Context) -> NetworkSet
     added = {CALICO_NAMESPACE: namespace} if namespace else {}
     if namespace:
         added |= namespace_labels(namespace, context)
+    labels = added
+    known = False
     try:
-        labels = own_labels(document)
+        labels = added | own_labels(document) | _fixed(added)
+        known = True
         nets, domains = _content(document)
     except Malformed as malformed:
         return NetworkSet(
-            index, namespace, document.name, added, unreadable=malformed.unreadable.reason
+            index,
+            namespace,
+            document.name,
+            labels,
+            unreadable=malformed.unreadable.reason,
+            labels_known=known,
         )
-    return NetworkSet(
-        index, namespace, document.name, added | labels | _fixed(added), nets, domains
-    )
+    return NetworkSet(index, namespace, document.name, labels, nets, domains)
 
 
 def _fixed(added: dict[str, str]) -> dict[str, str]:

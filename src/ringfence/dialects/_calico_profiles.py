@@ -16,7 +16,11 @@ import msgspec
 from ringfence.dialects import Context
 from ringfence.dialects import _calico_labels as labels
 from ringfence.dialects._calico_entity import Scope
-from ringfence.dialects._calico_metadata import label_map, namespace_labels
+from ringfence.dialects._calico_metadata import (
+    label_map,
+    namespace_labels,
+    namespaces_by_name,
+)
 from ringfence.dialects._calico_rules import SECTIONS, rules
 from ringfence.dialects._calico_tiers import TOP
 from ringfence.dialects._shared import Malformed, fields, items
@@ -52,16 +56,18 @@ def parse(
     index: int, document: Document, context: Context, carriers: Sequence[Carrier]
 ) -> list[Policy]:
     """Return one policy per host endpoint that has the profile, and one for pods that do."""
-    unreadable, found = _content(document, context)
+    found = _content(document, context)
     whom: list[tuple[LabelExpression, int]] = [
         (host_endpoint(carrier), names.index(document.name))
         for carrier, names in carriers
         if document.name in names
     ]
+    policies = [_policy(index, document, subject, order, found) for subject, order in whom]
     pods = _pods(document.name, context)
+    unreadable = _labels_apart(document, context)
     if pods is not None and (unreadable or not _as_built_in(document.name, found)):
-        whom.append(pods)
-    return [_policy(index, document, subject, order, found, unreadable) for subject, order in whom]
+        policies.append(_policy(index, document, *pods, found, unreadable))
+    return policies
 
 
 def host_endpoint(found: HostEndpoint) -> LabelExpression:
@@ -80,7 +86,7 @@ def _pods(name: str, context: Context) -> tuple[LabelExpression, int] | None:
     namespace, dot, account = name.removeprefix(SERVICE_ACCOUNT).partition(".")
     if not (name.startswith(SERVICE_ACCOUNT) and dot):
         return None
-    if all(d.name != NAMESPACE + namespace for _, d in context.by_title.get(KIND, ())):
+    if NAMESPACE + namespace not in context.once(by_name):
         return None
     mine = labels.one_of(CALICO_SERVICE_ACCOUNT, account)
     return LabelAnd((_in_namespace(namespace), mine)), 1
@@ -127,20 +133,33 @@ def _policy(
     )
 
 
-def _content(
-    document: Document, context: Context
-) -> tuple[tuple[Unreadable, ...], tuple[Rule, ...]]:
-    """Return a profile's rules; what passes there denies, since nothing comes after it."""
+def _content(document: Document, context: Context) -> tuple[Rule, ...]:
+    """Return a profile's rules; what passes there denies, since nothing comes after it.
+
+    Where it is not known which rules it has, it perhaps allows and perhaps denies.
+    """
     try:
         spec = _spec(document)
-        _check_labels(document.name, label_map(spec.get(LABELS), AT_LABELS), context)
+        label_map(spec.get(LABELS), AT_LABELS)
         found: list[Rule] = []
         for section, direction in SECTIONS:
             for path, value in items(spec.get(section), ("spec", section)):
                 found += rules(value, path, direction, Scope(context, ""))
     except Malformed as malformed:
-        return (malformed.unreadable,), ()
-    return (), tuple(
+        why = malformed.unreadable
+        return tuple(
+            Rule(
+                direction=direction,
+                action=action,
+                peers=None,
+                traffic=None,
+                path=why.path,
+                unreadable=why,
+            )
+            for direction in BOTH
+            for action in (Action.ALLOW, Action.DENY)
+        )
+    return tuple(
         msgspec.structs.replace(rule, action=Action.DENY) if rule.action is Action.PASS else rule
         for rule in found
     )
@@ -151,40 +170,73 @@ def _spec(document: Document) -> dict[str, Any]:
     return fields(document.body.get("spec") or {}, ("spec",), ("ingress", "egress", LABELS))
 
 
-def _check_labels(name: str, added: dict[str, str], context: Context) -> None:
-    """Refuse labels that the pods of a namespace do not have from it anyway.
-
-    Raises:
-        Malformed: such a label: what selects by it cannot be judged.
-    """
+def _labels_apart(document: Document, context: Context) -> tuple[Unreadable, ...]:
+    """Return what adds a label that pods do not have anyway: what selects by it is not judged."""
+    name = document.name
     if not name.startswith((NAMESPACE, SERVICE_ACCOUNT)):
-        return
+        return ()
+    try:
+        added = _labels(document)
+    except Malformed:
+        return ()
     prefix = CALICO_NAMESPACE_PREFIX
     if name.startswith(SERVICE_ACCOUNT):
         prefix = CALICO_SERVICE_ACCOUNT_PREFIX
     own = name.removeprefix(NAMESPACE)
-    known = any(n.name == own and not n.implicit for n in context.namespaces)
+    namespace = context.once(namespaces_by_name).get(own)
+    known = namespace is not None and not namespace.implicit
     expected = namespace_labels(own, context) if known and prefix != "pcsa." else added
     for key, value in added.items():
         if not key.startswith(prefix) or expected.get(key) != value:
-            raise Malformed(f"pods have no label `{key}` of this value", (*AT_LABELS, key))
+            return (Unreadable(f"pods have no label `{key}` of this value", (*AT_LABELS, key)),)
+    return ()
 
 
 def inherited(names: Sequence[str], context: Context) -> dict[str, str]:
-    """Return the labels that profiles add to a host endpoint; the first that names one wins."""
+    """Return the labels that profiles add to a host endpoint; the first that names one wins.
+
+    Raises:
+        Malformed: they cannot be read.
+    """
     found: dict[str, str] = {}
-    for name in names:
-        given = [d for _, d in context.by_title.get(KIND, ()) if d.name == name]
+    for order, name in enumerate(names):
+        given = context.once(by_name).get(name)
         added: dict[str, str] = {}
-        if given:
+        if given is not None:
             try:
-                added = label_map(_spec(given[0]).get(LABELS), AT_LABELS)
-            except Malformed:
-                continue
-        elif name.startswith(NAMESPACE):
-            added = namespace_labels(name.removeprefix(NAMESPACE), context)
+                added = _labels(given)
+            except Malformed as malformed:
+                why = f"the labels of its profile `{name}` are unreadable"
+                raise Malformed(
+                    f"{why} ({malformed.unreadable.reason})", ("spec", "profiles", order)
+                ) from None
+        elif namespace := _namespace_of(name, context):
+            added = namespace_labels(namespace, context)
         found = added | found
     return found
+
+
+def _namespace_of(profile: str, context: Context) -> str:
+    """Return the namespace of which this is the profile; empty if there is none."""
+    name = profile.removeprefix(NAMESPACE)
+    return name if name != profile and name in context.once(namespaces_by_name) else ""
+
+
+def _labels(document: Document) -> dict[str, str]:
+    """Return the labels that a profile adds.
+
+    Raises:
+        Malformed: they cannot be read.
+    """
+    spec = document.body.get("spec") or {}
+    if not isinstance(spec, dict):
+        raise Malformed("expected a map", ("spec",))
+    return label_map(spec.get(LABELS), AT_LABELS)
+
+
+def by_name(context: Context) -> dict[str, Document]:
+    """Return the profiles that objects describe."""
+    return {document.name: document for _, document in context.by_title.get(KIND, ())}
 
 
 def implied(index: int, document: Document, carrier: Carrier, context: Context) -> list[Policy]:
@@ -195,10 +247,10 @@ def implied(index: int, document: Document, carrier: Carrier, context: Context) 
     found, names = carrier
     policies = []
     for order, name in enumerate(names):
-        if any(profile.name == name for _, profile in context.by_title.get(KIND, ())):
+        if name in context.once(by_name):
             continue
         path: Path = ("spec", "profiles", order)
-        allows = name == ALLOWS_ALL or any(name == NAMESPACE + n.name for n in context.namespaces)
+        allows = name == ALLOWS_ALL or bool(_namespace_of(name, context))
         said = tuple(
             Rule(
                 direction=direction,
@@ -218,7 +270,7 @@ def problems(context: Context) -> list[tuple[Document, Unreadable]]:
     """Return what is unreadable of the profiles, also of those that nothing has."""
     found = []
     for _, document in context.by_title.get(KIND, ()):
-        outside, said = _content(document, context)
-        found += [(document, part) for part in outside]
-        found += [(document, rule.unreadable) for rule in said if rule.unreadable]
+        parts = dict.fromkeys(rule.unreadable for rule in _content(document, context))
+        found += [(document, part) for part in parts if part]
+        found += [(document, part) for part in _labels_apart(document, context)]
     return found

@@ -43,7 +43,7 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
         case _calico_host_endpoints.KIND:
             return _calico_host_endpoints.parse(index, document, context)
         case _calico_profiles.KIND:
-            carriers = _calico_host_endpoints.carriers(context, document.name)
+            carriers = context.once(_calico_host_endpoints.by_profile).get(document.name, ())
             return _calico_profiles.parse(index, document, context, carriers)
         case _:
             return []

@@ -207,16 +207,22 @@ class NetworkSet(msgspec.Struct, frozen=True, omit_defaults=True):
     domains: tuple[str, ...] = ()
     """`allowedEgressDomains` (Calico Enterprise and Cloud), lower case."""
     unreadable: str = ""
-    """Why it could not be understood: a selector that might select it matches perhaps anything."""
+    """Why it could not be understood: a selector that selects it matches perhaps anything."""
+    labels_known: bool = True
+    """Whether its own labels could be read; else any selector may select it."""
 
 
 class HostEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A node's interfaces as something that Calico's policies select."""
+    """A node's interfaces as something that Calico's policies select.
+
+    As a peer it is the addresses that are expected of it, as a network set is its blocks.
+    """
 
     document: int
     """Index into `Snapshot.documents`."""
     name: str
     node: str
+    """Empty where that could not be read: it may be any."""
     labels: dict[str, str]
     """Its own, what its profiles add, and `label_space.CALICO_HOST_ENDPOINT`."""
     every_interface: bool = True
@@ -226,3 +232,7 @@ class HostEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """`expectedIPs`."""
     ports: tuple[ContainerPort, ...] = ()
     """The names that it gives to ports of its own."""
+    unreadable: str = ""
+    """Why it could not be understood: as a peer, a selector that selects it matches perhaps."""
+    labels_known: bool = True
+    """Whether its labels could be read; else any selector may select it."""
