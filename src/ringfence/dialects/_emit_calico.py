@@ -44,6 +44,7 @@ from ringfence.model.rule import (
     NodePeer,
     Peer,
     PodPeer,
+    Policy,
     PortRange,
     Traffic,
 )
@@ -72,7 +73,6 @@ STAGED_NOTE: Final = (
     "and Whisker since 3.30), and `ringfence diff --staged` tells what enforcing them would change"
 )
 
-_TIERS: Final = (CALICO_ADMIN, CALICO_DEFAULT, CALICO_BASELINE)
 _ENDS: Final = {Direction.INGRESS: "source", Direction.EGRESS: "destination"}
 
 
@@ -85,30 +85,36 @@ def emit(policies: Sequence[ProposedPolicy], surroundings: Surroundings) -> Emis
 
 
 class _Emitter(Emitter):
+    tiers = (CALICO_ADMIN, CALICO_DEFAULT, CALICO_BASELINE)
+    """Those whose policies decide here as they do where they were proposed."""
+
+    def selected(self, policy: Policy) -> tuple[str, Body]:
+        """Return the kind of a policy, and the selectors of its subject."""
+        return "NetworkPolicy", _subject(policy.subject)
+
     def policy(self, path: str, proposed: ProposedPolicy) -> Iterator[str]:
         policy = proposed.policy
         staged = self.around.staged
         try:
-            subject = _subject(policy.subject)
+            kind, subject = self.selected(policy)
         except Unsayable as unsayable:
             yield from self._unselected(path, proposed, str(unsayable))
             return
         if staged:
             self.notes[STAGED_NOTE] = None
+        metadata: Body = {"name": policy.name, "namespace": policy.namespace}
+        if not policy.namespace:
+            del metadata["namespace"]
         yield from yaml_text.block(
             {
                 "apiVersion": "projectcalico.org/v3",
-                "kind": "StagedNetworkPolicy" if staged else "NetworkPolicy",
-                "metadata": {
-                    "name": policy.name,
-                    "namespace": policy.namespace,
-                    "labels": MANAGED_BY,
-                },
+                "kind": f"Staged{kind}" if staged else kind,
+                "metadata": {**metadata, "labels": MANAGED_BY},
             }
         )
         yield "spec:"
         spec: Body = {"stagedAction": "Set"} if staged else {}
-        known = policy.tier in _TIERS
+        known = policy.tier in self.tiers
         spec["tier"] = policy.tier.name if known else CALICO_DEFAULT.name
         order = policy.order if known or math.isinf(policy.order) else ORDER
         if not math.isinf(order):
@@ -132,7 +138,7 @@ class _Emitter(Emitter):
     def bodies(self, telling: Telling) -> list[Body]:
         rule = telling.rule
         tier = telling.proposed.policy.tier
-        if tier not in _TIERS and (
+        if tier not in self.tiers and (
             tier != NETWORK_POLICY or rule.action in (Action.DENY, Action.PASS)
         ):
             # Calico decides by order, so that a rule of another tier means another thing here.

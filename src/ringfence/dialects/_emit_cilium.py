@@ -27,6 +27,7 @@ from ringfence.model.rule import (
     Direction,
     NamedPort,
     PodPeer,
+    Policy,
     PortRange,
     Traffic,
 )
@@ -95,21 +96,19 @@ class _Emitter(Emitter):
 
     def policy(self, path: str, proposed: ProposedPolicy) -> Iterator[str]:
         policy = proposed.policy
+        kind, chosen = self.selected(policy)
+        metadata: Body = {"name": policy.name, "namespace": policy.namespace}
+        if not policy.namespace:
+            del metadata["namespace"]
         yield from yaml_text.block(
             {
                 "apiVersion": "cilium.io/v2",
-                "kind": "CiliumNetworkPolicy",
-                "metadata": {
-                    "name": policy.name,
-                    "namespace": policy.namespace,
-                    "labels": MANAGED_BY,
-                },
+                "kind": kind,
+                "metadata": {**metadata, "labels": MANAGED_BY},
             }
         )
         yield "spec:"
-        subject = policy.subject
-        assert isinstance(subject, PodPeer)  # noqa: S101 - a proposal always knows its subject
-        yield from yaml_text.block({"endpointSelector": selector(subject.pods.requirements)}, 2)
+        yield from yaml_text.block({"endpointSelector": chosen}, 2)
         sections: list[str] = []
         open_ways: Body = {}
         for direction in Direction:
@@ -131,6 +130,12 @@ class _Emitter(Emitter):
         if open_ways:
             yield from yaml_text.block({"enableDefaultDeny": open_ways}, 2)
         yield from (line for line in sections if line)
+
+    def selected(self, policy: Policy) -> tuple[str, Body]:
+        """Return the kind of a policy, and the selector of its subject."""
+        subject = policy.subject
+        assert isinstance(subject, PodPeer)  # noqa: S101 - a proposal always knows its subject
+        return "CiliumNetworkPolicy", selector(subject.pods.requirements)
 
     def bodies(self, telling: Telling) -> list[Body]:
         rule = telling.rule
