@@ -26,20 +26,24 @@ class Allowance(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
     """And none of these."""
 
 
-class Peer(msgspec.Struct, frozen=True, order=True):
+class Peer(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
     """One end of a pair: a workload, a node, or a range of outside addresses."""
 
     name: str
     """`namespace/name` (`namespace/Kind/name` where that is ambiguous; `[pod, …]` behind it where
     policies tell the pods of a workload apart), `node/NAME`, or `0.0.0.0-9.255.255.255`."""
     kind: str
-    """The workload's kind, `Node`, or `External`."""
+    """The workload's kind, `Node`, `External`, or `Domain` for names of the outside."""
+    policed: bool = False
+    """Of a node: whether policies have it for a subject; its pairs with the outside are listed,
+    too, then."""
 
 
 class Pair(msgspec.Struct, frozen=True, rename={"source": "from", "destination": "to"}):
     """What one peer may send another.
 
-    Pairs with nothing allowed and nothing unknown are left out, as is a workload to itself.
+    Pairs with nothing allowed and nothing unknown are left out, as is a workload to itself, and
+    what neither end of is a subject of policies.
     """
 
     source: str

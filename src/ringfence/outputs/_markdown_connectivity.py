@@ -67,7 +67,7 @@ def _blocks(connectivity: Connectivity) -> Iterator[str]:
 
 def _row(line: Line, peers: Peers) -> list[str]:
     sources, destinations = say(line.sources, line.destinations, peers)
-    return [names(sources), names(destinations), pair_text(line.allow, line.unknown)]
+    return [names(sources), names(destinations), prose(pair_text(line.allow, line.unknown))]
 
 
 def names(groups: list[Group]) -> str:

@@ -59,7 +59,7 @@ def _part(part: Part) -> Iterator[str]:
         for block in section.blocks:
             if block in kept:
                 sources, destinations = say(block[0], block[1], part.peers)
-                rows.append([names(sources), names(destinations), section.words[block[2]]])
+                rows.append([names(sources), names(destinations), prose(section.words[block[2]])])
         body = table(["From", "To", "Traffic"], rows)
         if len(section.blocks) > len(kept):
             rest = count(len(section.blocks) - len(kept), "narrower line")

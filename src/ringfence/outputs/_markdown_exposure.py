@@ -41,7 +41,7 @@ def _blocks(exposure: Exposure) -> Iterator[str]:
     ):
         if passages:
             found = ways(passages, peers)
-            rows = [[names(w.workloads), prose(w.outside), w.traffic] for w in found]
+            rows = [[names(w.workloads), prose(w.outside), prose(w.traffic)] for w in found]
             yield fold_if_long(title, table(["Workloads", "Outside", "Traffic"], rows), len(rows))
     yield from bullets("Unknown because", exposure.unknown_because)
     yield from bullets("Notes", exposure.notes)

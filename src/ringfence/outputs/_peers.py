@@ -89,7 +89,9 @@ class Peers:
         """
         peer = self.all[number]
         if namespace_of(peer) is None:
-            return sorted((*self.nodes, *self.ranges))
+            if peer.policed:
+                return [number]
+            return sorted((*(n for n in self.nodes if not self.all[n].policed), *self.ranges))
         alike = self.namespaces[peer.name.partition("/")[0]]
         own = workload_of(peer)
         return [other for other in alike if workload_of(self.all[other]) == own]

@@ -20,11 +20,20 @@ def inert(text: str) -> str:
 
 
 def allowance_text(allowance: Allowance) -> str:
-    """Return one allowance as people say it: `TCP 80,443`, `UDP all ports`, `any`."""
+    """Return one allowance as people say it: `TCP 80,443`, `UDP all ports`, `any`.
+
+    What is limited above the port stands behind it: `TCP 8080 (POST /v1/payment)`.
+    """
     words = "any" if allowance.protocol == ANY else allowance.protocol
     if allowance.ports:
         words += " all ports" if allowance.ports == ALL_PORTS else f" {allowance.ports}"
-    return f"{words} (IPv{allowance.ip_family})" if allowance.ip_family else words
+    if allowance.ip_family:
+        words += f" (IPv{allowance.ip_family})"
+    if allowance.l7 is None and not allowance.l7_except:
+        return words
+    from ringfence.layer7.words import limit_text  # noqa: PLC0415 - only where rules look so far
+
+    return inert(f"{words} ({limit_text(allowance.l7, allowance.l7_except)})")
 
 
 def traffic_text(allowances: Iterable[Allowance]) -> str:

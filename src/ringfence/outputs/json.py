@@ -7,6 +7,7 @@ import msgspec
 
 from ringfence.outputs import Output, Style, Writer
 from ringfence.outputs._document import DOCUMENTS, Document, Part
+from ringfence.outputs._rows import Rows
 
 CHUNK_ROWS: Final = 2_000
 """Rows encoded at a time: enough for speed, few enough for memory."""
@@ -18,9 +19,11 @@ def rows(values: Sequence[Any]) -> Iterator[bytes]:
     if not values:
         yield b"[]"
         return
+    spelled = Rows()
     for first in range(0, len(values), CHUNK_ROWS):
+        chunk = [spelled.row(value) for value in values[first : first + CHUNK_ROWS]]
         # Each row ends with a newline, and no row holds one: JSON escapes those in strings.
-        lines = encode(values[first : first + CHUNK_ROWS])[:-1].replace(b"\n", b",\n  ")
+        lines = encode(chunk)[:-1].replace(b"\n", b",\n  ")
         yield (b",\n  " if first else b"[\n  ") + lines
     yield b"\n ]"
 

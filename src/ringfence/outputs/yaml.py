@@ -13,6 +13,7 @@ import msgspec
 
 from ringfence.outputs import Output, Style, Writer
 from ringfence.outputs._document import DOCUMENTS, Document, Part
+from ringfence.outputs._rows import Rows
 from ringfence.outputs._words import encoded
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*([./][A-Za-z0-9_./-]*)?")
@@ -66,11 +67,12 @@ def _entry(key: str, value: Any, indent: str) -> Iterator[str]:  # noqa: ANN401
 
 
 def _lines(parts: Sequence[Part]) -> Iterator[str]:
+    spelled = Rows()
     for key, value in parts:
         if isinstance(value, list | tuple) and value:
             yield f"{key}:"
             for row in value:
-                lines = block(msgspec.to_builtins(row), "  ")
+                lines = block(msgspec.to_builtins(spelled.row(row)), "  ")
                 yield f"- {next(lines)}"
                 yield from lines
         else:

@@ -2,72 +2,33 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from ringfence.engine import Engine, bits
-from ringfence.engine.addresses import text
-from ringfence.engine.classes import Classes
-from ringfence.engine.matrix import Reach
+from ringfence.layer7.undecidable import Undecidable
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
-from ringfence.model.connectivity import Allowance, Connectivity, Pair, Peer
+from ringfence.model.connectivity import Connectivity, Pair
 from ringfence.model.profile import Cni
-from ringfence.model.rule import IpPeer, NodePeer
+from ringfence.model.rule import IpPeer, leaves
 from ringfence.model.snapshot import Snapshot
+from ringfence.model.verdict import Verdict
+from ringfence.questions.grid import NOTHING, Grid, Traffic, spread
+from ringfence.questions.lookups import NO_DNS, NOT_JUDGED, Lookups
 from ringfence.questions.naming import Names
+from ringfence.questions.provisos import CALICO_HTTP
+from ringfence.questions.units import DOMAIN, EXTERNAL, NODE, Unit, Units, Written, names_nodes
 
-EXTERNAL, DOMAIN, NODE = "External", "Domain", "Node"
+if TYPE_CHECKING:
+    from ringfence.questions.domains import LookedUp
+
+__all__ = ["connectivity", "spread"]
+
 SAMPLES = 32
 """How many unknown pairs are followed to tell the reasons; most share theirs."""
-
-Traffic = tuple[int, int]
-"""Masks of what is allowed, and of what is allowed or unknown."""
-
-Written = tuple[tuple[Allowance, ...], tuple[Allowance, ...]]
-"""The same as people write it: what is allowed, and what is unknown."""
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What the answer calls one endpoint: elements whose pairs are all the same."""
-
-    peer: Peer
-    elements: tuple[int, ...]
-    workload: int | None = None
-    namespace: str = ""
-
-    @property
-    def outside(self) -> bool:
-        """Whether no policy of this cluster has it as a subject's workload."""
-        return self.workload is None
-
-
-def spread(reaches: list[Reach], icmp: int) -> dict[int, Traffic]:
-    """Return destination class → traffic; destinations of which only ICMP is unknown left out.
-
-    Args:
-        reaches: of one source.
-        icmp: the traffic classes of ICMP.
-    """
-    found: dict[int, Traffic] = {}
-    icmp_unknown: dict[int, int] = defaultdict(int)
-    for reach in reaches:
-        traffic = reach.traffic
-        for destination in bits.members(reach.certain):
-            certain, possible = found.get(destination, (0, 0))
-            found[destination] = (certain | traffic, possible | traffic)
-        if not traffic & ~icmp:
-            icmp_unknown[traffic] |= reach.unknown
-            continue
-        for destination in bits.members(reach.unknown):
-            certain, possible = found.get(destination, (0, 0))
-            found[destination] = (certain, possible | traffic)
-    for traffic, unknown in icmp_unknown.items():
-        for destination, (certain, possible) in found.items():
-            if unknown >> destination & 1:
-                found[destination] = (certain, possible | traffic)
-    return found
 
 
 def connectivity(
@@ -77,8 +38,10 @@ def connectivity(
 
     ICMP is judged where it is asked for (`check`); here it only keeps ANY from being written
     where it is denied. That a pod's own node always reaches it is not listed, nor what outside
-    peers do among themselves. Nodes are listed where a policy names nodes; elsewhere they are
-    outside addresses like any other.
+    peers do among themselves. Nodes are listed where a policy names nodes, or has them for its
+    subjects; elsewhere they are outside addresses like any other. What a pod and a node may
+    exchange is certain only where it does not matter whether it is the pod's own node. A domain
+    name is reached only by who can look it up.
 
     Args:
         snapshot: the cluster.
@@ -96,35 +59,33 @@ class _Survey:
         self._namespace = namespace
         self._engine = Engine(snapshot)
         self._names = Names(snapshot)
-        rules = (rule for policy in snapshot.policies for rule in policy.rules)
-        peers = (peer for rule in rules for peer in rule.peers or ())
-        self._nodes_listed = nodes or any(isinstance(peer, NodePeer) for peer in peers)
         universe = self._engine.compiled(4).classes.universe
+        self._nodes_listed = nodes or bool(universe.hosts) or names_nodes(snapshot)
         listed = range(universe.first_cell if self._nodes_listed else universe.first_node)
         self._families = sorted({f for e in listed for f in universe.families[e]}) or [4]
         """The families in which pods can talk to each other, and to nodes."""
-        self._classes = [self._engine.compiled(f).classes for f in self._families]
-        self._rows = [
-            {source: spread(reaches, classes.traffic.icmp) for source, reaches in matrix.rows()}
-            for classes, matrix in (
-                (self._engine.compiled(f).classes, self._engine.matrix(f)) for f in self._families
-            )
-        ]
-        """Per family: source class → destination class → traffic."""
+        self._grids = {family: Grid(self._engine, family) for family in self._families}
+        self._classes = [grid.classes for grid in self._grids.values()]
+        self._undecided: dict[str, None] = {}
+        """Why some traffic could not be written."""
         self._write = cache(self._allowances)
+        self._units = Units(snapshot, self._names, self._grids.values(), self._write)
 
     def answer(self) -> Connectivity:
-        units = sorted(self._units(), key=lambda unit: (unit.outside, unit.peer.name))
+        units = sorted(
+            self._units.find(nodes=self._nodes_listed),
+            key=lambda unit: (unit.outside, unit.peer.name),
+        )
         named = self._namespace
-        reach = [self._reach(units, f) for f in range(len(self._families))]
+        reach = [self._reach(units, grid) for grid in self._grids.values()]
         pairs: list[Pair] = []
         unknown: list[tuple[Unit, Unit]] = []
         for number, source in enumerate(units):
             if source.peer.kind == DOMAIN:
                 continue
-            found = self._merge(source, units, [of_family(number) for of_family in reach])
+            merged = self._merge(source, units, [of_family(number) for of_family in reach])
             row = []
-            for other, (allow, perhaps) in found.items():
+            for other, (allow, perhaps) in merged.items():
                 target = units[other]
                 if not (allow or perhaps) or not self._listed(source, target, named):
                     continue
@@ -139,8 +100,8 @@ class _Survey:
             endpoints=tuple(unit.peer for unit in units),
             connections=tuple(pairs),
             namespace=named,
-            unknown_because=self._reasons(unknown),
-            notes=self._notes(),
+            unknown_because=(*self._reasons(unknown), *self._undecided),
+            notes=self._notes(units),
             problems=self._snapshot.problems,
         )
 
@@ -153,123 +114,87 @@ class _Survey:
             return False
         return namespace is None or namespace in (source.namespace, target.namespace)
 
-    # -- endpoints ---------------------------------------------------------------------------
-
-    def _units(self) -> list[Unit]:
-        """Return the endpoints: the coarsest that the policies tell apart."""
-        alike = self._alike()
-        universe = self._classes[0].universe
-        found: list[Unit] = []
-        for number, workload in enumerate(self._snapshot.workloads):
-            groups: dict[int, list[int]] = defaultdict(list)
-            for i in range(len(workload.identities)):
-                element = universe.first_identity[number] + i
-                groups[alike(element)].append(element)
-            for elements in groups.values():
-                name = self._names.workload_name(number)
-                if len(groups) > 1:
-                    pods = [p.name for e in elements for p in universe.identity(e).pods]
-                    shown = ", ".join(pods[:3]) + (f", … {len(pods)}" if len(pods) > 3 else "")
-                    name += f"[{shown or elements[0] - universe.first_identity[number]}]"
-                peer = Peer(name, workload.kind)
-                found.append(Unit(peer, tuple(elements), number, workload.namespace))
-        if self._nodes_listed:
-            found += [
-                Unit(Peer(f"node/{node.name}", NODE), (universe.first_node + n,))
-                for n, node in enumerate(self._snapshot.nodes)
-            ]
-        found += self._ranges(alike)
-        for element, name in universe.names_in_writing():
-            found.append(Unit(Peer(name, DOMAIN), (element,)))
-        return found
-
-    def _ranges(self, alike: Callable[[int], int]) -> list[Unit]:
-        """Return the outside, adjacent cells joined where all their pairs are the same."""
-        universe = self._classes[0].universe
-        space = universe.space
-        runs: list[list[int]] = []
-        for cell in range(space.count):
-            element = universe.first_cell + cell
-            same = (
-                runs
-                and space.family_of(cell) == space.family_of(cell - 1)
-                and alike(element) == alike(element - 1)
-            )
-            if same:
-                runs[-1].append(element)
-            else:
-                runs.append([element])
-        found = []
-        for run in runs:
-            first, last = run[0] - universe.first_cell, run[-1] - universe.first_cell
-            family = space.family_of(first)
-            name = text(family, space.span_of(first)[0], space.span_of(last)[1])
-            found.append(Unit(Peer(name, EXTERNAL), (run[0],)))
-        return found
-
-    def _alike(self) -> Callable[[int], int]:
-        """Return a function from elements to numbers: equal where all their pairs are equal."""
-        numbers: dict[tuple[object, ...], int] = {}
-        per_family: list[list[tuple[object, ...]]] = []
-        for classes, rows in zip(self._classes, self._rows, strict=True):
-            concerned = self._concerned(classes)
-            inside = self._inside(classes)
-            written = {t: self._write(*t, None) for row in rows.values() for t in row.values()}
-            columns: dict[int, list[tuple[int, Written]]] = defaultdict(list)
-            for source in inside:
-                row = rows[source]
-                for destination in concerned & row.keys():
-                    columns[destination].append((source, written[row[destination]]))
-            contents: list[tuple[object, ...]] = [
-                (
-                    classes.families[number],
-                    tuple(sorted((d, written[t]) for d, t in rows[number].items() if d in inside)),
-                    tuple(sorted(columns[number])),
-                )
-                if number in concerned
-                else (number,)
-                for number in range(classes.count)
-            ]
-            per_family.append(contents)
-
-        def alike(element: int) -> int:
-            key = tuple(
-                contents[classes.class_of[element]]
-                for classes, contents in zip(self._classes, per_family, strict=True)
-            )
-            return numbers.setdefault(key, len(numbers))
-
-        return cache(alike)
-
-    @staticmethod
-    def _inside(classes: Classes) -> set[int]:
-        """Return the classes of workloads."""
-        return set(classes.class_of[: classes.universe.first_node])
-
-    def _concerned(self, classes: Classes) -> set[int]:
-        """Return the classes of which two may have to be compared."""
-        universe = classes.universe
-        found = set(classes.class_of[universe.first_cell : universe.first_name])
-        for number, workload in enumerate(self._snapshot.workloads):
-            if len(workload.identities) > 1:
-                first = universe.first_identity[number]
-                found |= set(classes.class_of[first : first + len(workload.identities)])
-        return found
-
     # -- pairs -------------------------------------------------------------------------------
 
-    def _reach(self, units: list[Unit], index: int) -> Callable[[int], dict[int, Traffic]]:
+    def _reach(self, units: list[Unit], grid: Grid) -> Callable[[int], dict[int, Traffic]]:
         """Return a function from a unit's number to what it may send to which unit."""
-        classes, rows = self._classes[index], self._rows[index]
         by_class: dict[int, list[int]] = defaultdict(list)
+        twins: dict[int, int] = {}
+        """Per unit that is a host: the class that it is as a pod's own node."""
+        domains = [number for number, unit in enumerate(units) if unit.names is not None]
         for number, unit in enumerate(units):
-            by_class[classes.class_of[unit.elements[0]]].append(number)
+            by_class[grid.own_class(unit.elements[0])].append(number)
+            twin = grid.twin_class(unit.elements[0])
+            if twin is not None:
+                twins[number] = twin
+
+        def row(number: int) -> dict[int, Traffic]:
+            own = grid.own_class(units[number].elements[0])
+            found = {u: t for c, t in grid.rows[own].items() for u in by_class.get(c, ())}
+            if number in twins:
+                local = grid.rows[twins[number]]
+                for other in self._with_another_host(units, twins, number):
+                    there = grid.own_class(units[other].elements[0])
+                    here = local.get(there, NOTHING)
+                    both = found.get(other, NOTHING), here
+                    if both != (NOTHING, NOTHING):
+                        found[other] = grid.either(*both, twins[number], there)
+            elif units[number].workload is not None:
+                for other, twin in twins.items():
+                    both = found.get(other, NOTHING), grid.rows[own].get(twin, NOTHING)
+                    if both != (NOTHING, NOTHING):
+                        found[other] = grid.either(*both, own, twin)
+            return found
 
         def reach(number: int) -> dict[int, Traffic]:
-            own = classes.class_of[units[number].elements[0]]
-            return {u: traffic for c, traffic in rows[own].items() for u in by_class.get(c, ())}
+            found = row(number)
+            for other in domains:
+                if other in found:
+                    found[other] = self._looked_up(units[number], units[other], found[other])
+            return {other: traffic for other, traffic in found.items() if traffic[1]}
 
         return reach
+
+    @staticmethod
+    def _with_another_host(units: list[Unit], twins: dict[int, int], number: int) -> list[int]:
+        """Return the workloads of which a host may be the own node."""
+        own = units[number].workload
+        return [
+            other
+            for other, unit in enumerate(units)
+            if unit.workload is not None and other not in twins and unit.workload != own
+        ]
+
+    # -- names -------------------------------------------------------------------------------
+
+    def _looked_up(self, source: Unit, target: Unit, traffic: Traffic) -> Traffic:
+        """Return what may be sent to names by who must look them up first."""
+        end = self._end(source)
+        if target.names is None or not self._lookups.needs(
+            Connection(end, DomainEnd(target.names.name))
+        ):
+            return traffic
+        found = self._dns.verdict(source.elements[0], target.names)
+        if found is Verdict.DENY:
+            return NOTHING
+        if found is Verdict.ALLOW:
+            return traffic
+        told = f"whether {source.peer.name} can look up {target.peer.name} is not known"
+        if len(self._undecided) < SAMPLES:
+            self._undecided[told] = None
+        return (0, traffic[1])
+
+    @cached_property
+    def _lookups(self) -> Lookups:
+        return Lookups(self._snapshot, self._engine.judge)
+
+    @cached_property
+    def _dns(self) -> "LookedUp":
+        from ringfence.questions.domains import LookedUp  # noqa: PLC0415 - rarely needed
+
+        return LookedUp(self._grids, self._lookups.servers)
+
+    # -- traffic -----------------------------------------------------------------------------
 
     def _merge(
         self, source: Unit, units: list[Unit], found: list[dict[int, Traffic]]
@@ -314,14 +239,33 @@ class _Survey:
         """Return masks in writing: what is allowed, and what is unknown (ICMP alone is not)."""
         traffic = self._classes[0].traffic
         unknown = possible & ~certain & ~traffic.icmp
-        allow = traffic.allowances(certain, possible)
-        perhaps = traffic.allowances(unknown, unknown | traffic.icmp)
+        try:
+            allow = traffic.allowances(certain, possible)
+            perhaps = traffic.allowances(unknown, unknown | traffic.icmp)
+        except Undecidable as undecidable:
+            self._undecided[undecidable.reason] = None
+            whole = self._whole_ports(certain)
+            unknown = self._ports_of((certain & ~whole) | unknown)
+            allow = traffic.allowances(whole, possible)
+            perhaps = traffic.allowances(unknown, unknown | traffic.icmp)
         if family is None:
             return allow, perhaps
         return (
-            tuple(Allowance(a.protocol, a.ports, family) for a in allow),
-            tuple(Allowance(p.protocol, p.ports, family) for p in perhaps),
+            tuple(msgspec.structs.replace(a, ip_family=family) for a in allow),
+            tuple(msgspec.structs.replace(p, ip_family=family) for p in perhaps),
         )
+
+    def _ports_of(self, mask: int) -> int:
+        """Return everything that may be said on the ports of some traffic."""
+        traffic, found = self._classes[0].traffic, 0
+        for number in bits.members(mask):
+            found |= traffic.on_port(number)
+        return found
+
+    def _whole_ports(self, mask: int) -> int:
+        """Return the ports on which everything is in a mask."""
+        everything = self._classes[0].traffic.everything
+        return mask & ~self._ports_of(everything & ~mask)
 
     # -- reasons -----------------------------------------------------------------------------
 
@@ -344,10 +288,10 @@ class _Survey:
         if unit.peer.kind == NODE:
             return NodeEnd(element - universe.first_node)
         if unit.peer.kind == DOMAIN:
-            return DomainEnd(unit.peer.name)
+            return DomainEnd(unit.names.example or unit.peer.name if unit.names else "")
         return AddressEnd(unit.peer.name.partition("-")[0])
 
-    def _notes(self) -> tuple[str, ...]:
+    def _notes(self, units: list[Unit]) -> tuple[str, ...]:
         """Return what a reader must know to read the answer rightly."""
         snapshot = self._snapshot
         notes = []
@@ -359,7 +303,12 @@ class _Survey:
                 f"{snapshot.profile.cni}"
             )
         rules = [rule for policy in snapshot.policies for rule in policy.rules]
-        blocks = any(isinstance(peer, IpPeer) for rule in rules for peer in rule.peers or ())
+        parts = (leaf for rule in rules for peer in rule.peers or () for leaf in leaves(peer))
+        blocks = any(isinstance(part, IpPeer) for part in parts)
+        if snapshot.profile.cni is Cni.CALICO and any(r.layer7 is not None for r in rules):
+            notes.append(CALICO_HTTP.replace("an HTTP rule had a part in this: ", ""))
+        if any(unit.names for unit in units) and not self._lookups.servers:
+            notes.append(NOT_JUDGED.format("any name", NO_DNS))
         template = any(not i.pods for w in snapshot.workloads for i in w.identities)
         if (
             blocks

@@ -17,10 +17,10 @@ from ringfence.model.outside import AddressRange, parse_range
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement, Verdict
 from ringfence.questions.admissions import Admission, admission, agreed
-from ringfence.questions.connectivity import DOMAIN, EXTERNAL, NODE
 from ringfence.questions.controllers import controllers_of
 from ringfence.questions.naming import Names, Target
 from ringfence.questions.traffic_sets import TrafficSet
+from ringfence.questions.units import DOMAIN, EXTERNAL, NODE
 
 REWRITTEN = (
     "a node may put its own address in the place of the client's (externalTrafficPolicy: "

@@ -12,8 +12,9 @@ from ringfence.model.connectivity import Allowance, Connectivity
 from ringfence.model.exposure import Entrance, Exposure, Passage
 from ringfence.model.outside import merge, parse_range
 from ringfence.model.snapshot import Snapshot
-from ringfence.questions.connectivity import DOMAIN, EXTERNAL, NODE, connectivity
+from ringfence.questions.connectivity import connectivity
 from ringfence.questions.entrances import Entrances
+from ringfence.questions.units import DOMAIN, EXTERNAL, NODE
 
 Written = tuple[tuple[Allowance, ...], tuple[Allowance, ...]]
 
