@@ -74,11 +74,13 @@ class Lanes {
     }
     const left = this.register(items, "into", "l"), right = this.register(items, "out", "r");
     const widest = (tokens) => Math.min(300, Math.max(90, ...[...tokens.values()].map((t) => this.text(t.text) + this.text(t.note) + 34)));
-    const pillWidth = (sockets) => Math.min(190, Math.max(0, ...sockets.map((s) => this.text(s.traffic.text) + 20)));
+    const view = Math.max(860, document.getElementById("main").clientWidth - 52);
+    /* What HTTP is limited to takes words: the pills may take a good part of a wide screen. */
+    this.pill = Math.max(190, Math.min(460, view * 0.25));
+    const pillWidth = (sockets) => Math.min(this.pill, Math.max(0, ...sockets.map((s) => this.text(s.traffic.text) + 20)));
     const into = Math.max(40, ...items.map((i) => pillWidth(i.into)));
     const out = Math.max(40, ...items.map((i) => pillWidth(i.out)));
     const name = Math.min(280, Math.max(120, ...items.map((i) => this.text(answer.short(i.peer)) + 26)));
-    const view = Math.max(860, document.getElementById("main").clientWidth - 52);
     const sides = { left: widest(left), right: widest(right) };
     const middle = into + 8 + name + 8 + out;
     const wire = Math.max(70, (view - 40 - sides.left - sides.right - middle) / 2);
@@ -171,7 +173,7 @@ class Lanes {
 
   pills(parent, own, sockets, x, width, anchor) {
     for (const socket of sockets) {
-      const text = clip(this.context, socket.traffic.text, 172);
+      const text = clip(this.context, socket.traffic.text, this.pill - 18);
       const wide = this.text(text) + 16, at = anchor === "end" ? x + width - wide : x;
       parent.append(element("g", { class: `pill node ${this.kind(socket.traffic)}`, "data-node": own },
         element("title", {}, socket.traffic.text),
