@@ -36,7 +36,7 @@ def test_every_command_that_it_shows_works(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = demo(tmp_path / "a shop", capsys)
-    shown = re.findall(r"\$ ringfence (.*)", out)
+    shown = re.findall(r"\$ ringfence (.*)", out.replace("\\\n", ""))
     assert len(shown) >= 8
     for line in shown:
         words = shlex.split(line.partition(" > ")[0])

@@ -20,12 +20,18 @@ if TYPE_CHECKING:
     from ringfence.prove.generated import Generation
 
 EXAMPLES = """
-  ringfence demo          in a temporary folder
-  ringfence demo shop/    in a folder of your choice
+  ringfence demo                      in a temporary folder
+  ringfence demo shop/                in a folder of your choice
+  ringfence demo --dialect cilium     with the policies of Cilium, or of Calico
 """
 WIDTH = 80
 FROM, TO = "shop/web", "shop/db:5432"
 """The connection whose denial is shown: what an intruder in the shop window would try first."""
+CALLER, CALLED = "shop/api", "shop/payment:8080"
+REQUESTS = ("POST /v1/payment", "GET /v1/payment")
+"""A call that is needed, and one on the same port by the same caller that is not."""
+ABOVE_THE_PORT = "cilium"
+"""The language in which the requests are shown where the one chosen cannot say them."""
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -34,21 +40,25 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "folder", nargs="?", metavar="DIR", help="where to write the example (default: temporary)"
     )
+    parser.add_argument(
+        "--dialect",
+        choices=("kubernetes", "calico", "cilium"),
+        default="kubernetes",
+        help="the language of the policies (default: kubernetes)",
+    )
 
 
 def run(args: Namespace) -> int:
     """Write the example out and walk through it; return 0 if its policies are proved."""
     from ringfence import assemble
-    from ringfence.cli import _files
     from ringfence.examples import MAP
     from ringfence.learn.init import draft
-    from ringfence.model.proposal import GENERATED
-    from ringfence.prove.generated import generate
     from ringfence.questions.connectivity import connectivity
 
     folder = Path(args.folder or tempfile.mkdtemp(prefix="ringfence-demo-"))
     written = write_example(folder)
-    cluster, policies = str(folder / "cluster"), str(folder / "policies")
+    cluster = str(folder / "cluster")
+    dialect = args.dialect
     page = _Page()
     page.title("From wide open to proven: a small shop")
     page.text(
@@ -64,34 +74,88 @@ def run(args: Namespace) -> int:
     page.lines(drafted(draft(before)))
     page.text(f"The example brings the map finished by hand: {folder / MAP}")
 
-    dependency_map = _read_map(str(folder / MAP))
-    page.step(
-        "Policies that allow just that, proved",
-        *("generate", "--map", str(folder / MAP), cluster, "-o", policies),
-    )
-    generation = generate(dependency_map, before)
-    if generation.proof is not None and generation.proof.holds:
-        files = {file.path: file.text for file in generation.emission.files}
-        _files.write_folder(policies, files, f"# {GENERATED}")
-        page.lines([f"wrote {len(files)} files, one per workload and one per namespace"])
-    page.lines(proved(generation))
-    if generation.proof is None or not generation.proof.holds:
+    made = _generate(page, "Policies that allow just that, proved", folder, dialect)
+    if made is None:
         return 1
+    policies, after = made
+    profile = _profile(dialect)
 
-    page.step("May the shop window reach the database?", "check", cluster, policies, FROM, TO)
-    after = assemble.load([cluster, policies])
+    page.step(
+        "May the shop window reach the database?",
+        *("check", cluster, policies, *profile, FROM, TO),
+    )
     page.lines(denied(after, folder))
 
-    page.step("How open is it now?", "connectivity", cluster, policies)
+    page.step("How open is it now?", "connectivity", cluster, policies, *profile)
     page.lines(openness(connectivity(after)))
 
+    question = "Who may call the payment service, with what?"
+    if dialect == "kubernetes":
+        page.step(question)
+        page.text(
+            "A NetworkPolicy opens the whole port. A policy of Cilium's (or Calico's, with "
+            "`--dialect calico`) says which requests:"
+        )
+        made = _generate(page, "", folder, ABOVE_THE_PORT)
+        if made is None:
+            return 1
+        requested, profile = made, _profile(ABOVE_THE_PORT)
+    else:
+        page.step(question)
+        requested = made
+    for request in REQUESTS:
+        page.command("check", cluster, requested[0], *profile, CALLER, CALLED, "--http", request)
+        page.lines(verdict_on(requested[1], request))
+
     page.title("Next")
-    page.command("explain", cluster, policies, FROM, TO)
-    page.command("connectivity", cluster, policies, "-o", "html", ">", "connectivity.html")
+    shown = (cluster, policies, *_profile(dialect))
+    page.command("explain", *shown, FROM, TO)
+    page.command("connectivity", *shown, "-o", "html", ">", "connectivity.html")
     page.text("And on your own cluster:")
     page.command("connectivity", "--live")
     page.command("map", "init", "--live", "-o", "map.yaml")
     return 0
+
+
+def _profile(dialect: str) -> tuple[str, ...]:
+    """Return the option by which policies are judged as the one CNI that knows them does."""
+    return () if dialect == "kubernetes" else ("--profile", dialect)
+
+
+def _generate(
+    page: "_Page", question: str, folder: Path, dialect: str
+) -> "tuple[str, Snapshot] | None":
+    """Generate policies in a language, write them, and tell what was proved.
+
+    Returns:
+        Where they are, and the cluster with them; None where the proof does not hold.
+    """
+    from ringfence import assemble
+    from ringfence.cli import _files
+    from ringfence.examples import MAP
+    from ringfence.learn.wishes import Wishes
+    from ringfence.model.proposal import GENERATED
+    from ringfence.prove.generated import generate
+
+    cluster, path = str(folder / "cluster"), str(folder / MAP)
+    language = () if dialect == "kubernetes" else ("--dialect", dialect)
+    policies = str(folder / ("policies" if not language else f"policies-{dialect}"))
+    command = ("generate", "--map", path, cluster, *language, "-o", policies)
+    if question:
+        page.step(question, *command)
+    else:
+        page.command(*command)
+    dependency_map = _read_map(path)
+    generation = generate(dependency_map, assemble.load([cluster]), Wishes(dialect=dialect))
+    holds = generation.proof is not None and generation.proof.holds
+    if holds:
+        files = {file.path: file.text for file in generation.emission.files}
+        _files.write_folder(policies, files, f"# {GENERATED}")
+        page.lines([f"wrote {len(files)} files, one per workload and one per namespace"])
+    page.lines(proved(generation))
+    if not holds:
+        return None
+    return policies, assemble.load([cluster, policies], cni=None if not language else dialect)
 
 
 def write_example(folder: Path) -> int:
@@ -186,6 +250,20 @@ def denied(snapshot: "Snapshot", folder: Path) -> Iterator[str]:
         yield f"      {place}"
 
 
+def verdict_on(snapshot: "Snapshot", request: str) -> Iterator[str]:
+    """Yield the verdict on a request to the payment service."""
+    import msgspec
+
+    from ringfence.cli.check import parse_query
+    from ringfence.model.query import Http
+    from ringfence.questions.check import Checker
+
+    method, _, path = request.partition(" ")
+    query = msgspec.structs.replace(parse_query(CALLER, CALLED), http=Http(method, path))
+    judgement = Checker(snapshot).ask(query)
+    yield f"{judgement.verdict.value.upper()}  {CALLER} -> {CALLED} {request}"
+
+
 # -- the page --------------------------------------------------------------------------------
 
 
@@ -207,11 +285,18 @@ class _Page:
     def step(self, question: str, *command: str) -> None:
         self._steps += 1
         self.title(f"{self._steps}. {question}")
-        self.command(*command)
+        if command:
+            self.command(*command)
 
     def command(self, *words: str) -> None:
-        quoted = " ".join(word if word == ">" else shlex.quote(word) for word in words)
-        self._print(f"   $ ringfence {quoted}", "cyan")
+        """Print a command as it is typed, on several lines where one is too narrow."""
+        line = "   $ ringfence"
+        for word in (word if word == ">" else shlex.quote(word) for word in words):
+            if len(line) + len(word) + 3 > WIDTH and line.strip():
+                self._print(f"{line} \\", "cyan")
+                line = "      "
+            line += f" {word}"
+        self._print(line, "cyan")
 
     def text(self, words: str) -> None:
         for line in textwrap.wrap(words, WIDTH - 3, break_on_hyphens=False):

@@ -1,0 +1,54 @@
+"""The output in docs/scenarios is what the program prints.
+
+`RINGFENCE_REWRITE=1` puts what it prints now into the pages, to be read before it is committed.
+"""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from ringfence.cli.main import main
+
+FOLDER = Path(__file__).parents[1] / "docs" / "scenarios"
+PAGES = sorted(page for page in FOLDER.glob("*.md") if page.name != "README.md")
+BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
+COMMAND = re.compile(r"^\$ ringfence (.*)\n", re.MULTILINE)
+
+
+def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what a command prints; warnings and notes, on standard error, are left out."""
+    main(shlex.split(command))
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_output_shown_is_real(
+    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(FOLDER / page.stem)
+    written = page.read_text()
+
+    def printed(block: re.Match[str]) -> str:
+        commands = COMMAND.findall(block[1])
+        shown = "".join(f"$ ringfence {c}\n{run(c, capsys)}" for c in commands)
+        return f"```console\n{shown}```\n"
+
+    now = BLOCK.sub(printed, written)
+    if os.environ.get("RINGFENCE_REWRITE") == "1":
+        page.write_text(now)
+    assert COMMAND.search(written), "a page without a command shows nothing"
+    assert now == written
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_scenario_has_a_check_an_explanation_and_a_generation(page: Path) -> None:
+    verbs = {command.split()[0] for command in COMMAND.findall(page.read_text())}
+    assert {"check", "explain", "generate"} <= verbs
+
+
+def test_every_scenario_is_in_the_index() -> None:
+    index = (FOLDER / "README.md").read_text()
+    assert [page.name for page in PAGES if f"({page.name})" not in index] == []
