@@ -1,5 +1,7 @@
 """What the outside reaches, and what reaches the outside."""
 
+from typing import Any
+
 import msgspec
 
 from ringfence.model.connectivity import Allowance, Peer
@@ -32,6 +34,8 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     """The outside addresses that may come in, in as few ranges as possible."""
     unknown_sources: tuple[str, ...] = ()
+    limited_to: tuple[dict[str, Any], ...] = ()
+    """What may be said there, where rules look above the port; empty: anything."""
     because: tuple[str, ...] = ()
     """Why it is not simply allowed, and what was taken for granted."""
     evidence: tuple[Evidence, ...] = ()
@@ -60,7 +64,10 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
     """What workloads may send to the outside."""
     admitted: tuple[Passage, ...]
     """What outside addresses may send to workloads to which no entrance leads: nothing exposes
-    them, but policies would not stop it on a network that routes to pods."""
+    them, but policies would not stop it on a network that routes to pods. And what they may send
+    to `nodes`."""
+    nodes: tuple[Peer, ...] = ()
+    """The nodes of which policies decide."""
     unknown_because: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()

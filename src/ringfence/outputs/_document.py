@@ -69,6 +69,7 @@ def exposure_document(exposure: Exposure) -> list[Part]:
         ("entrances", tuple(map(_entrance_row, exposure.entrances))),
         ("exits", exposure.exits),
         ("admitted", exposure.admitted),
+        ("nodes", exposure.nodes),
         ("unknown_because", exposure.unknown_because),
         ("notes", exposure.notes),
         ("problems", problem_rows(exposure.problems)),
@@ -79,6 +80,8 @@ def _entrance_row(entrance: Entrance) -> dict[str, Any]:
     """Return an entrance with its place spelled out, as evidence has it."""
     row: dict[str, Any] = msgspec.structs.asdict(entrance)
     location = row.pop("location")
+    if not entrance.limited_to:
+        del row["limited_to"]
     return row | {"file": location.file, "line": location.line}
 
 

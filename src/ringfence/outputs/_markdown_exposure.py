@@ -34,7 +34,7 @@ def _blocks(exposure: Exposure) -> Iterator[str]:
         ]
         head = ["State", "Address", "Through", "To", "From", "Because"]
         yield fold_if_long("Ways in", table(head, rows), len(rows))
-    peers = Peers(exposure.workloads)
+    peers = Peers((*exposure.workloads, *exposure.nodes))
     for title, passages in (
         ("May reach the outside", exposure.exits),
         ("Not exposed, but open to outside addresses", exposure.admitted),

@@ -29,7 +29,7 @@ def _lines(exposure: Exposure, style: Style) -> Iterator[str]:
     else:
         yield "Nothing in the input lets the outside in: no Ingress, route, NodePort, LoadBalancer,"
         yield "external IP or host network."
-    peers = Peers(exposure.workloads)
+    peers = Peers((*exposure.workloads, *exposure.nodes))
     for title, passages in (
         ("MAY REACH THE OUTSIDE", exposure.exits),
         ("NOT EXPOSED, BUT OPEN TO OUTSIDE ADDRESSES", exposure.admitted),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from ringfence.model.connectivity import ANY, Allowance
+from ringfence.model.connectivity import Allowance
 from ringfence.model.exposure import Entrance, Exposure, Passage
 from ringfence.model.verdict import Evidence, Verdict
 from ringfence.outputs._peers import Group, Peers, outside_text
@@ -45,7 +45,9 @@ def ways(passages: Sequence[Passage], peers: Peers) -> list[Way]:
 
 
 def _only_dns(allowances: Sequence[Allowance]) -> bool:
-    return all(a.protocol != ANY and a.ports == DNS_PORT for a in allowances)
+    return all(
+        a.protocol in {"TCP", "UDP"} and a.ports == DNS_PORT and a.l7 is None for a in allowances
+    )
 
 
 def headline(exposure: Exposure) -> str:
@@ -59,7 +61,8 @@ def headline(exposure: Exposure) -> str:
     text = f"{len(exposed):,} of {count(total, 'workload')} can be reached from outside"
     if perhaps := by_verdict[Verdict.UNKNOWN] - exposed:
         text += f", {len(perhaps):,} perhaps"
-    leaving = {passage.workload for passage in exposure.exits}
+    nodes = {peer.name for peer in exposure.nodes}
+    leaving = {passage.workload for passage in exposure.exits} - nodes
     return f"{text}; {len(leaving):,} may reach the outside"
 
 
@@ -67,7 +70,16 @@ def target(entrance: Entrance) -> str:
     """Return where an entrance ends: `shop/web:8080`, `shop/dns:53/UDP`."""
     port = "" if entrance.port is None else f":{entrance.port}"
     protocol = "" if entrance.protocol == "TCP" else f"/{entrance.protocol}"
-    return f"{entrance.workload}{port}{protocol}"
+    return f"{entrance.workload}{port}{protocol}{_only(entrance)}"
+
+
+def _only(entrance: Entrance) -> str:
+    """Return what may be said there, in words; empty where anything may."""
+    if not entrance.limited_to:
+        return ""
+    from ringfence.outputs._limits import limit_words  # noqa: PLC0415 - only where rules look so far
+
+    return f" ({'; '.join(map(limit_words, entrance.limited_to))})"
 
 
 def callers(entrance: Entrance) -> str:

@@ -108,7 +108,7 @@ class _Survey:
     @staticmethod
     def _listed(source: Unit, target: Unit, namespace: str | None) -> bool:
         """Return whether a pair belongs in the answer."""
-        if source.outside and target.outside:
+        if (source.outside and target.outside) or source.peer == target.peer:
             return False
         if source.workload is not None and source.workload == target.workload:
             return False
@@ -306,7 +306,7 @@ class _Survey:
         parts = (leaf for rule in rules for peer in rule.peers or () for leaf in leaves(peer))
         blocks = any(isinstance(part, IpPeer) for part in parts)
         if snapshot.profile.cni is Cni.CALICO and any(r.layer7 is not None for r in rules):
-            notes.append(CALICO_HTTP.replace("an HTTP rule had a part in this: ", ""))
+            notes.append(CALICO_HTTP)
         if any(unit.names for unit in units) and not self._lookups.servers:
             notes.append(NOT_JUDGED.format("any name", NO_DNS))
         template = any(not i.pods for w in snapshot.workloads for i in w.identities)

@@ -6,8 +6,8 @@ from functools import cache, cached_property
 
 import msgspec
 
-from ringfence.engine import Engine
 from ringfence.errors import UsageError
+from ringfence.layer7.undecidable import Undecidable
 from ringfence.model.cluster import Protocol, Route, Service, ServicePort
 from ringfence.model.connection import AddressEnd, Connection, NodeEnd, PodEnd
 from ringfence.model.connectivity import Allowance, Connectivity, Pair
@@ -17,8 +17,9 @@ from ringfence.model.outside import AddressRange, parse_range
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement, Verdict
 from ringfence.questions.admissions import Admission, admission, agreed
+from ringfence.questions.check import Checker
 from ringfence.questions.controllers import controllers_of
-from ringfence.questions.naming import Names, Target
+from ringfence.questions.naming import Target
 from ringfence.questions.traffic_sets import TrafficSet
 from ringfence.questions.units import DOMAIN, EXTERNAL, NODE
 
@@ -28,6 +29,9 @@ REWRITTEN = (
 )
 """Source: NetworkPolicy, `ipBlock`: whether it sees an address before or after it is rewritten
 is left to the implementation; Service, `externalTrafficPolicy`."""
+
+
+NO_PORT_DECLARED = "policies govern its node, and at which port it listens is not declared"
 
 
 class Door(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,8 +59,9 @@ class Entrances:
         self._answer = answer
         parsed = (parse_range(peer.name) for peer in answer.endpoints if peer.kind == EXTERNAL)
         self._ranges = sorted(part for part in parsed if part)
-        self._engine = Engine(snapshot)
-        self._names = Names(snapshot)
+        self._checker = Checker(snapshot)
+        self._engine = self._checker.engine
+        self._names = self._checker.names
         self._dangling: dict[str, None] = {}
         self._outside = cache(self._judge_outside)
         self._inside = cache(self._judge_inside)
@@ -124,7 +129,7 @@ class Entrances:
     def _from_nodes(self, end: PodEnd, target: Target) -> Verdict:
         """Return whether the nodes may call; where none is known, whether any address may."""
         found = {
-            self._engine.judge(
+            self._checker.judge(
                 Connection(NodeEnd(number), end, target.protocol, target.port)
             ).verdict
             for number in range(len(self._snapshot.nodes))
@@ -134,7 +139,7 @@ class Entrances:
     # -- hosts -------------------------------------------------------------------------------
 
     def _host_networks(self) -> Iterator[Entrance]:
-        """Yield the declared ports of host-network pods: no policy stands before them."""
+        """Yield the declared ports of host-network pods: few policies stand before them."""
         for number, workload in enumerate(self._snapshot.workloads):
             for i, identity in enumerate(workload.identities):
                 if not identity.host_network:
@@ -152,11 +157,20 @@ class Entrances:
                         location=workload.location,
                     )
                     target = Target(end, "", port, protocol)
-                    families = self._engine.families(end)
-                    ranges = [part for part in self._ranges if part.family in families]
-                    anyone = Admission(dict.fromkeys(ranges, Verdict.ALLOW))
+                    anyone = self._on_host(end, protocol, port)
                     self._opened(end, anyone)
                     yield from self._entrances(door, [end], target, [anyone])
+
+    def _on_host(self, end: PodEnd, protocol: Protocol, port: int | None) -> Admission:
+        """Return who may come in at a host: anyone, unless policies have the node for a subject."""
+        families = self._engine.families(end)
+        ranges = [part for part in self._ranges if part.family in families]
+        universe = self._engine.compiled(4).classes.universe
+        if not universe.hosts >> (universe.first_identity[end.workload] + end.identity) & 1:
+            return Admission(dict.fromkeys(ranges, Verdict.ALLOW))
+        if port is None:
+            return Admission(dict.fromkeys(ranges, Verdict.UNKNOWN), (NO_PORT_DECLARED,))
+        return self._outside(end, protocol, port)
 
     def _host_network(self, end: PodEnd) -> bool:
         return self._snapshot.workloads[end.workload].identities[end.identity].host_network
@@ -241,6 +255,12 @@ class Entrances:
         name = self._names.workload_name(end.workload)
         wanted = TrafficSet.of((Allowance(target.protocol.value, str(target.port or "")),))
         pairs = self._pairs_into.get(name, [])
+        try:
+            return self._as_pairs_have_it(name, wanted, pairs)
+        except Undecidable:
+            return Verdict.UNKNOWN
+
+    def _as_pairs_have_it(self, name: str, wanted: TrafficSet, pairs: Sequence[Pair]) -> Verdict:
         open_pairs = sum(1 for pair in pairs if not wanted - TrafficSet.of(pair.allow))
         if open_pairs == self._callers.total() * self._callers[name] - self._callers[name] ** 2:
             return Verdict.ALLOW
@@ -271,7 +291,7 @@ class Entrances:
         for part in self._ranges:
             if part.family in families:
                 address = str(part).partition("-")[0]
-                judgements[part] = self._engine.judge(
+                judgements[part] = self._checker.judge(
                     Connection(AddressEnd(address), end, protocol, port)
                 )
         return admission(judgements)
@@ -280,7 +300,7 @@ class Entrances:
         self, controller: PodEnd, end: PodEnd, protocol: Protocol, port: int | None
     ) -> Judgement:
         """Return whether a controller may call a workload."""
-        return self._engine.judge(Connection(controller, end, protocol, port))
+        return self._checker.judge(Connection(controller, end, protocol, port))
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -313,6 +333,7 @@ class Entrances:
                 verdict=found.verdict,
                 sources=found.ranges(Verdict.ALLOW),
                 unknown_sources=found.ranges(Verdict.UNKNOWN),
+                limited_to=found.limited,
                 because=found.because,
                 evidence=found.evidence,
                 location=door.location,

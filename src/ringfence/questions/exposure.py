@@ -48,6 +48,7 @@ def exposure(snapshot: Snapshot, *, namespace: str | None = None) -> Exposure:
         entrances=tuple(sorted(entrances, key=_order)),
         exits=tuple(_passages(answer, inward=False)),
         admitted=tuple(admitted),
+        nodes=tuple(p for p in answer.endpoints if p.policed) if namespace is None else (),
         unknown_because=answer.unknown_because,
         notes=(*answer.notes, *ways.notes()),
         problems=answer.problems,
@@ -79,10 +80,11 @@ def _passages(answer: Connectivity, *, inward: bool) -> Iterable[Passage]:
         )
         if outside in kinds and workload not in kinds:
             found[workload][pair.allow, pair.unknown].append(outside)
+    policed = {p.name for p in answer.endpoints if p.policed}
     for workload, by_traffic in sorted(found.items()):
-        if workload.startswith("node/"):
+        if workload.startswith("node/") and workload not in policed:
             continue
-        for (allow, unknown), names in sorted(by_traffic.items()):
+        for (allow, unknown), names in sorted(by_traffic.items(), key=lambda item: str(item[0])):
             ranges = merge(part for name in names if (part := parse_range(name)))
             domains = sorted(name for name in names if kinds[name] == DOMAIN)
             yield Passage(

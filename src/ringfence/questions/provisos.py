@@ -17,10 +17,7 @@ from ringfence.model.profile import Cni
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement
 
-CALICO_HTTP: Final = (
-    "an HTTP rule had a part in this: Calico enforces those only where its application layer "
-    "policy (Envoy) runs"
-)
+CALICO_HTTP: Final = "HTTP rules hold only where Calico's application layer policy (Envoy) runs"
 
 
 class Provisos:
@@ -40,7 +37,7 @@ class Provisos:
 
     def told(self, connection: Connection, judgement: Judgement) -> Judgement:
         """Return a verdict with what it takes for granted."""
-        if not self._http or CALICO_HTTP in judgement.notes:
+        if not self._http or any("Envoy" in note for note in judgement.notes):
             return judgement
         try:
             views = self._engine.views(connection)
