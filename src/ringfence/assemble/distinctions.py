@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ringfence.model.cluster import HostEndpoint, NetworkSet, Service
+from ringfence.model.label_space import CILIUM_RESERVED
 from ringfence.model.rule import (
     Entity,
     EntityPeer,
@@ -85,21 +86,24 @@ def find(
     mentioned: set[str] = set()
     blocks: set[str] = set()
     node_keys: set[str] = set()
-    by_node = False
+    by_node = by_server = False
     for policy in policies:
         for peer in peers(policy):
             match peer:
                 case PodPeer():
                     mentioned.update(keys(peer.pods))
                 case LabelPeer():
-                    mentioned.update(expression_keys(peer.expression))
+                    mentioned.update(named := expression_keys(peer.expression))
+                    by_server |= f"{CILIUM_RESERVED}{Entity.KUBE_APISERVER}" in named
                 case IpPeer():
                     blocks.update((peer.cidr, *peer.excepts))
                 case NodePeer():
                     by_node = True
                     node_keys.update(keys(peer.nodes))
                 case EntityPeer(Entity.KUBE_APISERVER):
-                    blocks.update(api_server_blocks(services))
+                    by_server = True
+    if by_server:
+        blocks.update(api_server_blocks(services))
     for network_set in sets:
         blocks.update(network_set.nets)
     for service in services:

@@ -6,7 +6,6 @@ Authority: Cilium `pkg/policy/api/{ingress,egress,entity,fqdn}.go`,
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 from ringfence.dialects import Context
@@ -62,10 +61,10 @@ class Surroundings:
     """Whether its subject is `reserved:init`."""
     context: Context
 
-    @cached_property
+    @property
     def groups(self) -> list[Group]:
         """Return the groups of blocks that a rule may refer to."""
-        return groups(self.context)
+        return self.context.once(groups)
 
     @property
     def profile(self) -> Profile:

@@ -6,7 +6,7 @@ labels) is looked up by namespace, not by pod.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, reduce
 
 from ringfence.engine import bits
@@ -36,6 +36,9 @@ NO_IDENTITY = re.compile(
 
 Source: Cilium `pkg/labelsfilter/filter.go`; each is a prefix.
 """
+
+_NAME = "name"
+"""The key under which names are indexed like labels."""
 
 
 @cache
@@ -131,6 +134,18 @@ class LabelIndex:
                         found |= self._pair(key, value)
                 return found
 
+    def where(self, expression: LabelExpression) -> int:
+        """Return the members for whose labels an expression holds."""
+        match expression:
+            case LabelIs():
+                return self.meet(expression.requirement)
+            case LabelNot():
+                return self.everyone & ~self.where(expression.part)
+            case LabelAnd():
+                return reduce(int.__and__, map(self.where, expression.parts), self.everyone)
+            case LabelOr():
+                return reduce(int.__or__, map(self.where, expression.parts), 0)
+
 
 class PodLabels:
     """The pods of a snapshot by their labels, their namespaces and their service accounts."""
@@ -144,8 +159,9 @@ class PodLabels:
             labels = [{k: v for k, v in one.items() if not _no_identity(k)} for one in labels]
         self._pods = LabelIndex(labels)
         self._namespaces = LabelIndex([namespace.labels for namespace in snapshot.namespaces])
-        self._names = [namespace.name for namespace in snapshot.namespaces]
-        number = {namespace.name: n for n, namespace in enumerate(snapshot.namespaces)}
+        names = [namespace.name for namespace in snapshot.namespaces]
+        number = self._number = {name: n for n, name in enumerate(names)}
+        self._names = LabelIndex([{_NAME: name} for name in names])
         inhabitants: dict[int, list[int]] = defaultdict(list)
         accounts: dict[tuple[str, str], list[int]] = defaultdict(list)
         for element, (namespace, identity) in enumerate(places):
@@ -153,8 +169,11 @@ class PodLabels:
                 inhabitants[number[namespace]].append(element)
                 accounts[namespace, identity.service_account].append(element)
         self._inhabitants = {n: bits.from_members(listed) for n, listed in inhabitants.items()}
-        self._accounts = accounts
-        self._account_labels = {(a.namespace, a.name): a.labels for a in snapshot.service_accounts}
+        labels_of = {(a.namespace, a.name): a.labels for a in snapshot.service_accounts}
+        self._accounts = LabelIndex([{_NAME: name} for _, name in accounts])
+        self._account_labels = LabelIndex([labels_of.get(account, {}) for account in accounts])
+        self._using = list(accounts.values())
+        """Per account, the pods that run under it."""
         self.networked = reduce(int.__or__, self._inhabitants.values(), 0)
         """The identities that have a network of their own."""
         self._in_namespaces = cache(self._find_in_namespaces)
@@ -163,9 +182,7 @@ class PodLabels:
 
     def inhabitants(self, namespace: str) -> int:
         """Return the pods of a namespace."""
-        if namespace not in self._names:
-            return 0
-        return self._inhabitants.get(self._names.index(namespace), 0)
+        return self._inhabitants.get(self._number.get(namespace, -1), 0)
 
     # -- Kubernetes' selectors ---------------------------------------------------------------
 
@@ -222,25 +239,21 @@ class PodLabels:
         if key == label_space.CALICO_ORCHESTRATOR:
             return self.networked if meets(requirement, {key: "k8s"}) else 0
         if key == label_space.CALICO_NAMESPACE:
-            return self._by_namespace(lambda name: meets(requirement, {key: name}))
+            return self._by_namespace(requirement)
         if key == label_space.CALICO_SERVICE_ACCOUNT:
-            return self._by_account(lambda _, name: meets(requirement, {key: name}))
+            return self._by_account(requirement)
         prefix = label_space.CALICO_NAMESPACE_PREFIX
         if key.startswith(prefix):
             if key == prefix + label_space.CALICO_NAME:
-                return self._by_namespace(lambda name: meets(requirement, {key: name}))
+                return self._by_namespace(requirement)
             return self._by_namespace_label(requirement, key.removeprefix(prefix))
         prefix = label_space.CALICO_SERVICE_ACCOUNT_PREFIX
         if key.startswith(prefix):
             inner = key.removeprefix(prefix)
             if inner == label_space.CALICO_NAME:
-                return self._by_account(lambda _, name: meets(requirement, {key: name}))
+                return self._by_account(requirement)
             wanted = Requirement(inner, requirement.operator, requirement.values)
-            return self._by_account(
-                lambda namespace, name: meets(
-                    wanted, self._account_labels.get((namespace, name), {})
-                )
-            )
+            return self._running_under(self._account_labels.meet(wanted))
         return self.networked & self._pods.meet(requirement)
 
     def _find_cilium(self, requirement: Requirement, key: str) -> int:
@@ -250,27 +263,28 @@ class PodLabels:
         """
         prefix = label_space.CILIUM_NAMESPACE_LABELS
         if key == label_space.CILIUM_NAMESPACE:
-            return self._by_namespace(lambda name: meets(requirement, {key: name}))
+            return self._by_namespace(requirement)
         if key.startswith(prefix):
             return self._by_namespace_label(requirement, key.removeprefix(prefix))
         if key == label_space.CILIUM_SERVICE_ACCOUNT:
-            return self._by_account(lambda _, name: meets(requirement, {key: name}))
+            return self._by_account(requirement)
         if key == label_space.CILIUM_CLUSTER:
             return self.networked if meets(requirement, {key: self._cluster}) else 0
         return self.networked & self._pods.meet(requirement)
 
-    def _by_namespace(self, wanted: Callable[[str], bool]) -> int:
-        return self._living_in(n for n, name in enumerate(self._names) if wanted(name))
+    def _by_namespace(self, requirement: Requirement) -> int:
+        """Return the pods in the namespaces whose names meet a requirement, whatever its key."""
+        wanted = Requirement(_NAME, requirement.operator, requirement.values)
+        return self._living_in(bits.members(self._names.meet(wanted)))
 
     def _by_namespace_label(self, requirement: Requirement, key: str) -> int:
         inner = Requirement(key, requirement.operator, requirement.values)
         return self._living_in(bits.members(self._namespaces.meet(inner)))
 
-    def _by_account(self, wanted: Callable[[str, str], bool]) -> int:
-        listed = (
-            element
-            for (namespace, name), elements in self._accounts.items()
-            if wanted(namespace, name)
-            for element in elements
-        )
-        return bits.from_members(listed)
+    def _by_account(self, requirement: Requirement) -> int:
+        """Return the pods whose account's name meets a requirement, whatever its key."""
+        wanted = Requirement(_NAME, requirement.operator, requirement.values)
+        return self._running_under(self._accounts.meet(wanted))
+
+    def _running_under(self, accounts: int) -> int:
+        return bits.from_members(e for n in bits.members(accounts) for e in self._using[n])

@@ -3,8 +3,9 @@
 A source is worked through against all destinations in a few operations on bit sets. What the
 destinations accept is turned round first: per source, the destinations that accept it. For
 destinations whose policies end in a union of what they allow this is done peer by peer, because a
-peer ("the monitoring namespace") is shared by many policies where their unions are not; and what
-decides before the union, which many destinations share, is laid over the result.
+peer ("the monitoring namespace") is shared by many policies where their unions are not. What is
+denied whatever the union allows is taken out of the result in the same way, and what decides before
+both, which many destinations share, is laid over it.
 """
 
 from collections import defaultdict
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
+from ringfence.engine.rules import CompiledRule
 from ringfence.engine.stack import Ending, HeadRow, Row, Stack, Stacks
 from ringfence.model.rule import Direction
 
@@ -24,6 +26,10 @@ LARGE = 64
 
 ByTraffic = dict[int, int]
 """Traffic mask → destinations."""
+
+Decided = tuple[int, bool, bool, bool]
+"""Some traffic of a source's, and whether it may be allowed, may be denied, may be left to what
+comes after."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,13 @@ class Matrix:
         """Turn round what the destinations accept."""
         self._classes, self._stacks = classes, stacks
         self._certain, self._perhaps = _Accepting(classes.count), _Accepting(classes.count)
+        self._denied, self._maybe_denied = _Accepting(classes.count), _Accepting(classes.count)
+        """What is taken out of what the unions accept."""
         self._governed: dict[tuple[HeadRow, ...], int] = defaultdict(int)
         """What the head of a stack says → the destinations that it says it of."""
-        self._concerned: list[list[tuple[HeadRow, int]]] = [[] for _ in range(classes.count)]
-        """Per source, the same of the rows that say something of it."""
+        self._concerned: list[dict[Decided, int]] = [{} for _ in range(classes.count)]
+        """Per source, what the heads decide of it → the destinations of which they do. Every
+        destination has one head, the rows of which have no traffic in common."""
         whole: dict[tuple[Row, ...], list[int]] = defaultdict(list)
         for destination in range(classes.count):
             stack = self._stack_that_decides(destination)
@@ -66,10 +75,16 @@ class Matrix:
                 self._perhaps.add(mask, possible & ~certain, accepting)
 
         for head, governed in self._governed.items():
-            for row in head:
-                _, allowed, denied, _ = row
+            for mask, allowed, denied, undecided in head:
                 for source in bits.members(allowed | denied):
-                    self._concerned[source].append((row, governed))
+                    decided = (
+                        mask,
+                        bool(allowed >> source & 1),
+                        bool(denied >> source & 1),
+                        bool(undecided >> source & 1),
+                    )
+                    concerned = self._concerned[source]
+                    concerned[decided] = concerned.get(decided, 0) | governed
 
     def _stack_that_decides(self, destination: int) -> Stack | None:
         """Return the stack of a destination of which policies, and nothing else, decide."""
@@ -82,24 +97,36 @@ class Matrix:
 
     def _add_union(self, destination: int, stack: Stack, ending: Ending) -> None:
         classes, here = self._classes, 1 << destination
-        for rule in ending.tail:
-            applies = rule.applies(destination)
-            if applies is False:
-                continue
-            for share in classes.shares_at(rule, destination):
-                for peer in rule.peers:
-                    found = peer.within(share.peers)
-                    if applies:
-                        self._certain.add(share.certain, found.certain, here)
-                        self._perhaps.add(share.certain, found.perhaps, here)
-                    else:
-                        self._perhaps.add(share.certain, found.possible, here)
-                    self._perhaps.add(share.perhaps, found.possible, here)
+        self._add_rules(ending.tail, destination, self._certain, self._perhaps)
+        self._add_rules(ending.denying, destination, self._denied, self._maybe_denied)
         if classes.icmp_is_open:
             self._perhaps.add(classes.traffic.icmp, classes.everything, here)
         head = self._stacks.head(destination, stack, ending)
         if any(allowed | denied for _, allowed, denied, _ in head):
             self._governed[head] |= here
+
+    def _add_rules(
+        self,
+        rules: tuple[CompiledRule, ...],
+        destination: int,
+        certain: "_Accepting",
+        perhaps: "_Accepting",
+    ) -> None:
+        """Add what rules of a destination match."""
+        here = 1 << destination
+        for rule in rules:
+            applies = rule.applies(destination)
+            if applies is False:
+                continue
+            for share in self._classes.shares_at(rule, destination):
+                for peer in rule.peers:
+                    found = peer.within(share.peers)
+                    if applies:
+                        certain.add(share.certain, found.certain, here)
+                        perhaps.add(share.certain, found.perhaps, here)
+                    else:
+                        perhaps.add(share.certain, found.possible, here)
+                    perhaps.add(share.perhaps, found.possible, here)
 
     def rows(self) -> Iterator[tuple[int, list[Reach]]]:
         """Yield, for each class of sources in order, what it may send to whom."""
@@ -109,22 +136,24 @@ class Matrix:
                 range(start, past),
                 self._certain.by_source(start, past),
                 self._perhaps.by_source(start, past),
+                self._denied.by_source(start, past),
+                self._maybe_denied.by_source(start, past),
                 strict=True,
             )
-            for source, certain, perhaps in block:
+            for source, certain, perhaps, denied, maybe_denied in block:
                 accepted = certain, perhaps
+                if denied or maybe_denied:
+                    accepted = _without(*accepted, denied, maybe_denied)
                 if self._concerned[source]:
-                    accepted = self._govern(source, dict(certain), dict(perhaps))
+                    accepted = self._govern(source, *map(dict, accepted))
                 yield source, self._reaches(source, *accepted)
 
     def _govern(
         self, source: int, certain: ByTraffic, perhaps: ByTraffic
     ) -> tuple[ByTraffic, ByTraffic]:
         """Lay what decides before over what the unions of the destinations accept."""
-        for (mask, allowed, denied, undecided), destinations in self._concerned[source]:
-            may_allow = allowed >> source & 1
-            may_deny = denied >> source & 1
-            may_pass = undecided >> source & 1
+        concerned = self._concerned[source]
+        for (mask, may_allow, may_deny, may_pass), destinations in concerned.items():
             if may_pass and may_allow and not may_deny:
                 # Allowed here or further on: what the union denies is unknown.
                 _add(perhaps, mask, destinations)
@@ -211,6 +240,20 @@ class _Accepting:
                 for traffic, destinations in accepted.items():
                     found[traffic] = found.get(traffic, 0) | destinations
         return found
+
+
+def _without(
+    certain: ByTraffic, perhaps: ByTraffic, denied: ByTraffic, maybe_denied: ByTraffic
+) -> tuple[ByTraffic, ByTraffic]:
+    """Return what is accepted without what is denied; what may be denied is perhaps accepted."""
+    certain, perhaps = dict(certain), dict(perhaps)
+    for mask, destinations in denied.items():
+        _cut_out(certain, mask, destinations)
+        _cut_out(perhaps, mask, destinations)
+    for mask, destinations in maybe_denied.items():
+        for traffic, found in _cut_out(certain, mask, destinations).items():
+            _add(perhaps, traffic, found)
+    return certain, perhaps
 
 
 def _add(found: ByTraffic, mask: int, destinations: int) -> None:

@@ -116,6 +116,8 @@ class Ending:
     """What decides before, without a default of its own at the end."""
     tail: tuple[CompiledRule, ...]
     """Rules that allow, in an order that means nothing."""
+    denying: tuple[CompiledRule, ...] = ()
+    """Rules that deny after the head and whatever the tail allows, in no order either."""
 
 
 class Stacks:
@@ -365,8 +367,8 @@ class Stacks:
         ]
         if floor.tier.resolution is Resolution.DENY_WINS:
             tail = tuple(rule for rule in rules if rule.action is Action.ALLOW)
-            denying = any(rule.action is Action.DENY for rule in rules)
-            return Ending((*before, floor) if denying else before, tail)
+            denying = tuple(rule for rule in rules if rule.action is Action.DENY)
+            return Ending(before, tail, denying)
         if floor.tier.ties is not Ties.NAME:
             return None
         length = len(rules)
