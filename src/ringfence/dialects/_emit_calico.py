@@ -46,6 +46,7 @@ from ringfence.model.rule import (
     PodPeer,
     Policy,
     PortRange,
+    Tier,
     Traffic,
 )
 from ringfence.model.selector import expression
@@ -85,7 +86,7 @@ def emit(policies: Sequence[ProposedPolicy], surroundings: Surroundings) -> Emis
 
 
 class _Emitter(Emitter):
-    tiers = (CALICO_ADMIN, CALICO_DEFAULT, CALICO_BASELINE)
+    tiers: tuple[Tier, ...] = (CALICO_ADMIN, CALICO_DEFAULT, CALICO_BASELINE)
     """Those whose policies decide here as they do where they were proposed."""
 
     def selected(self, policy: Policy) -> tuple[str, Body]:

@@ -1,0 +1,112 @@
+"""Says things in the words of Calico."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ringfence.convert.speak import ByAddress, Unsayable
+from ringfence.convert.terms import NAME_LABEL, Literal, NameTerm, Of, Pods, PodsTerm, Term
+from ringfence.convert.told import Origin
+from ringfence.dialects._emit_calico_selectors import Unsayable as NoSelector
+from ringfence.dialects._emit_calico_selectors import selector_text
+from ringfence.model.label_space import (
+    CALICO_NAMESPACE,
+    CALICO_NAMESPACE_PREFIX,
+    CALICO_ORCHESTRATOR,
+    CALICO_SERVICE_ACCOUNT,
+    CALICO_SERVICE_ACCOUNT_PREFIX,
+)
+from ringfence.model.layer7 import Form, Layer7
+from ringfence.model.proposal import Edition
+from ringfence.model.rule import Action, Direction, DomainPeer, LabelPeer, Peer
+from ringfence.model.selector import (
+    LabelAnd,
+    LabelExpression,
+    LabelIs,
+    LabelNot,
+    Operator,
+    Requirement,
+)
+
+ANYWHERE: Final = LabelIs(Requirement(CALICO_NAMESPACE, Operator.EXISTS))
+"""Pods of any namespace."""
+
+
+class Calico(ByAddress):
+    """NetworkPolicy and GlobalNetworkPolicy."""
+
+    language = "a policy of Calico"
+    edition = Edition.OSS
+
+    def can_say(self, literal: Literal) -> bool:
+        """Return whether the key and the values can be written at all."""
+        try:
+            selector_text(LabelIs(literal.requirement))
+        except NoSelector:
+            return False
+        return True
+
+    def check_limits(self, limits: tuple[Layer7, ...], direction: Direction) -> None:
+        """Check that limits are of HTTP, and of what Calico sees of it.
+
+        Raises:
+            Unsayable: they are not.
+        """
+        for box in limits:
+            if box.http is None or box != Layer7(http=box.http):
+                raise Unsayable(f"{self.language} limits HTTP alone")
+            if direction is Direction.EGRESS:
+                raise Unsayable(f"{self.language} looks into requests only where they come in")
+            if box.http.hosts is not None or box.http.headers:
+                raise Unsayable(f"{self.language} limits neither hosts nor headers")
+            if any(method.form is not Form.EXACT for method in box.http.methods or ()):
+                raise Unsayable(f"{self.language} lists methods")
+
+    def term(
+        self,
+        term: Term,
+        beside: Sequence[Term],
+        action: Action,
+        direction: Direction,
+        at: Origin,
+    ) -> Sequence[Peer]:
+        """Return the peers that a term comes to."""
+        match term:
+            case PodsTerm(pods):
+                cover = action is Action.DENY
+                return [LabelPeer(expression(p)) for p in self.sayable(pods, at, cover=cover)]
+            case NameTerm(pattern):
+                allows = action is Action.ALLOW and direction is Direction.EGRESS
+                if self.edition is Edition.OSS or not allows:
+                    raise Unsayable(f"{self.language} cannot say the name {pattern.pattern}")
+                return [DomainPeer(pattern)]
+            case _:
+                return self.blocks(term, beside, action, direction)
+
+
+def expression(pods: Pods) -> LabelAnd:
+    """Return pods in Calico's label space; network sets, which have labels too, are kept out."""
+    scoped = any(literal.of is Of.NAMESPACE for literal in pods)
+    parts: list[LabelExpression] = [
+        LabelIs(Requirement(CALICO_ORCHESTRATOR, Operator.IN, ("k8s",)))
+    ]
+    if not scoped:
+        parts.append(ANYWHERE)
+    return LabelAnd((*parts, *map(in_label_space, sorted(pods))))
+
+
+def in_label_space(literal: Literal) -> LabelExpression:
+    """Return a literal as Calico knows the labels of endpoints."""
+    required = literal.requirement
+    match literal.of:
+        case Of.POD:
+            key = required.key
+        case Of.NAMESPACE if required.key == NAME_LABEL:
+            key = CALICO_NAMESPACE
+        case Of.NAMESPACE:
+            key = CALICO_NAMESPACE_PREFIX + required.key
+        case Of.ACCOUNT:
+            key = CALICO_SERVICE_ACCOUNT
+        case Of.ACCOUNT_LABELS:
+            key = CALICO_SERVICE_ACCOUNT_PREFIX + required.key
+    found = LabelIs(Requirement(key, required.operator, required.values))
+    return LabelNot(found) if literal.negated else found

@@ -1,0 +1,160 @@
+"""Says things in the words of Cilium, where blocks stand for the outside alone."""
+
+from collections.abc import Sequence
+
+from ringfence.convert.speak import Speaker, Unsayable, pods_within
+from ringfence.convert.terms import (
+    ALL_PODS,
+    NAME_LABEL,
+    BlockTerm,
+    EntityTerm,
+    Literal,
+    NameTerm,
+    NodesTerm,
+    Of,
+    OutsideTerm,
+    Pods,
+    PodsTerm,
+    Term,
+)
+from ringfence.convert.told import Effect, Origin
+from ringfence.dialects import _emit_cilium_layer7 as layer7
+from ringfence.engine.labels import NO_IDENTITY
+from ringfence.model.label_space import (
+    CILIUM_NAMESPACE,
+    CILIUM_NAMESPACE_LABELS,
+    CILIUM_SERVICE_ACCOUNT,
+)
+from ringfence.model.layer7 import Layer7
+from ringfence.model.rule import (
+    Action,
+    Direction,
+    DomainPeer,
+    Entity,
+    EntityPeer,
+    IpPeer,
+    LabelPeer,
+    Peer,
+)
+from ringfence.model.selector import (
+    EVERYTHING,
+    KUBERNETES_OPERATORS,
+    LabelAnd,
+    LabelIs,
+    Operator,
+    Requirement,
+)
+
+HOSTS: tuple[Peer, ...] = (EntityPeer(Entity.HOST), EntityPeer(Entity.REMOTE_NODE))
+
+
+class Cilium(Speaker):
+    """CiliumNetworkPolicy and CiliumClusterwideNetworkPolicy."""
+
+    language = "a CiliumNetworkPolicy"
+    version = ""
+
+    def can_say(self, literal: Literal) -> bool:
+        """Return whether it is a requirement of Kubernetes' kind on a label that Cilium sees."""
+        if literal.of is Of.POD and NO_IDENTITY.match(literal.requirement.key):
+            return False
+        known = literal.of in (Of.POD, Of.NAMESPACE, Of.ACCOUNT)
+        return known and literal.requirement.operator in KUBERNETES_OPERATORS
+
+    def check_limits(self, limits: tuple[Layer7, ...], direction: Direction) -> None:
+        """Check that limits are ones that Cilium has.
+
+        Raises:
+            Unsayable: they are not.
+        """
+        if all(box.dns is not None for box in limits):
+            if direction is Direction.INGRESS:
+                raise Unsayable("Cilium limits DNS in egress")
+            return
+        try:
+            layer7.http_rules(limits)
+        except layer7.Unsayable as unsayable:
+            raise Unsayable(str(unsayable)) from None
+
+    def anyone(self, direction: Direction) -> tuple[Peer, ...] | None:  # noqa: ARG002
+        """Return what stands for anyone at all: a rule without peers and ports allows nothing."""
+        return (
+            LabelPeer(expression(ALL_PODS)),
+            EntityPeer(Entity.WORLD),
+            *HOSTS,
+        )
+
+    def term(
+        self,
+        term: Term,
+        beside: Sequence[Term],
+        action: Action,
+        direction: Direction,
+        at: Origin,
+    ) -> Sequence[Peer]:
+        """Return the peers that a term comes to."""
+        cover = action is Action.DENY
+        match term:
+            case PodsTerm(pods):
+                return [LabelPeer(expression(p)) for p in self.sayable(pods, at, cover=cover)]
+            case BlockTerm(block):
+                return self._within(block, at, cover=cover)
+            case OutsideTerm(block):
+                both = {OutsideTerm(IpPeer("0.0.0.0/0")), OutsideTerm(IpPeer("::/0"))}
+                if both <= set(beside) and term in both:
+                    return [EntityPeer(Entity.WORLD)]
+                return [block]
+            case EntityTerm(entity):
+                return [EntityPeer(entity)]
+            case NodesTerm(nodes) if nodes == EVERYTHING or cover:
+                return HOSTS
+            case NodesTerm():
+                raise Unsayable("Cilium selects nodes by their labels only where that is set up")
+            case NameTerm(pattern):
+                if cover or direction is Direction.INGRESS:
+                    raise Unsayable("domain names stand only where egress is allowed")
+                try:
+                    layer7.names((pattern,), self.version)
+                except layer7.Unsayable as unsayable:
+                    raise Unsayable(str(unsayable)) from None
+                return [DomainPeer(pattern, seen_by_proxy=True)]
+
+    def _within(self, block: IpPeer, at: Origin, *, cover: bool) -> list[Peer]:
+        """Return what has an address in a block: the outside, pods, and nodes."""
+        found: list[Peer] = [block]
+        for pods in pods_within(self, block, at, cover=cover):
+            found += [LabelPeer(expression(p)) for p in self.sayable(pods, at, cover=cover)]
+        match self.known.holds_nodes(block):
+            case True:
+                found += HOSTS
+            case None if cover:
+                found += HOSTS
+            case None if self.known.snapshot.nodes:
+                what = f"some nodes have addresses in {block.cidr}, which Cilium cannot say"
+                self.tell(at, what, "nothing of the nodes", Effect.NARROWER)
+            case _:
+                pass
+        return found
+
+
+def expression(pods: Pods) -> LabelAnd:
+    """Return pods in Cilium's label space, their namespace always told."""
+    parts = [LabelIs(in_label_space(literal)) for literal in sorted(pods)]
+    if not any(literal.of is Of.NAMESPACE for literal in pods):
+        parts.insert(0, LabelIs(Requirement(CILIUM_NAMESPACE, Operator.EXISTS)))
+    return LabelAnd(tuple(parts))
+
+
+def in_label_space(literal: Literal) -> Requirement:
+    """Return a literal as Cilium knows the labels of endpoints."""
+    required = literal.requirement
+    match literal.of:
+        case Of.NAMESPACE if required.key == NAME_LABEL:
+            key = CILIUM_NAMESPACE
+        case Of.NAMESPACE:
+            key = CILIUM_NAMESPACE_LABELS + required.key
+        case Of.ACCOUNT:
+            key = CILIUM_SERVICE_ACCOUNT
+        case _:
+            key = required.key
+    return Requirement(key, required.operator, required.values)
