@@ -164,10 +164,10 @@ def test_a_direction_with_rules_isolates_unless_it_says_otherwise(
     assert policy({"endpointSelector": {}, **sections}).isolates == isolates
 
 
-def test_a_direction_without_rules_does_not_isolate_from_1_19() -> None:
+def test_a_direction_without_rules_does_not_isolate() -> None:
     spec = {"endpointSelector": {}, "ingress": [{}], "enableDefaultDeny": {"egress": True}}
     assert policy(spec).isolates == (IN,)
-    assert policy(spec, version="1.18.3").isolates == (IN, OUT)
+    assert policy(spec, version="1.16.3").isolates == (IN,)
 
 
 def test_an_empty_rule_isolates_and_allows_nothing() -> None:

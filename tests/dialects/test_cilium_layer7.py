@@ -291,17 +291,19 @@ def test_rules_without_default_deny_cut_the_rest_before_1_18(written: Any) -> No
 @pytest.mark.parametrize(
     "written",
     [
-        item(serverNames=["a.io"]),
         item(listener=LISTENER),
         {"toEntities": ["all"], "authentication": {"mode": "required"}},
         {"toEntities": ["all"], "authentication": {"mode": "test-always-fail"}},
     ],
 )
-def test_server_names_listeners_and_authentication_cut_the_rest_in_every_version(
-    written: Any,
-) -> None:
+def test_listeners_and_authentication_cut_the_rest_in_every_version(written: Any) -> None:
     assert confines(written)
     assert not confines(written, deny=True)
+
+
+def test_server_names_cut_nothing_as_the_proxy_knows_the_default() -> None:
+    assert not confines(item(serverNames=["a.io"]))
+    assert not confines(item(serverNames=["a.io"]), "1.17.2")
 
 
 def test_plain_rules_cut_nothing() -> None:

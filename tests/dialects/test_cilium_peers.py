@@ -17,10 +17,12 @@ from dialects.cilium_documents import (
     rule,
     rules,
 )
+from ringfence.dialects._cilium_blocks import ANY_BLOCK
 from ringfence.model.cluster import Backend, Service
 from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.location import Location
 from ringfence.model.rule import (
+    ANYONE,
     NOBODY,
     Action,
     AllPeers,
@@ -154,10 +156,20 @@ def test_entities_that_a_question_can_name(name: str) -> None:
     assert entities(name) == (EntityPeer(Entity(name)),)
 
 
-def test_cluster_is_pods_nodes_and_api_server() -> None:
-    assert entities("cluster", "host") == tuple(
-        EntityPeer(e) for e in (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER, Entity.PODS)
+def test_cluster_is_pods_nodes_and_an_api_server_that_is_known() -> None:
+    inside = (Entity.HOST, Entity.REMOTE_NODE, Entity.PODS)
+    assert entities("cluster", "host") == tuple(map(EntityPeer, inside))
+    server = Service(
+        "default",
+        "kubernetes",
+        "ClusterIP",
+        None,
+        (),
+        Location("s.yaml"),
+        backends=(Backend("192.0.2.1", ()),),
     )
+    found = rule("egress", {"toEntities": ["cluster"]}, services=(server,))
+    assert found.peers == tuple(map(EntityPeer, (*inside, Entity.KUBE_APISERVER)))
 
 
 def test_all_is_any_peer() -> None:
@@ -293,15 +305,31 @@ def test_a_block_has_the_labels_of_all_its_groups() -> None:
 def test_groups_that_cannot_be_told_leave_the_rule_open(item: Any, reason: str) -> None:
     others = (group("g", "10.0.0.0/8"), group("bad", "moon"))
     found = rule("ingress", {"fromCIDRSet": [item]}, others=others)
-    assert found.unreadable
-    assert reason in found.unreadable.reason
-    assert found.unreadable.path[:5] == ("spec", "ingress", 0, "fromCIDRSet", 0)
+    assert reason in found.uncertain
+    outside = (AllPeers((IpPeer("10.0.0.0/8"),)),) if "except" in item else ANY_BLOCK
+    assert found.peers == outside
+
+
+def test_what_else_a_rule_lists_stays_certain() -> None:
+    others = (group("g", "10.0.0.0/8"), group("bad", "moon"))
+    listed = [{"cidrGroupRef": "bad"}, {"cidrGroupRef": "g"}]
+    sure, open_ = rules("ingress", {"fromCIDRSet": listed}, others=others)
+    assert (sure.peers, sure.uncertain) == ((IpPeer("10.0.0.0/8"),), "")
+    assert (open_.peers, "bad" in open_.uncertain) == (ANY_BLOCK, True)
+
+
+def test_a_label_of_two_values_leaves_a_block_open() -> None:
+    twice = (group("g", "10.0.0.0/8", team="x"), group("h", "10.0.0.0/8", team="y"))
+    selector = {"cidrGroupSelector": {"matchLabels": {"team": "x"}}}
+    found = rule("ingress", {"fromCIDRSet": [selector]}, others=twice)
+    assert found.peers == (AllPeers((IpPeer("10.0.0.0/8"),)),)
+    assert "two values" in found.uncertain
 
 
 def test_groups_of_a_cloud_leave_the_rule_open() -> None:
     found = rule("egress", {"toGroups": [{"aws": {"securityGroupsIds": ["sg-1"]}}]})
-    assert found.unreadable
-    assert found.unreadable.path == ("spec", "egress", 0, "toGroups")
+    assert found.peers == ANY_BLOCK
+    assert "security group" in found.uncertain
 
 
 # -- services ----------------------------------------------------------------------------------
@@ -357,16 +385,16 @@ def test_services_whose_labels_were_not_read_leave_the_rule_open() -> None:
     by_label = {"selector": {"matchLabels": {"tier": "data"}}}
     written = {"toServices": [{"k8sServiceSelector": by_label}]}
     found = rule("egress", written, services=SERVICES)
-    assert found.unreadable
-    assert "svc/pay/db were not read" in found.unreadable.reason
+    assert found.peers == (ANYONE,)
+    assert "svc/pay/db were not read" in found.uncertain
 
 
 def test_no_service_is_nobody_and_with_ports_perhaps_anybody() -> None:
     written = {"toServices": [{"k8sService": {"serviceName": "none"}}]}
     assert rule("egress", written, services=SERVICES).peers == ()
-    nobody, anybody = rules("egress", {**written, **PORTS}, services=SERVICES)
-    assert (nobody.peers, anybody.peers) == ((), None)
-    assert (nobody.uncertain, "No" in anybody.uncertain or "no" in anybody.uncertain) == ("", True)
+    anybody = rule("egress", {**written, **PORTS}, services=SERVICES)
+    assert anybody.peers is None
+    assert "no Service is meant" in anybody.uncertain
 
 
 def test_services_go_with_ports_from_1_19() -> None:
@@ -377,7 +405,9 @@ def test_services_go_with_ports_from_1_19() -> None:
 
 def test_services_denied_leave_the_rule_open() -> None:
     written = {"toServices": [{"k8sService": {"serviceName": "db"}}]}
-    assert rule("egressDeny", written, services=SERVICES).unreadable
+    found = rule("egressDeny", written, services=SERVICES)
+    assert found.peers == (ANYONE,)
+    assert "`toServices` denies" in found.uncertain
 
 
 # -- names -------------------------------------------------------------------------------------

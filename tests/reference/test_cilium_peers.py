@@ -8,7 +8,7 @@ from ringfence.model.cluster import Backend, Service, ServicePort
 from ringfence.model.profile import CiliumConfig
 from ringfence.model.selector import from_labels
 from ringfence.reference.cilium_blocks import EXCEPT
-from ringfence.reference.cilium_entities import API_SERVER_UNSURE
+from ringfence.reference.cilium_entities import API_SERVER_INSIDE, API_SERVER_UNSURE
 from ringfence.reference.cilium_labels import (
     Condition,
     Selector,
@@ -138,11 +138,14 @@ def test_the_api_server_outside_is_of_the_world_and_of_the_cluster() -> None:
 
 
 def test_where_the_api_server_is_not_known() -> None:
-    for entity in ("kube-apiserver", "cluster"):
-        own = cnp(TO_WEB, f"egress: [{{toEntities: [{entity}]}}]")
-        found = ask(cluster(own), "shop/web", "172.30.0.1")
-        assert (found.verdict, found.unknown_because) == ("unknown", (API_SERVER_UNSURE,))
-        assert verdict(cluster(own), "shop/web", "api.example.com") == "deny"
+    own = cnp(TO_WEB, "egress: [{toEntities: [kube-apiserver]}]")
+    found = ask(cluster(own), "shop/web", "172.30.0.1")
+    assert (found.verdict, found.unknown_because) == ("unknown", (API_SERVER_UNSURE,))
+    whole = cnp(TO_WEB, "egress: [{toEntities: [cluster]}]")
+    found = ask(cluster(whole), "shop/web", "172.30.0.1")
+    assert (found.verdict, found.notes) == ("deny", (API_SERVER_INSIDE,))
+    for policies in (own, whole):
+        assert verdict(cluster(policies), "shop/web", "api.example.com") == "deny"
 
 
 # -- blocks ----------------------------------------------------------------------------------------
@@ -206,12 +209,19 @@ def test_services_whose_labels_are_not_known() -> None:
 
 
 def test_nodes_by_their_labels() -> None:
-    own = cnp(TO_WEB, "egress: [{toNodes: [{matchLabels: {zone: a}}]}]")
+    own = cnp(TO_WEB, "egress: [{toNodes: [{matchLabels: {zone: b}}]}]")
     snapshot = cluster(own, settings=CiliumConfig(node_selectors=True))
-    assert verdict(snapshot, "shop/web", "node/n1") == "allow"
-    assert verdict(snapshot, "shop/web", "system/agent") == "allow"
-    assert verdict(snapshot, "shop/web", "node/n2") == "deny"
+    assert verdict(snapshot, "shop/web", "node/n2") == "allow"
+    assert verdict(snapshot, "shop/web", "node/n1") == "deny"
     assert verdict(snapshot, "shop/web", "shop/db") == "deny"
+
+
+def test_nodes_are_never_the_own_one() -> None:
+    own = cnp(TO_WEB, "egress: [{toNodes: [{}]}]")
+    snapshot = cluster(own, settings=CiliumConfig(node_selectors=True))
+    assert verdict(snapshot, "shop/web", "node/n1") == "deny"
+    assert verdict(snapshot, "shop/web", "system/agent") == "deny"
+    assert verdict(snapshot, "shop/web", "node/n2") == "allow"
 
 
 def test_what_is_required_of_every_endpoint_before_1_19() -> None:

@@ -106,6 +106,9 @@ def find(
         blocks.update(api_server_blocks(services))
     for network_set in sets:
         blocks.update(network_set.nets)
+    listed = list(hosts)
+    for host in listed:
+        blocks.update(f"{address}/{128 if ':' in address else 32}" for address in host.addresses)
     for service in services:
         if service.selector:
             mentioned.update(keys(service.selector))
@@ -113,7 +116,7 @@ def find(
         PER_POD_LABELS - mentioned,
         frozenset(blocks),
         tuple(sorted(node_keys)) if by_node else None,
-        frozenset(host.node for host in hosts),
+        frozenset(host.node for host in listed),
     )
 
 

@@ -7,6 +7,7 @@ Authority: Cilium `pkg/policy/api/cidr.go`, `pkg/policy/api/rule_validation.go`,
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 from ringfence.dialects import Context
@@ -14,7 +15,7 @@ from ringfence.dialects._cilium_selectors import ANY, meets, terms
 from ringfence.dialects._shared import Malformed, fields, filled, items, network, text
 from ringfence.model.document import Document, Path
 from ringfence.model.profile import older_than
-from ringfence.model.rule import IpPeer
+from ringfence.model.rule import AllPeers, IpPeer, Peer
 from ringfence.model.selector import Operator, Requirement
 
 GROUP: Final = "CiliumCIDRGroup"
@@ -22,14 +23,25 @@ FORMS: Final = ("cidr", "cidrGroupRef", "cidrGroupSelector")
 POSITIVE: Final = (Operator.IN, Operator.EXISTS)
 
 
-class UnknownBlocks(Exception):  # noqa: N818 - not an error of the program
-    """The policy is sound, but which addresses a rule means cannot be told."""
+# `AllPeers` tells blocks that are not known from such as are written.
+ANY_BLOCK: Final = (AllPeers((IpPeer("0.0.0.0/0"),)), AllPeers((IpPeer("::/0"),)))
+"""What blocks can be that are not known: outside, at least."""
 
-    def __init__(self, reason: str, path: Path) -> None:
-        """Keep the reason and the place."""
+
+class UnknownBlocks(Exception):  # noqa: N818 - not an error of the program
+    """The policy is sound, but what an item of a rule's peers means cannot be told."""
+
+    def __init__(
+        self,
+        reason: str,
+        certain: Iterable[Peer] = (),
+        perhaps: Iterable[Peer] = ANY_BLOCK,
+    ) -> None:
+        """Keep the reason, what is meant in any case, and what may be meant beside."""
         super().__init__(reason)
         self.reason = reason
-        self.path = path
+        self.certain = tuple(certain)
+        self.perhaps = tuple(perhaps)
 
 
 @dataclass(frozen=True)
@@ -56,7 +68,8 @@ def _group(document: Document) -> Group:
         cidrs = tuple(prefix(written, at) for at, written in listed)
         labels = _labels(given.get("metadata"))
     except Malformed as malformed:
-        return Group(document.name, {}, (), malformed.unreadable.reason)
+        at = document.location_of(malformed.unreadable.path)
+        return Group(document.name, {}, (), f"{malformed.unreadable.reason} ({at})")
     return Group(document.name, labels, cidrs)
 
 
@@ -116,19 +129,24 @@ def cidr_set(value: Any, path: Path, known: Iterable[Group]) -> list[IpPeer]:  #
     if name == "cidrGroupRef":
         wanted = filled(given[name], at)
         selected = [group for group in known if group.name == wanted]
-        cidrs = {block for group in selected for block in group.cidrs}
+        found = {block: True for group in selected for block in group.cidrs}
         doubtful = [group for group in selected if group.unreadable]
     else:
         requirements = _group_requirements(given[name], at)
         doubtful = [group for group in known if group.unreadable]
-        cidrs = _selected(requirements, known, at)
+        found = _selected(requirements, known)
+    certain = [IpPeer(block) for block, sure in sorted(found.items()) if sure]
+    perhaps = [AllPeers((IpPeer(block),)) for block, sure in sorted(found.items()) if not sure]
     if doubtful:
         reason = f"{GROUP}/{doubtful[0].name} could not be read: {doubtful[0].unreadable}"
-        raise UnknownBlocks(reason, at)
-    if excepts:
+        raise UnknownBlocks(reason, () if excepts else certain)
+    if excepts and found:
         reason = "what `except` takes from a group of blocks is left to the version of Cilium"
-        raise UnknownBlocks(reason, (*path, "except"))
-    return [IpPeer(block) for block in sorted(cidrs)]
+        raise UnknownBlocks(reason, (), [AllPeers((peer,)) for peer in certain] + perhaps)
+    if perhaps:
+        reason = "a block is in groups that give a label of its two values"
+        raise UnknownBlocks(reason, certain, perhaps)
+    return certain
 
 
 def _with_exceptions(outer: str, excepts: list[tuple[Path, str]]) -> IpPeer:
@@ -149,22 +167,31 @@ def _with_exceptions(outer: str, excepts: list[tuple[Path, str]]) -> IpPeer:
 def _group_requirements(value: Any, path: Path) -> list[Requirement]:  # noqa: ANN401
     found = terms(value, path)
     if any(term.source != ANY for term in found):
-        raise UnknownBlocks("labels of groups have no source", path)
+        raise UnknownBlocks("labels of groups have no source")
     requirements = [term.requirement for term in found]
     if not any(each.operator in POSITIVE for each in requirements):
         reason = "a selector of groups that asks for no label may select more than groups"
-        raise UnknownBlocks(reason, path)
+        raise UnknownBlocks(reason)
     return requirements
 
 
-def _selected(requirements: list[Requirement], known: Iterable[Group], path: Path) -> set[str]:
-    """Return the blocks that a selector selects: a block has the labels of all its groups."""
-    labels: dict[str, dict[str, str]] = {}
+def _selected(requirements: list[Requirement], known: Iterable[Group]) -> dict[str, bool]:
+    """Return the blocks that a selector selects, and whether it surely does.
+
+    A block has the labels of all its groups; which value, where they give one several, is open.
+    """
+    labels: dict[str, dict[str, set[str]]] = {}
     for group in known:
         for block in group.cidrs:
             merged = labels.setdefault(block, {})
             for key, value in group.labels.items():
-                if merged.setdefault(key, value) != value:
-                    reason = f"`{block}` is in groups that give its label `{key}` two values"
-                    raise UnknownBlocks(reason, path)
-    return {block for block, own in labels.items() if meets(requirements, own)}
+                merged.setdefault(key, set()).add(value)
+    found: dict[str, bool] = {}
+    for block, own in labels.items():
+        answers = {
+            meets(requirements, dict(zip(own, values, strict=True)))
+            for values in product(*own.values())
+        }
+        if True in answers:
+            found[block] = answers == {True}
+    return found

@@ -5,11 +5,19 @@ Authority: Cilium `pkg/policy/api/{ingress,egress,entity,fqdn}.go`,
 """
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from ringfence.dialects import Context
-from ringfence.dialects._cilium_blocks import Group, UnknownBlocks, cidr, cidr_set, groups
+from ringfence.dialects._cilium_blocks import (
+    ANY_BLOCK,
+    Group,
+    UnknownBlocks,
+    cidr,
+    cidr_set,
+    groups,
+)
 from ringfence.dialects._cilium_selectors import endpoints, remote_nodes
 from ringfence.dialects._cilium_services import service_peers
 from ringfence.dialects._shared import Malformed, fields, items, one_of, text
@@ -17,16 +25,18 @@ from ringfence.model.document import Path
 from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.profile import CiliumConfig, Profile, older_than
 from ringfence.model.rule import (
+    ANYONE,
     Direction,
     DomainPeer,
     Entity,
     EntityPeer,
     Peer,
-    Unreadable,
 )
 
-CLUSTER: Final = (Entity.HOST, Entity.REMOTE_NODE, Entity.KUBE_APISERVER, Entity.PODS)
-"""What a question can name of the entity `cluster`."""
+T = TypeVar("T")
+
+CLUSTER: Final = (Entity.HOST, Entity.REMOTE_NODE, Entity.PODS)
+"""What a question can name of the entity `cluster`, but for an API server that is outside."""
 ENTITIES: Final[dict[str, tuple[Entity, ...]]] = {
     "host": (Entity.HOST,),
     "remote-node": (Entity.REMOTE_NODE,),
@@ -90,7 +100,6 @@ class Peers:
     perhaps: tuple[Peer, ...] | None = ()
     """Those that it may stand for beside; None: any."""
     why: str = ""
-    unreadable: Unreadable | None = None
 
 
 def keys(direction: Direction, *, deny: bool) -> dict[str, str]:
@@ -123,10 +132,7 @@ def parse(
     if len(filled) > 1:
         raise Malformed(f"`{filled[0]}` and `{filled[1]}` exclude each other", (*path, filled[1]))
     empty = any(not listed and known[key] in EMPTY_IS_NONE for key, listed in lists.items())
-    try:
-        found = [_list(known[key], lists[key], (*path, key), around, deny=deny) for key in filled]
-    except UnknownBlocks as unknown:
-        return Peers((), unreadable=Unreadable(unknown.reason, unknown.path))
+    found = [_list(known[key], lists[key], (*path, key), around, deny=deny) for key in filled]
     if empty:
         return Peers(())
     return found[0] if found else Peers(None)
@@ -158,16 +164,15 @@ def _list(
         case "CIDR":
             peers = [cidr(value, at, around.profile.version) for at, value in listed]
         case "CIDRSet":
-            blocks = [cidr_set(value, at, around.groups) for at, value in listed]
-            peers = [block for group in blocks for block in group]
+            return _joined([_known(cidr_set, value, at, around.groups) for at, value in listed])
         case "FQDNs":
             peers = [
                 DomainPeer(domain(value, at, around), seen_by_proxy=True) for at, value in listed
             ]
         case "Services":
-            return _services(listed, path, around, deny=deny)
+            return _services(listed, around, deny=deny)
         case _:
-            return _cloud_groups(listed, path)
+            return _cloud_groups(listed)
     return Peers(tuple(dict.fromkeys(peers)))
 
 
@@ -176,37 +181,62 @@ def _entities(listed: list[tuple[Path, Any]], around: Surroundings) -> Peers:
     written = [one_of(value, at, choices) for at, value in listed]
     if "all" in written:
         return Peers(None)
-    certain = [e for name in written if name != "cluster-mesh" for e in ENTITIES[name]]
+    # Where the API server's addresses are not known they are taken to be the cluster's own: else
+    # a policy for the cluster might mean anything outside.
+    server = around.context.service.get(("default", "kubernetes"))
+    cluster = (*CLUSTER, Entity.KUBE_APISERVER) if server and server.backends else CLUSTER
+    members = {**ENTITIES, "cluster": cluster}
+    certain = [e for name in written if name != "cluster-mesh" for e in members[name]]
     peers = tuple(map(EntityPeer, dict.fromkeys(certain)))
     if "cluster-mesh" not in written:
         return Peers(peers)
     why = "whether the entity `cluster-mesh` holds the cluster itself is not settled"
-    return Peers(peers, tuple(map(EntityPeer, CLUSTER)), why)
+    return Peers(peers, tuple(map(EntityPeer, cluster)), why)
 
 
-def _services(
-    listed: list[tuple[Path, Any]], path: Path, around: Surroundings, *, deny: bool
+def _known(
+    read: Callable[[Any, Path, T], Sequence[Peer]],
+    value: Any,  # noqa: ANN401
+    path: Path,
+    known: T,
 ) -> Peers:
-    found = [service_peers(value, at, around.context.services) for at, value in listed]
+    """Return what an item means, or may mean where that cannot be told."""
+    try:
+        return Peers(tuple(read(value, path, known)))
+    except UnknownBlocks as unknown:
+        return Peers(unknown.certain, unknown.perhaps, unknown.reason)
+
+
+def _joined(found: list[Peers]) -> Peers:
+    """Return the items of a list as one."""
+    return Peers(
+        tuple(dict.fromkeys(peer for each in found for peer in each.certain or ())),
+        tuple(dict.fromkeys(peer for each in found for peer in each.perhaps or ())),
+        "; ".join(dict.fromkeys(each.why for each in found if each.why)),
+    )
+
+
+def _services(listed: list[tuple[Path, Any]], around: Surroundings, *, deny: bool) -> Peers:
+    found = _joined([_known(service_peers, v, at, around.context.services) for at, v in listed])
     if deny:
         # Only those of allow rules are resolved (`pkg/policy/k8s/service.go` processRule).
-        raise UnknownBlocks("what `toServices` denies is left to the version of Cilium", path)
-    peers = tuple(dict.fromkeys(peer for group in found for peer in group))
-    if peers:
-        return Peers(peers)
+        return Peers((), (ANYONE,), "what `toServices` denies is left to the version of Cilium")
+    if found.certain or found.perhaps:
+        return found
     # Without any peer left a rule with ports reads like one that names none
     # (`parserules.go` mergeEndpointSelectors does not look at Services; issue 20067).
     return Peers((), None, "no Service is meant, and Cilium may take that for any destination")
 
 
-def _cloud_groups(listed: list[tuple[Path, Any]], path: Path) -> Peers:
+def _cloud_groups(listed: list[tuple[Path, Any]]) -> Peers:
     known = ("labels", "region", "securityGroupsIds", "securityGroupsNames")
     for at, value in listed:
         given = fields(value, at, ("aws",))
-        if "aws" in given:
-            fields(given["aws"], (*at, "aws"), known)
-    reason = "which addresses are in a cloud's security group is not known here"
-    return Peers((), unreadable=Unreadable(reason, path))
+        if "aws" not in given:
+            raise Malformed("`aws` is required", at)
+        fields(given["aws"], (*at, "aws"), known)
+    why = "which addresses are in a cloud's security group is not known here"
+    return Peers((), ANY_BLOCK, why)
 
 
 def domain(value: Any, path: Path, around: Surroundings) -> DomainPattern:  # noqa: ANN401

@@ -4,7 +4,7 @@ Authority: Cilium `pkg/policy/api/rule_validation.go`, `pkg/policy/utils/parseru
 `pkg/policy/l4.go`, `pkg/policy/rule.go`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ringfence.dialects import _cilium_peers as peers_of
@@ -56,6 +56,8 @@ class Policing:
     """Whether its subjects are nodes."""
     denies_by_default: bool
     """Whether it isolates its subjects in the rule's direction."""
+    authentication: str = ""
+    """The mode that the rule itself asks for."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,13 @@ def parse(
         # selector). Peers alone: all protocols, ICMP too.
         if peers.certain is None and not _names_everyone(given, section):
             peers = Peers(())
-        peers = Peers(peers.certain, peers.perhaps or (), peers.why, peers.unreadable)
+        peers = Peers(peers.certain, peers.perhaps or (), peers.why)
         parts = [_Part(None, Limit())]
     mode = _authentication(given, path)
     rules: list[Rule] = []
     for part in parts:
         found = authenticated(part.limit, mode)
+        policing = replace(policing, authentication=mode)
         rules += _rules(peers, _Part(part.traffic, found), path, section, around, policing)
     return rules
 
@@ -191,14 +194,16 @@ def _rules(
             layer7=found.perhaps if perhaps_boxes else found.boxes,
             parser=found.parser,
             confines=confines,
+            authentication=policing.authentication,
             uncertain=uncertain,
-            unreadable=peers.unreadable,
         )
 
-    rules = [rule(peers.certain, found.uncertain)]
-    if found.perhaps:
-        why = "the value of a header is in a secret"
-        rules.append(rule(peers.certain, why, perhaps_boxes=True))
+    rules: list[Rule] = []
+    if peers.certain != () or peers.perhaps == ():
+        rules.append(rule(peers.certain, found.uncertain))
+        if found.perhaps:
+            why = "the value of a header is in a secret"
+            rules.append(rule(peers.certain, why, perhaps_boxes=True))
     if peers.perhaps != ():
         rules.append(rule(peers.perhaps, peers.why))
     return rules
@@ -208,16 +213,19 @@ def _confines(found: Limit, around: Surroundings, policing: Policing) -> bool:
     """Return whether a rule cuts what it does not admit although its policy denies nothing.
 
     The proxy knows no default: what a rule sends to it is admitted by a rule or refused. From
-    1.18 such a rule admits all of HTTP and of DNS beside; server names and authentication are
-    asked for all the same.
+    1.18 such a rule admits all of HTTP and of DNS beside where nothing isolates the subject.
+    Server names are not asked for then: the rule for everyone on every port that stands for the
+    default is one of the proxy's, too. Authentication is asked for all the same.
 
-    Source: `l4.go` createL4Filter, ensureWildcard; pull request 38841.
+    Source: `l4.go` createL4Filter, ensureWildcard; pull request 38841; `pkg/envoy/xds_server.go`
+    getDirectionNetworkPolicy; cilium/proxy `cilium/network_policy.cc` PortPolicy::forRange.
     """
     if policing.denies_by_default:
         return False
     if found.boxes is None:
         return bool(found.uncertain)
-    asks_more = not found.boxes or any(
-        box.server_names is not None or box.authenticated for box in (*found.boxes, *found.perhaps)
-    )
-    return asks_more or around.older_than(1, 18)
+    boxes = (*found.boxes, *found.perhaps)
+    if not boxes or any(box.authenticated for box in boxes):
+        return True
+    reads = any(box.http is not None or box.dns is not None for box in boxes)
+    return reads and around.older_than(1, 18)

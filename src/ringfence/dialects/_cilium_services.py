@@ -12,7 +12,7 @@ from ringfence.dialects._cilium_selectors import in_namespace, label_peer, meets
 from ringfence.dialects._shared import Malformed, fields, text
 from ringfence.model.cluster import Service
 from ringfence.model.document import Path
-from ringfence.model.rule import IpPeer, Peer
+from ringfence.model.rule import ANYONE, IpPeer, Peer
 
 
 def service_peers(value: Any, path: Path, known: Iterable[Service]) -> list[Peer]:  # noqa: ANN401
@@ -61,7 +61,7 @@ def _chooser(value: Any, path: Path) -> Callable[[Service], bool]:  # noqa: ANN4
         if namespace not in ("", service.namespace):
             return False
         if requirements and service.labels is None:
-            raise UnknownBlocks(f"the labels of {service.ref} were not read", at)
+            raise UnknownBlocks(f"the labels of {service.ref} were not read", (), (ANYONE,))
         return meets(requirements, service.labels or {})
 
     return chosen

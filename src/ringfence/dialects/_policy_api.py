@@ -238,6 +238,15 @@ def _rules(
     # matches nothing, a Deny or Pass denies everything (types.go, IngressPeer). Calico treats
     # a named port so, which the standard channel does not have
     # (`conversion/clusternetworkpolicy.go` k8sCNPPortToCalicoFields).
+    if profile.cni is Cni.CILIUM and None in found:
+        # Cilium lets each such peer fail closed by itself, on the rule's ports.
+        denial = Rule(
+            direction=direction, action=Action.DENY, peers=None, traffic=traffic or None, path=path
+        )
+        failed = [] if action is Action.ALLOW else [denial]
+        found = [group for group in found if group is not None]
+    else:
+        failed = []
     unknown_port = named and form.named_port == "destinationNamedPort" and _is_calico(profile)
     if unknown_port or None in found:
         if action is Action.ALLOW:
@@ -250,7 +259,7 @@ def _rules(
         traffic=traffic or None,
         path=path,
     )
-    return [rule, *_lookups(rule)] if profile.cni is Cni.CILIUM else [rule]
+    return [*failed, rule, *_lookups(rule)] if profile.cni is Cni.CILIUM else [rule]
 
 
 def _is_calico(profile: Profile) -> bool:

@@ -136,10 +136,7 @@ def _policy(
     isolates = tuple(
         direction
         for direction in Direction
-        if default_deny.get(direction, direction in ruled)
-        # From 1.19 a direction without rules leaves no entry that could isolate
-        # (`parserules.go` RulesToPolicyEntries).
-        and (direction in ruled or around.older_than(1, 19))
+        if direction in ruled and default_deny.get(direction, True)
     )
     rules: list[Rule] = []
     for section in SECTIONS:

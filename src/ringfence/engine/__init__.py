@@ -244,6 +244,9 @@ class Engine:
             local: whether a host at one end is the node of the pod at the other.
         """
         source, destination = connection.source, connection.destination
+        if local and self._is_host(source) and self._is_host(destination):
+            egress = _settled(Direction.EGRESS, "self")
+            return Trace(egress, _settled(Direction.INGRESS, "self"), ())
         egress = self._side(compiled, Direction.EGRESS, source, destination, traffic, local=local)
         cilium = self.snapshot.profile.cni is Cni.CILIUM
         if local and not cilium and isinstance(destination, PodEnd):
@@ -253,7 +256,8 @@ class Engine:
                 compiled, Direction.INGRESS, destination, source, traffic, local=local
             )
             allowed = (self.snapshot.profile.cilium or CiliumConfig()).local_host_allowed
-            if local and allowed and ingress.by_isolation and isinstance(destination, PodEnd):
+            to_pod = isinstance(destination, PodEnd) and not self._is_host(destination)
+            if local and allowed and ingress.by_isolation and to_pod:
                 # Cilium allows the local host below all policies, so that a deny still holds.
                 told = _settled(Direction.INGRESS, "own node")
                 ingress = replace(told, policies=ingress.policies)
@@ -365,8 +369,14 @@ class Engine:
         """Return whether one end is the node of the pod at the other; None where it may be.
 
         A pod is always reached from its own node. Source: types.go, NetworkPolicySpec.Ingress
-        ("the pod's local node"). Cilium tells it from other nodes both ways.
+        ("the pod's local node"). Cilium tells it from other nodes both ways, and a node's own
+        traffic to itself meets none of the policies that it may have for its nodes.
         """
+        if self._is_host(source) and self._is_host(destination):
+            if self.snapshot.profile.cni is not Cni.CILIUM:
+                return False
+            names = self._host_of(source), self._host_of(destination)
+            return names[0] == names[1] if all(names) else None
         for host, pod in ((source, destination), (destination, source)):
             if not self._is_host(host) or not isinstance(pod, PodEnd) or self._is_host(pod):
                 continue

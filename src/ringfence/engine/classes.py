@@ -15,13 +15,16 @@ from ringfence.engine.peers import Peers, api_server
 from ringfence.engine.ports import Ports
 from ringfence.engine.rules import CompiledPolicy, CompiledRule, Part, Share
 from ringfence.engine.universe import Universe
+from ringfence.model.label_space import CILIUM_RESERVED
 from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.profile import Cni
 from ringfence.model.rule import (
     NETWORK_POLICY,
     DomainPeer,
+    Entity,
     EntityPeer,
     IpPeer,
+    LabelPeer,
     NamedPort,
     Peer,
     Policy,
@@ -29,6 +32,7 @@ from ringfence.model.rule import (
     Rule,
     leaves,
 )
+from ringfence.model.selector import expression_keys
 from ringfence.model.snapshot import Snapshot
 
 
@@ -69,7 +73,7 @@ class Classes:
                 yield part
         for network_set in self.snapshot.network_sets:
             yield from map(IpPeer, network_set.nets)
-        if any(isinstance(part, EntityPeer) for part in parts):
+        if any(map(may_be_api_server, parts)):
             for address in api_server(self.snapshot):
                 yield IpPeer(f"{address}/{128 if ':' in address else 32}")
 
@@ -325,6 +329,13 @@ class Classes:
     def element_of_address(self, address: str) -> int:
         """Return the cell, as an element, of an outside address."""
         return self.universe.first_cell + self.space.cell_of(*addresses.parse(address))
+
+
+def may_be_api_server(part: Peer) -> bool:
+    """Return whether a peer may depend on the API server's addresses."""
+    if isinstance(part, LabelPeer):
+        return f"{CILIUM_RESERVED}{Entity.KUBE_APISERVER}" in expression_keys(part.expression)
+    return isinstance(part, EntityPeer)
 
 
 def parts(shares: tuple[Share, ...], matched: Matches) -> Iterator[Part]:

@@ -3,12 +3,36 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ringfence.engine.matches import NOTHING, Matches, union
+from ringfence.engine.matches import NOTHING, Matches
 from ringfence.engine.rules import CompiledRule, Part
 from ringfence.model.rule import Action, Ties
 
 Said = list[tuple[CompiledRule, int, int]]
 """What a policy's rules say of one class of traffic: (rule, certain peers, perhaps peers)."""
+
+
+@dataclass(frozen=True)
+class Lacking:
+    """The peers of which some allow rule asks for authentication that some traffic lacks."""
+
+    required: Matches
+    never: Matches
+    """Those of which a rule asks for what nothing passes."""
+
+    def left_of(self, rule: CompiledRule, found: Matches) -> Matches:
+        """Return what another rule still allows.
+
+        Nothing of those peers if it says nothing of authentication. If it says something else, it
+        depends on which of the two Cilium goes by.
+
+        Source: Cilium `bpf/lib/policy.h` __policy_check (has_explicit_auth_type).
+        """
+        asked = self.never if rule.authenticates else self.required | self.never
+        doubted = Matches(found.certain & ~asked.possible, found.possible)
+        doubted = Matches(doubted.certain, doubted.perhaps & ~doubted.certain)
+        if rule.rule.authentication or rule.authenticates:
+            return doubted
+        return Matches(doubted.certain, doubted.perhaps & ~asked.certain)
 
 
 @dataclass
@@ -48,23 +72,20 @@ class Outcome:
         self.passed |= passed
         self.undecided = undecided
 
-    def deny_wins(self, rules: Said, required: Matches = NOTHING) -> None:
+    def deny_wins(self, rules: Said, lacking: "Lacking | None" = None) -> None:
         """Let any rule that denies decide, then any that allows.
 
         Args:
             rules: what the rules say of this traffic.
-            required: the peers of which some rule asks for authentication that this traffic
-                lacks: what other rules allow them counts for nothing.
+            lacking: the peers of which rules ask for authentication that this traffic lacks.
         """
         for wanted in (Action.DENY, Action.ALLOW):
-            found = union(
-                Matches(certain, perhaps)
-                for rule, certain, perhaps in rules
-                if rule.action is wanted
-            )
-            if wanted is Action.ALLOW and required != NOTHING:
-                sure = found.certain & ~required.possible
-                found = Matches(sure, found.possible & ~required.certain & ~sure)
+            found = NOTHING
+            for rule, certain, perhaps in rules:
+                if rule.action is wanted:
+                    said = Matches(certain, perhaps)
+                    heed = wanted is Action.ALLOW and lacking is not None
+                    found |= lacking.left_of(rule, said) if heed and lacking else said
             self._settle(wanted, found)
 
     def confine(self, found: Matches) -> None:

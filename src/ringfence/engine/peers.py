@@ -146,13 +146,25 @@ class Peers:
             return holds(expression, {CILIUM_RESERVED + name: "" for name in names})
 
         twins = universe.with_twins(universe.every_host) & ~universe.every_host
-        certain = (twins if carry("host") else 0) | (
-            universe.every_host if carry("remote-node") else 0
-        )
+        sorts: list[tuple[int, tuple[str, ...]]] = [
+            (twins, ("host",)),
+            (universe.every_host, ("remote-node",)),
+        ]
         for family in (4, 6):
-            if carry("world", f"world-ipv{family}") or carry(f"world-ipv{family}"):
-                certain |= self.in_family(family) & universe.cells
-        return Matches(certain | (universe.names if carry("world") else 0))
+            world = ("world", f"world-ipv{family}")
+            sorts.append((self.in_family(family) & universe.cells, world))
+            if family == self._family:
+                sorts.append((universe.names, world))
+        servers = self._with_twins(self._match_api_server())
+        certain = perhaps = 0
+        for members, names in sorts:
+            plain, serving = carry(*names), carry(*names, "kube-apiserver")
+            certain |= members & servers.certain if serving else 0
+            certain |= members & ~servers.possible if plain else 0
+            unsure = members & servers.perhaps & ~servers.certain
+            certain |= unsure if plain and serving else 0
+            perhaps |= unsure if plain != serving else 0
+        return Matches(certain, perhaps)
 
     # -- Cilium's entities -------------------------------------------------------------------
 
@@ -173,11 +185,11 @@ class Peers:
     def _match_api_server(self) -> Matches:
         """Return the hosts and outside addresses behind `default/kubernetes`.
 
-        Where these are not known, any may be.
+        Where these are not known, any may be. A domain's name never is the API server's.
         """
         known = api_server(self._snapshot)
         universe = self._universe
-        hosts_and_cells = universe.every_host | universe.cells | universe.names
+        hosts_and_cells = universe.every_host | universe.cells
         if not known:
             return Matches(0, hosts_and_cells)
         single = (f"{a}/{128 if ':' in a else 32}" for a in known)

@@ -18,10 +18,11 @@ from ringfence.engine.classes import Classes
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.model.layer7 import Layer7
 from ringfence.model.profile import older_than
-from ringfence.model.rule import Action, Direction, Peer, Traffic
+from ringfence.model.rule import Action, AllPeers, Direction, Peer, Traffic
 
-Key = tuple[Peer | None, Traffic | None]
-"""What a rule names: one of its peers and one of its ports; None where it names none."""
+Key = tuple[Peer | None, Traffic | None, str]
+"""What a rule names: one of its peers and one of its ports, None where it names none; and of
+peers that are not known, what is said of them."""
 
 PLAIN: Final = Layer7()
 
@@ -45,7 +46,8 @@ class Proxied:
 
 def needs_proxy(rule: CompiledRule) -> bool:
     """Return whether other rules may change what this one means, or it what they do."""
-    return bool(rule.rule.parser) or any(box.server_names for box in rule.rule.layer7 or ())
+    asks = rule.rule.parser or rule.rule.authentication
+    return bool(asks) or any(box.server_names for box in rule.rule.layer7 or ())
 
 
 class Proxy:
@@ -74,7 +76,7 @@ class Proxy:
         for rule in allowing:
             for key in _keys(rule):
                 by_key[key].append(rule)
-                by_port[None, key[1]].append(rule)
+                by_port[None, key[1], ""].append(rule)
         for same in (by_port if self._old else by_key).values():
             if why := _clash(same):
                 found.clashes.append(Clash(tuple(same), why))
@@ -126,7 +128,7 @@ class Proxy:
         """Return what a rule says of one peer on one port, limited to some classes of traffic."""
         known = (id(rule), key, -1 if only is None else only)
         if known not in self._parts:
-            peer, port = key
+            peer, port, _ = key
             part = msgspec.structs.replace(
                 rule.rule,
                 peers=None if rule.rule.peers is None else (peer,),
@@ -140,7 +142,13 @@ class Proxy:
 def _keys(rule: CompiledRule) -> list[Key]:
     peers: tuple[Peer | None, ...] = (None,) if rule.rule.peers is None else rule.rule.peers
     ports: tuple[Traffic | None, ...] = (None,) if rule.rule.traffic is None else rule.rule.traffic
-    return list(dict.fromkeys((peer, port) for peer in peers for port in ports))
+    # Blocks that are not known are the same where the same is said of them.
+    which = rule.rule.uncertain
+    return [
+        (peer, port, which if isinstance(peer, AllPeers) else "")
+        for peer in dict.fromkeys(peers)
+        for port in dict.fromkeys(ports)
+    ]
 
 
 def _server_names(rule: CompiledRule) -> tuple[Layer7, ...]:
@@ -162,6 +170,8 @@ def _clash(same: list[CompiledRule]) -> str:
     parsers = {rule.rule.parser for rule in same} - {""}
     if len(parsers) > 1 and parsers != {"http", "tls"}:
         return " and ".join(sorted(parsers))
+    if len({rule.rule.authentication for rule in same} - {""}) > 1:
+        return "different modes of authentication"
     with_names = [rule for rule in same if _server_names(rule)]
     if with_names and any(map(_payloads, same)) and not any(map(_payloads, with_names)):
         return "server names beside rules of layer 7 without `terminatingTLS`"

@@ -1,12 +1,16 @@
 """Rules compiled to bit sets: whom they match, and which traffic."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from ringfence.engine.matches import Matches
 from ringfence.model.rule import Action, Direction, NamedPort, Policy, Rule
 
 Part = tuple[int, int, int]
 """(traffic classes, peers that match, peers that perhaps match)."""
+
+
+ALWAYS_FAIL: Final = "test-always-fail"
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,13 @@ class CompiledRule:
 
     @property
     def authenticates(self) -> bool:
-        """Whether it asks for peers that authenticated each other."""
-        return any(box.authenticated for box in self.rule.layer7 or ())
+        """Whether it asks for peers that authenticated each other, be it in vain."""
+        return self.never_authenticates or any(b.authenticated for b in self.rule.layer7 or ())
+
+    @property
+    def never_authenticates(self) -> bool:
+        """Whether it asks for what no peers pass."""
+        return self.rule.authentication == ALWAYS_FAIL
 
     @property
     def teaches_names(self) -> bool:
@@ -78,6 +87,10 @@ class CompiledPolicy:
     """Classes that it may select: where their labels or nodes are not known."""
     ingress: list[CompiledRule] = field(default_factory=list)
     egress: list[CompiledRule] = field(default_factory=list)
+
+    def applies_in(self, direction: Direction) -> bool:
+        """Return whether a direction of its subjects is affected by it at all."""
+        return direction in self.policy.isolates or bool(self.rules(direction))
 
     def rules(self, direction: Direction) -> list[CompiledRule]:
         """Return the rules of a direction, in the order in which they are written."""

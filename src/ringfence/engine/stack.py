@@ -13,8 +13,8 @@ from itertools import groupby
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes, parts
-from ringfence.engine.matches import NOTHING, Matches, union
-from ringfence.engine.outcome import Outcome, matched, said
+from ringfence.engine.matches import union
+from ringfence.engine.outcome import Lacking, Outcome, matched, said
 from ringfence.engine.proxy import Clash, Proxied, Proxy
 from ringfence.engine.rules import CompiledPolicy, CompiledRule, Part
 from ringfence.model import tiers
@@ -139,7 +139,8 @@ class Stacks:
             classes.policies, key=lambda p: (p.policy.tier, p.policy.order, p.policy.tie)
         )
         self._proxy = Proxy(classes) if cilium else None
-        self._authenticated = classes.traffic.limit((Layer7(authenticated=True),))[0]
+        self.authenticated = classes.traffic.limit((Layer7(authenticated=True),))[0]
+        """The traffic of peers that authenticated each other, where rules ask for that."""
         self._applying: dict[Direction, list[list[CompiledPolicy]]] = {}
         for direction in Direction:
             applying: list[list[CompiledPolicy]] = [[] for _ in range(classes.count)]
@@ -277,7 +278,7 @@ class Stacks:
         wide = self.wide(stack, subject)
         told_apart = [*listed, *wide.values()]
         if any(rule.authenticates for rule in stack.limiting):
-            told_apart.append(((self._authenticated, 0, 0),))
+            told_apart.append(((self.authenticated, 0, 0),))
         rows: dict[tuple[int, int], int] = {}
         for cell in self.cells(told_apart):
             outcome = Outcome(undecided=self._classes.everything)
@@ -318,7 +319,7 @@ class Stacks:
             spoken = [said(stack.rules_of(policy), by_rule, cell) for policy in group]
             if floor.tier.resolution is Resolution.DENY_WINS:
                 together = [part for one in spoken for part in one]
-                outcome.deny_wins(together, self._required(stack, wide, cell))
+                outcome.deny_wins(together, self._lacking(stack, wide, cell))
             else:
                 outcome.first_match(spoken, floor.tier.ties)
         if floor.isolated and ends:
@@ -333,15 +334,19 @@ class Stacks:
             outcome.confine(union(matched(wide.get(id(r), ()), cell) for r in confining))
         outcome.leave_tier()
 
-    def _required(self, stack: Stack, wide: dict[int, tuple[Part, ...]], cell: int) -> Matches:
-        """Return the peers of which some rule asks for authentication that traffic lacks.
-
-        Source: Cilium `bpf/lib/policy.h` __policy_check (has_explicit_auth_type).
-        """
-        if not wide or cell & self._authenticated:
-            return NOTHING
-        asking = (rule for rule in stack.limiting if rule.authenticates)
-        return union(matched(wide.get(id(rule), ()), cell) for rule in asking)
+    def _lacking(
+        self, stack: Stack, wide: dict[int, tuple[Part, ...]], cell: int
+    ) -> Lacking | None:
+        """Return the peers of which rules ask for authentication that traffic lacks."""
+        asking = [rule for rule in stack.limiting if rule.authenticates] if wide else []
+        if not asking:
+            return None
+        by_rule = [(rule, matched(wide.get(id(rule), ()), cell)) for rule in asking]
+        met = bool(cell & self.authenticated)
+        return Lacking(
+            union(m for rule, m in by_rule if not (met or rule.never_authenticates)),
+            union(m for rule, m in by_rule if rule.never_authenticates),
+        )
 
     # -- stacks that end in a union ----------------------------------------------------------
 

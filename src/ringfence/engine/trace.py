@@ -368,34 +368,50 @@ class Tracer:
             return
         everything = [rule for traced in group for rule in traced.rules]
         rules = [rule for rule in everything if rule.matches is not False]
-        required = _any(
-            rule.matches_up_to_port
-            for rule in everything
-            if rule.compiled.action is Action.ALLOW
-            and rule.compiled.authenticates
-            and rule.matches is False
-        )
+        lacks = not self._stacks.authenticated >> traffic & 1
+        required, never = self._asked(everything, lacks=lacks)
         for wanted in (Action.DENY, Action.ALLOW):
             perhaps: list[Evidence] = []
             for rule in rules:
                 if rule.compiled.action is not wanted:
                     continue
-                bare = wanted is Action.ALLOW and not rule.compiled.authenticates
-                if bare and required:
+                asks = rule.compiled.authenticates
+                asked: bool | None = False
+                if wanted is Action.ALLOW:
+                    asked = never if asks else _any((required, never))
+                if asked and not (asks or rule.compiled.rule.authentication):
                     continue
-                if rule.matches and not (bare and required is None):
+                if rule.matches and asked is False:
                     state.outcomes.add(wanted)
                     state.undecided = False
                     side.evidence.append(self._evidence(side, rule, other))
                     return
-                if bare and required is None:
+                if asked is not False:
                     side.because.append(
-                        "whether a rule asks the peers to authenticate each other is not known"
+                        "which rule Cilium goes by where they ask for different authentication "
+                        "is not known"
+                        if asked
+                        else "whether a rule asks the peers to authenticate each other is not known"
                     )
                 perhaps.append(self._evidence(side, rule, other))
             if perhaps:
                 state.outcomes.add(wanted)
                 side.evidence += perhaps
+
+    @staticmethod
+    def _asked(rules: list[RuleTrace], *, lacks: bool) -> tuple[bool | None, bool | None]:
+        """Return whether a rule asks for authentication that is lacking, and for what none pass."""
+        asking = [
+            rule
+            for rule in rules
+            if rule.compiled.action is Action.ALLOW and rule.compiled.authenticates
+        ]
+        never = [rule for rule in asking if rule.compiled.never_authenticates]
+        required = [rule for rule in asking if lacks and not rule.compiled.never_authenticates]
+        return (
+            _any(rule.matches_up_to_port for rule in required),
+            _any(rule.matches_up_to_port for rule in never),
+        )
 
     # -- evidence ----------------------------------------------------------------------------
 

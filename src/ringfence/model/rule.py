@@ -218,6 +218,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     confines: bool = False
     """True: what meets its peers and traffic, but not its `layer7`, is denied where no rule allows
     it, even if nothing isolates the subject (the proxy refuses it)."""
+    authentication: str = ""
+    """Cilium's `authentication.mode` where the rule says one: `required` (its `layer7` asks for it,
+    too), `disabled`, or `test-always-fail`, which nothing passes. What such a rule matches up to
+    the port needs it also by the allow rules that say none."""
     uncertain: str = ""
     """A condition that no question can settle (a source port): where all else matches, the rule
     matches perhaps, and this says why."""

@@ -17,10 +17,15 @@ from ringfence.model.profile import CiliumConfig, Enforcement
 from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Verdict
-from ringfence.reference import cilium_policy, cluster_network_policy, network_policy
+from ringfence.reference import (
+    cilium_cluster,
+    cilium_policy,
+    cluster_network_policy,
+    network_policy,
+)
 from ringfence.reference.cilium_normal import Found, conflicts, decide
 from ringfence.reference.cilium_policy import CLUSTERWIDE, NAMESPACED, Reading
-from ringfence.reference.composition import CLUSTER, NETWORK_POLICY, by_priority, enforced_kinds
+from ringfence.reference.composition import CLUSTER, NETWORK_POLICY, enforced_kinds
 from ringfence.reference.ends import Approach, Host, OwnPod
 from ringfence.reference.exemptions import share_node
 from ringfence.reference.findings import Side, blind_spots, plain, unsettled
@@ -60,9 +65,10 @@ def judge_side(snapshot: Snapshot, here: Approach) -> Side:
         return plain(here.direction, "self")
     if one_node is not None:
         return _judge(snapshot, here, localhost=one_node)
-    own, other = (
-        _judge(snapshot, replace(here, one_node=known), localhost=False) for known in (True, False)
-    )
+    other = _judge(snapshot, replace(here, one_node=False), localhost=False)
+    own = plain(here.direction, "self")
+    if not host:
+        own = _judge(snapshot, replace(here, one_node=True), localhost=False)
     if (own.verdict, own.limits) == (other.verdict, other.limits):
         return other
     reason = NODES.format(here.peer.name, here.subject.name)
@@ -126,6 +132,8 @@ def _policies(snapshot: Snapshot, here: Approach, *, deny_only: bool) -> _Polici
                 policy = None
                 if document.title == CLUSTER:
                     policy = cluster_network_policy.select(document, here.subject)
+                    if policy:
+                        cilium_cluster.hold(policy, here)
                     if policy and snapshot.profile.cluster_network_policy is None:
                         raise NotUnderstoodError(FLAG, ("spec",))
                 elif document.title == NETWORK_POLICY and not deny_only:
@@ -150,7 +158,7 @@ def _tiers(
             for policy in policies.selected
             if policy.document.title == CLUSTER and policy.baseline == baseline
         ]
-        return [Found(one) for one in by_priority(chosen, here)]
+        return cilium_cluster.decide(chosen, here, snapshot.profile.version)
 
     tiers: list[Callable[[], list[Found]]] = [
         lambda: cluster(baseline=False),
@@ -160,6 +168,9 @@ def _tiers(
             here,
             snapshot.profile.version,
             may_localhost=may_localhost,
+            learns_names=cilium_cluster.learns_names(
+                [p for p in policies.selected if p.document.title == CLUSTER], here
+            ),
         ),
         lambda: cluster(baseline=True),
     ]

@@ -5,19 +5,22 @@ Source: Cilium `pkg/policy/api/rule_validation.go` (CIDR, CIDRRule), `pkg/policy
 """
 
 import ipaddress
+from itertools import product
 from typing import Any
 
 from ringfence.model.document import Document, Path
 from ringfence.model.profile import older_than
 from ringfence.model.snapshot import Snapshot
 from ringfence.reference import addresses, schema
-from ringfence.reference.cilium_labels import GROUP, read_selector
+from ringfence.reference.cilium_labels import GROUP, Selector, read_selector
 from ringfence.reference.ends import Approach, Network
-from ringfence.reference.outcome import Degree, Match, any_of, not_understood, perhaps
+from ringfence.reference.outcome import NO, Degree, Match, any_of, not_understood, perhaps
 from ringfence.reference.schema import NotUnderstoodError
 
 GROUP_KIND = "CiliumCIDRGroup"
 EXCEPT = "what `except` takes from a group of blocks is left to the version of Cilium"
+NO_GROUP = "a selector of groups that asks for none of their labels may select more than groups"
+TWO_VALUES = "a block is in groups that give a label of its two values"
 GROUP_VERSIONS = ("cilium.io/v2", "cilium.io/v2alpha1")
 
 
@@ -69,13 +72,48 @@ def block_set(value: Any, path: Path, here: Approach, snapshot: Snapshot) -> tup
         if not name:
             raise NotUnderstoodError("must not be empty", here_at)
         groups = [group for group in _groups(snapshot) if group.name == name]
+        match = any_of([_group_matches(group, here) for group in groups])
     else:
-        selector = read_selector(content, here_at, GROUP)
-        groups = [group for group in _groups(snapshot) if selector.selects(_labels(group))]
-    match = any_of([_group_matches(group, here) for group in groups])
+        match = _selected(read_selector(content, here_at, GROUP), here, snapshot)
     if listed and match.degree is not Degree.NO:
         return known, perhaps(EXCEPT)
     return known, match
+
+
+def _selected(selector: Selector, here: Approach, snapshot: Snapshot) -> Match:
+    """Return whether a block matches that a selector of groups selects.
+
+    A block has the labels of every group that lists it, and of several values of one label one or
+    another. A selector that asks for no label of groups may select what is no group's.
+
+    Source: Cilium `pkg/policy/api/rule_validation.go`, `pkg/k8s/apis/cilium.io/v2/
+    cidrgroups_types.go`; `pkg/labels/labels.go` (a label of a key has one value).
+    """
+    whole = addresses.read_cidr("0.0.0.0/0" if here.family == 4 else "::/0", ())
+    asks = any(c.operator in ("In", "Exists") for c in selector.conditions)
+    if not asks or any(c.source != GROUP for c in selector.conditions):
+        outside = addresses.block_matches(whole, [], here)
+        return NO if outside == NO else perhaps(NO_GROUP)
+    found: list[Match] = []
+    labels: dict[Network, list[tuple[tuple[str, str], str]]] = {}
+    for group in _groups(snapshot):
+        try:
+            for block_ in read_group(group):
+                labels.setdefault(block_, []).extend(_labels(group).items())
+        except NotUnderstoodError as error:
+            outside = addresses.block_matches(whole, [], here)
+            found.append(NO if outside == NO else perhaps(not_understood(group, error)))
+    for block_, given in labels.items():
+        values: dict[tuple[str, str], set[str]] = {}
+        for key, value in given:
+            values.setdefault(key, set()).add(value)
+        answers = {
+            selector.selects(dict(zip(values, chosen, strict=True)))
+            for chosen in product(*values.values())
+        }
+        match = addresses.block_matches(block_, [], here) if True in answers else NO
+        found.append(match if answers == {True} or match == NO else perhaps(TWO_VALUES))
+    return any_of(found)
 
 
 def _groups(snapshot: Snapshot) -> list[Document]:
@@ -96,7 +134,9 @@ def _group_matches(group: Document, here: Approach) -> Match:
     try:
         cidrs = read_group(group)
     except NotUnderstoodError as error:
-        return perhaps(not_understood(group, error))
+        whole = addresses.read_cidr("0.0.0.0/0" if here.family == 4 else "::/0", ())
+        outside = addresses.block_matches(whole, [], here)
+        return NO if outside == NO else perhaps(not_understood(group, error))
     return any_of([addresses.block_matches(cidr, [], here) for cidr in cidrs])
 
 

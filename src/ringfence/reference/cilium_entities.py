@@ -16,6 +16,7 @@ from ringfence.reference.outcome import NO, YES, Match, certain, perhaps
 from ringfence.reference.schema import NotUnderstoodError
 
 API_SERVER_UNSURE = "the addresses behind the Service `default/kubernetes` are not known"
+API_SERVER_INSIDE = f"{API_SERVER_UNSURE}: taken to be the cluster's own for the entity `cluster`"
 
 ALONE = ("host", "remote-node", "kube-apiserver", "world", "ingress", "health", "init", "unmanaged")
 CLUSTER = ("host", "remote-node", "init", "ingress", "health", "unmanaged", "kube-apiserver")
@@ -32,8 +33,9 @@ def entity(
     """Return what an entity is made of: what each part is kept under, and whether it matches.
 
     `all` is anyone. `cluster` is every pod of the cluster and what else is of it: its nodes, the
-    API server wherever that is, and what no question can name. `cluster-mesh` (from 1.20) is that
-    of all clusters that are connected.
+    API server, and what no question can name. Where the API server's addresses are not known they
+    are taken to be nodes' or pods', which belong to the cluster anyway. `cluster-mesh` (from 1.20)
+    is that of all clusters that are connected.
 
     Raises:
         NotUnderstoodError: there is no such entity.
@@ -44,8 +46,12 @@ def entity(
     if name == "cluster-mesh" and older_than(snapshot.profile.version, 1, 20):
         raise NotUnderstoodError("there is no entity `cluster-mesh` before 1.20", path)
     if name in ("cluster", "cluster-mesh"):
-        pods = certain(isinstance(here.peer, OwnPod))
-        return [*((part, _is(part, here, snapshot)) for part in CLUSTER), (name, pods)]
+        found = [(part, _is(part, here, snapshot)) for part in CLUSTER]
+        if found[-1][1].because == (API_SERVER_UNSURE,):
+            if isinstance(here.peer, Outside):
+                here.notes.add(API_SERVER_INSIDE)
+            found.pop()
+        return [*found, (name, certain(isinstance(here.peer, OwnPod)))]
     return [(name, _is(name, here, snapshot))]
 
 

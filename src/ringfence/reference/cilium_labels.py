@@ -21,7 +21,7 @@ from ringfence.model.label_space import (
     CILIUM_SERVICE_ACCOUNT,
 )
 from ringfence.reference import schema
-from ringfence.reference.ends import Approach, Host, Outside, OwnPod, Party
+from ringfence.reference.ends import Approach, Host, Outside, OwnPod, Party, cilium_identity
 from ringfence.reference.schema import NotUnderstoodError
 from ringfence.reference.selectors import OPERATORS
 
@@ -231,9 +231,34 @@ def labels_of(party: Party, here: Approach, *, api_server: bool) -> Labels:
     return found
 
 
-def labels_of_node(node: Node, here: Approach) -> Labels:
-    """Return a node's labels, as selectors of nodes see them: `node:` and as a pod's would be."""
-    found: Labels = {(K8S, key): value for key, value in node.labels.items()}
-    found |= {(NODE, key): value for key, value in node.labels.items()}
+def labels_of_host(node: Node) -> Labels:
+    """Return the labels of a node's own endpoint, which `nodeSelector` selects.
+
+    They are the node's, but for those that no identity has, and `reserved:host`.
+
+    Source: Cilium `pkg/endpoint/endpoint.go` InitWithNodeLabels.
+    """
+    found: Labels = {(K8S, key): value for key, value in cilium_identity(node.labels).items()}
+    return found | {(RESERVED, "host"): ""}
+
+
+def may_select_host(selector: Selector) -> bool:
+    """Return whether any node could have the labels that a `nodeSelector` asks for."""
+    for condition in selector.conditions:
+        known = {(RESERVED, "host"): ""}
+        own = condition.source in (ANY, K8S) and bool(cilium_identity({condition.key: ""}))
+        if condition.operator in ("In", "Exists") and not own and not condition.holds(known):
+            return False
+    return True
+
+
+def labels_of_remote_node(node: Node, here: Approach) -> Labels:
+    """Return the labels of another node's identity, which `fromNodes` and `toNodes` select.
+
+    Source: Cilium `pkg/labelsfilter/filter.go` FilterNodeLabels; `pkg/k8s/apis/cilium.io/utils/
+    utils.go` parseToCiliumIngressCommonRule (keys are of the source `node` unless they name one).
+    """
+    found: Labels = {(NODE, key): value for key, value in node.labels.items()}
+    found[RESERVED, "remote-node"] = ""
     found[K8S, CILIUM_CLUSTER] = here.cilium.cluster
     return found

@@ -31,7 +31,7 @@ class Limit:
     listener: str = ""
     """A listener of one's own, which decides by itself."""
     authentication: str = ""
-    """`required` or `disabled` where the rule says so."""
+    """`required`, `disabled` or `test-always-fail` where the rule says so."""
     icmp: str = ""
     """The type of ICMP that is meant, where the question did not say which it asks for."""
 
@@ -51,6 +51,8 @@ class Limit:
 
 
 UNLIMITED = Limit()
+ALWAYS_FAIL = "test-always-fail"
+"""The mode of authentication that no peers pass."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def read_authentication(value: Any, path: Path) -> str:  # noqa: ANN401
         return ""
     given = schema.fields(value, path, ("mode",))
     at = (*path, "mode")
-    modes = ("disabled", "required", "test-always-fail")
+    modes = ("disabled", "required", ALWAYS_FAIL)
     return schema.choice(schema.required(given, "mode", path), at, modes)
 
 
@@ -232,6 +234,8 @@ def meets(limit: Limit, request: Request, version: str) -> Answer:
         parts.append(_sni(limit.server_names, request, version))
     if limit.authentication == "required":
         parts.append(_authenticated(request))
+    if limit.authentication == ALWAYS_FAIL:
+        parts.append(no())
     return all_of(parts)
 
 

@@ -14,7 +14,7 @@ from ringfence.model.profile import Enforcement, older_than
 from ringfence.model.rule import Direction
 from ringfence.model.verdict import Evidence
 from ringfence.reference.cilium_answers import Known, Said, unsure
-from ringfence.reference.cilium_layer7 import UNLIMITED, Limit, meets
+from ringfence.reference.cilium_layer7 import ALWAYS_FAIL, UNLIMITED, Limit, meets
 from ringfence.reference.cilium_policy import Cell, Reading
 from ringfence.reference.composition import isolation, walk
 from ringfence.reference.ends import Approach
@@ -39,6 +39,8 @@ CLASH = (
     "the endpoint has then is not known"
 )
 ALWAYS = "always enforced"
+_KINDS = (ALWAYS_FAIL, "required")
+"""The modes that ask for something, the stronger one first."""
 _SERVER_NAMES = "server names beside rules of layer 7 without `terminatingTLS`"
 
 
@@ -68,6 +70,7 @@ def decide(
     version: str,
     *,
     may_localhost: bool,
+    learns_names: bool,
 ) -> list[Found]:
     """Return what the tier may come to.
 
@@ -80,6 +83,7 @@ def decide(
         here: the connection.
         version: of Cilium.
         may_localhost: whether the subject's own node is let in unless a rule denies that.
+        learns_names: whether a policy of another tier sends lookups of names through the proxy.
     """
     cells = list(_cells(readings, here))
     found: list[Found] = []
@@ -93,7 +97,7 @@ def decide(
     if may_localhost:
         return [*found, Found(NOTHING)]
     groups = [
-        *_merged([cell for cell in cells if not cell.denies], readings),
+        *_merged([cell for cell in cells if not cell.denies], readings, learns_names=learns_names),
         *_network_policies(policies, here),
     ]
     allowed, refused = _allowed(groups, here, version)
@@ -104,7 +108,7 @@ def decide(
     if isolations:
         return [*found, Found(Possible(Outcome.DENY, isolations), refused=bool(refused))]
     confined = [group for group in refused if _is_confined(group, version)]
-    if any(group.match == YES for group in confined):
+    if any(group.match == YES and not group.limit.listener for group in confined):
         pieces = tuple(piece for group in confined for piece in group.evidence)
         return [*found, Found(Possible(Outcome.DENY, pieces), refused=True)]
     found += [
@@ -150,7 +154,7 @@ def _network_policies(policies: list[Selected], here: Approach) -> Iterator[Merg
                 yield Merged(Match(degree, one.because), UNLIMITED, one.evidence)
 
 
-def _merged(cells: list[Cell], readings: list[Reading]) -> Iterator[Merged]:
+def _merged(cells: list[Cell], readings: list[Reading], *, learns_names: bool) -> Iterator[Merged]:
     """Yield the cells that allow, those for the same peer on the same port merged.
 
     Names in `toFQDNs` match only if a rule of the subject sends its DNS through the proxy, from
@@ -158,7 +162,7 @@ def _merged(cells: list[Cell], readings: list[Reading]) -> Iterator[Merged]:
 
     Source: `Documentation/security/policy/layer3.rst` (DNS based), `layer7.rst` (DNS proxy).
     """
-    proxied = any(
+    proxied = learns_names or any(
         cell.limit.dns
         for reading in readings
         for cell in reading.cells
@@ -201,25 +205,28 @@ def _allowed(
 ) -> tuple[list[Found], list[Merged]]:
     """Return what allows, and what matches up to the port and does not allow for what is above.
 
-    Authentication that one matching rule asks for is asked for by all that say nothing of it.
+    Authentication that one matching rule asks for is asked for by all that say nothing of it;
+    of two kinds that of the higher number. Which of two modes holds that are both written depends
+    on which rule is the more specific.
 
-    Source: Cilium `bpf/lib/policy.h` __policy_check (has_explicit_auth_type).
+    Source: Cilium `bpf/lib/policy.h` __policy_check (has_explicit_auth_type), `pkg/policy/types/
+    auth.go`.
     """
     sure = {group.limit.authentication for group in groups if group.match == YES}
     modes = {group.limit.authentication for group in groups}
-    doubted = "required" in modes and ("disabled" in modes or "required" not in sure)
     found: list[Found] = []
     refused: list[Merged] = []
     for group in groups:
         mode = group.limit.authentication
         limit = group.limit
-        if not mode and "required" in sure:
-            limit = replace(limit, authentication="required")
+        asked = next((kind for kind in _KINDS if not mode and kind in sure), "")
+        if asked:
+            limit = replace(limit, authentication=asked)
         answer = meets(limit, here.request, version)
         if answer.known in (Known.YES, Known.OPEN):
             if limit.listener:
                 answer = unsure(LISTENER)
-            elif doubted and mode != "required" and not here.request.authenticated:
+            elif _is_doubted(limit.authentication, modes, here):
                 answer = unsure(AUTHENTICATION)
         because = group.match.because
         match answer.known:
@@ -239,15 +246,24 @@ def _allowed(
     return certain[:1] or found, refused
 
 
+def _is_doubted(mode: str, modes: set[str], here: Approach) -> bool:
+    """Return whether another rule's mode may hold instead of this, and not be met."""
+    if ALWAYS_FAIL in modes - {mode}:
+        return True
+    return "required" in modes - {mode} and not here.request.authenticated
+
+
 def _is_confined(group: Merged, version: str) -> bool:
     """Return whether what a rule does not let through is refused even if nothing isolates.
 
     So it is where authentication is asked for; and before 1.18 where a rule has HTTP or DNS rules,
-    which from then on (and in late releases of 1.16 and 1.17) let everything through then.
+    which from then on (and in late releases of 1.16 and 1.17) let everything through then. Server
+    names are not asked for: what lets everything else through is a rule of the proxy's too.
 
-    Source: Cilium pull request 38841; `pkg/policy/l4.go` createL4Filter (ensureWildcard).
+    Source: Cilium pull request 38841; `pkg/policy/l4.go` createL4Filter (ensureWildcard);
+    `pkg/envoy/xds_server.go` getDirectionNetworkPolicy; cilium/proxy `cilium/network_policy.cc`.
     """
-    if group.limit.authentication == "required":
+    if group.limit.authentication in _KINDS or group.limit.listener:
         return True
     return bool(group.limit.http or group.limit.dns) and older_than(version, 1, 18)
 

@@ -7,10 +7,11 @@ Source: Cilium `pkg/policy/utils/parserules.go` mergeEndpointSelectors, `pkg/pol
 service.go`, `Documentation/security/policy/layer3.rst`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ringfence.model.cluster import Service
+from ringfence.model.cluster import Node, Service
 from ringfence.model.document import Path
 from ringfence.model.label_space import CILIUM_NAMESPACE
 from ringfence.model.profile import older_than
@@ -19,10 +20,11 @@ from ringfence.reference import addresses, cilium_blocks, schema
 from ringfence.reference.cilium_entities import entity, is_api_server
 from ringfence.reference.cilium_labels import (
     ANY,
+    Labels,
     Selector,
     equals,
     labels_of,
-    labels_of_node,
+    labels_of_remote_node,
     peer_selector,
     read_selector,
 )
@@ -166,19 +168,34 @@ def node(value: Any, path: Path, here: Approach) -> PeerEntry:  # noqa: ANN401
     if not here.cilium.node_selectors:
         raise NotUnderstoodError("rejected without `enable-node-selector-labels`", path)
     selector = read_selector(value, path)
-    return PeerEntry(f"nodes: {_key(selector)}", node_matches(selector, here.peer, here))
+    # Only other nodes have an identity with labels: the subject's own is never meant.
+    own = bool(here.one_node)
+    matches = (
+        NO
+        if own
+        else node_matches(
+            selector, here.peer, here, lambda found: labels_of_remote_node(found, here)
+        )
+    )
+    return PeerEntry(f"nodes: {_key(selector)}", matches)
 
 
-def node_matches(selector: Selector, party: object, here: Approach) -> Match:
+def node_matches(
+    selector: Selector, party: object, here: Approach, labels: Callable[[Node], Labels]
+) -> Match:
     """Return whether a selector of nodes selects an end; perhaps, if it is not known which it is.
 
-    A key without a source means the node's label, as one of the source `node` does.
+    Args:
+        selector: as it was written.
+        party: the end.
+        here: the connection.
+        labels: by what a node is selected.
     """
     if not isinstance(party, Host):
         return NO
     if party.node:
-        return certain(selector.selects(labels_of_node(party.node, here)))
-    candidates = [selector.selects(labels_of_node(found, here)) for found in here.nodes]
+        return certain(selector.selects(labels(party.node)))
+    candidates = [selector.selects(labels(found)) for found in here.nodes]
     if party.on_some_node and all(candidates):
         return YES
     if any(candidates) or not candidates:

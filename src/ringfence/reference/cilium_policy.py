@@ -14,7 +14,13 @@ from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence
 from ringfence.reference import schema
-from ringfence.reference.cilium_labels import labels_of, read_selector, subject_selector
+from ringfence.reference.cilium_labels import (
+    labels_of,
+    labels_of_host,
+    may_select_host,
+    read_selector,
+    subject_selector,
+)
 from ringfence.reference.cilium_layer7 import Limit, read_authentication
 from ringfence.reference.cilium_peers import (
     ANYONE,
@@ -156,7 +162,10 @@ def _selects(spec: dict[str, Any], path: Path, document: Document, here: Approac
         at = (*path, "nodeSelector")
         if document.kind == NAMESPACED:
             raise NotUnderstoodError("stands in clusterwide policies only", at)
-        found = node_matches(read_selector(by_node, at), here.subject, here)
+        wanted = read_selector(by_node, at)
+        if not may_select_host(wanted):
+            return False
+        found = node_matches(wanted, here.subject, here, labels_of_host)
         if found.because:
             raise NotUnderstoodError(NODE_UNSURE.format(here.subject.name), at)
         return found != NO
@@ -278,7 +287,7 @@ def _cells(
         raise NotUnderstoodError("`toServices` has no ports before 1.19", place.path)
     _hold_host_policy(ports, place, snapshot, by_node=by_node)
     speaks_of_ports = bool(given.get("toPorts") or given.get("icmps"))
-    if mode == "test-always-fail" or peers is None:
+    if peers is None:
         return
     if not peers:
         peers = [ANYONE] if speaks_of_ports else []

@@ -20,7 +20,7 @@ ACTIONS = {"Accept": Outcome.ALLOW, "Deny": Outcome.DENY, "Pass": Outcome.PASS}
 MOST = 25
 """The most rules of a direction, peers of a rule and protocols of a rule."""
 
-_PEERS = {
+PEERS = {
     Direction.INGRESS: peers.INGRESS_PEERS,
     Direction.EGRESS: (*peers.INGRESS_PEERS, "networks", "nodes", "domainNames"),
 }
@@ -84,7 +84,7 @@ def read_rule(value: Any, path: Path, here: Approach) -> tuple[Match, Outcome]: 
     action = ACTIONS[schema.choice(given.get("action"), (*path, "action"), ACTIONS)]
     at = (*path, side)
     entries = schema.some(given.get(side), at, MOST)
-    known = _PEERS[here.direction]
+    known = PEERS[here.direction]
     found = [
         peers.peer(entry, (*at, index), here, known, namespace_needed=False)
         for index, entry in enumerate(entries)

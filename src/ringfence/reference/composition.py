@@ -6,7 +6,7 @@ Source: network-policy-api `npeps/npep-285-combine-crds.md`, ClusterNetworkPolic
 
 import re
 from collections.abc import Callable, Iterable
-from itertools import groupby, product
+from itertools import groupby
 
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document, Path, path_text
@@ -133,18 +133,16 @@ def by_priority(policies: list[Selected], here: Approach) -> list[Possible]:
     """Return what the policies of a tier say, lower priority first; the first match decides.
 
     Which of several policies of the same priority decides is left to the implementation: Calico
-    goes by name; Cilium lets a deny win, then an allow; of the others nothing can be said, so
-    that any of their answers is possible.
+    goes by name; of the others nothing can be said, so that any of their answers is possible.
 
-    Source: NPA ClusterNetworkPolicySpec.priority; Calico `felix/calc/policy_sorter.go`; Cilium
-    `pkg/policy/types/entry.go`.
+    Source: NPA ClusterNetworkPolicySpec.priority; Calico `felix/calc/policy_sorter.go`.
     """
     key: Callable[[Selected], tuple[int, str]]
     key = _priority_and_name if here.cni is Cni.CALICO else _priority_alone
     found: list[Possible] = []
     for _, group in groupby(sorted(policies, key=key), key=key):
         answers = [walk(policy, here) for policy in group]
-        merged = _deny_first(answers) if here.cni is Cni.CILIUM else _any_answer(answers)
+        merged = _any_answer(answers)
         found += [one for one in merged if one.outcome is not Outcome.NONE]
         if all(one.outcome is not Outcome.NONE for one in merged):
             return found
@@ -173,19 +171,6 @@ def _any_answer(answers: list[list[Possible]]) -> list[Possible]:
         because = f"{' and '.join(f'`{name}`' for name in names)} have the same priority"
         found = [Possible(one.outcome, one.evidence, (*one.because, because)) for one in found]
     return found + ([NOTHING] if silent else [])
-
-
-def _deny_first(answers: list[list[Possible]]) -> list[Possible]:
-    """Return what may come of policies among which a deny wins, then an allow, then a pass."""
-    rank = [Outcome.DENY, Outcome.ALLOW, Outcome.PASS, Outcome.NONE]
-    merged = [NOTHING]
-    for answer in answers:
-        best: dict[Outcome, Possible] = {}
-        for one, other in product(merged, answer):
-            winner = min(one, other, key=lambda choice: rank.index(choice.outcome))
-            best.setdefault(winner.outcome, winner)
-        merged = [best[outcome] for outcome in rank if outcome in best]
-    return merged
 
 
 def walk(policy: Selected, here: Approach) -> list[Possible]:

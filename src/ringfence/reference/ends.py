@@ -289,8 +289,11 @@ def _seen(snapshot: Snapshot, labels: dict[str, str]) -> dict[str, str]:
     Source: Cilium `pkg/labelsfilter/filter.go` defaultLabelPrefixCfg: prefixes, first match
     decides; `.*beta.kubernetes.io` anywhere.
     """
-    if snapshot.profile.cni is not Cni.CILIUM:
-        return labels
+    return labels if snapshot.profile.cni is not Cni.CILIUM else cilium_identity(labels)
+
+
+def cilium_identity(labels: dict[str, str]) -> dict[str, str]:
+    """Return the labels that Cilium does not leave out of an identity."""
     return {
         key: value
         for key, value in labels.items()
