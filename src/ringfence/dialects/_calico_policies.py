@@ -70,7 +70,9 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
     reader.read(lambda: fields(document.body, (), tiers.TOP), {})
     spec = reader.read(lambda: spec_of(document), None)
     if spec is None:
-        return [_policy(index, document, reader, CALICO_DEFAULT, subject=None, staged=staged)]
+        tier = CALICO_DEFAULT
+        parts = reader, tier
+        return [_policy(index, document, *parts, subject=None, forward=of_cluster, staged=staged)]
     reader.read(lambda: fields(document.body.get("spec") or {}, ("spec",), known), {})
     chosen = reader.read(lambda: labels.subject(spec, namespace), None)
     name = reader.read(lambda: tier_name(spec), tiers.DEFAULT)
@@ -78,10 +80,16 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
     order = reader.read(lambda: tiers.number(spec.get("order"), ("spec", "order")), None)
     isolates = reader.read(lambda: _isolates(spec, document), ())
     reader.read(lambda: _hints(spec.get("performanceHints")), None)
-    flags = {flag: bool(reader.read(partial(_flag, spec, flag), None)) for flag in CLUSTER[1:]}
+    # What cannot be read of the last, perhaps is so.
+    flags = {
+        flag: bool(reader.read(partial(_flag, spec, flag), flag == CLUSTER[-1]))
+        for flag in CLUSTER[1:]
+        if of_cluster
+    }
     found = _all_rules(spec, isolates, Scope(context, namespace), reader)
-    reader.read(lambda: _check(spec, flags), None)
-    if flags["doNotTrack"] or flags["preDNAT"]:
+    if of_cluster:
+        reader.read(lambda: _check(spec, flags), None)
+    if of_cluster and (flags["doNotTrack"] or flags["preDNAT"]):
         start = tiers.UNTRACKED if flags["doNotTrack"] else tiers.PRE_DNAT
         tier = tiers.early(tier, start, context)
         isolates = ()
@@ -97,7 +105,7 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
         isolates=isolates,
         isolation_path=("spec", "types") if spec.get("types") else ("spec",),
         rules=found,
-        forward=flags["applyOnForward"],
+        forward=flags.get("applyOnForward", False),
         staged=staged,
     )
     return _as_planned(policy, spec, reader) if staged else [policy]

@@ -29,9 +29,8 @@ FIXED_BEFORE_3_32: Final = {
     DEFAULT: tiers.CALICO_DEFAULT,
     "baselineadminnetworkpolicy": tiers.CALICO_BASELINE,
 }
-UNTRACKED: Final = -2e300
-PRE_DNAT: Final = -1e300
-"""Before every tier that anybody gives an order, and after the failsafe ports."""
+UNTRACKED: Final = tiers.CALICO_UNTRACKED
+PRE_DNAT: Final = tiers.CALICO_PRE_DNAT
 STEP: Final = 1e290
 
 

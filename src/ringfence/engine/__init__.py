@@ -6,7 +6,7 @@ class; sets of classes are Python integers used as bit sets.
 """
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -14,8 +14,9 @@ import msgspec
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
+from ringfence.engine.forwarding import Forwarding
 from ringfence.engine.matrix import Matrix
-from ringfence.engine.stack import Stacks
+from ringfence.engine.stack import Stack, Stacks
 from ringfence.engine.trace import OtherEnd, SideTrace, Tracer
 from ringfence.model import icmp
 from ringfence.model.cluster import Identity, Protocol
@@ -30,6 +31,7 @@ T = TypeVar("T")
 
 LOOPBACK_NOTE = "a pod always reaches itself; between two replicas the policies decide"
 OWN_NODE_NOTE = "a pod always admits its own node; here they are taken to be on two"
+MAY_STAY = "policy of host endpoints is not for what stays on the node, which this may do"
 WHICH_NODE = "whether {} is the pod's own node is not known, and policies treat the two differently"
 
 
@@ -77,6 +79,7 @@ class Compiled:
     classes: Classes
     stacks: Stacks
     tracer: Tracer
+    forwarding: Forwarding
 
 
 class Engine:
@@ -93,7 +96,9 @@ class Engine:
         if found is None:
             classes = Classes(self.snapshot, family)
             stacks = Stacks(classes)
-            found = self._compiled[family] = Compiled(classes, stacks, Tracer(classes, stacks))
+            stacks.forwarding = forwarding = Forwarding(classes, stacks)
+            tracer = Tracer(classes, stacks)
+            found = self._compiled[family] = Compiled(classes, stacks, tracer, forwarding)
         return found
 
     def matrix(self, family: int) -> Matrix:
@@ -151,16 +156,26 @@ class Engine:
             return cells
         classes, stacks = compiled.classes, compiled.stacks
         for end, direction in ((source, Direction.EGRESS), (destination, Direction.INGRESS)):
-            for element in self._elements(compiled, end, None):
-                subject = classes.class_of[element]
-                if not classes.policed >> subject & 1:
-                    continue
-                stack = stacks.stack(subject, direction)
+            for subject, stack in self._stacks(compiled, end, direction):
                 masks = {p[0] for rule in stack.rules for p in stacks.parts(rule, stack, subject)}
                 masks.add(classes.traffic.icmp)
                 for mask in masks:
                     cells = [p for cell in cells for p in (cell & mask, cell & ~mask) if p]
         return cells
+
+    def _stacks(
+        self, compiled: Compiled, end: End, direction: Direction
+    ) -> Iterator[tuple[int, Stack]]:
+        """Yield all that may decide for an end, and as what subject."""
+        classes = compiled.classes
+        for element in self._elements(compiled, end, None):
+            number = classes.class_of[element]
+            for subject in classes.ways.get(number, (number,)):
+                if subject is not None and classes.policed >> subject & 1:
+                    yield subject, compiled.stacks.stack(subject, direction)
+            if isinstance(end, PodEnd) and compiled.forwarding and not self._is_host(end):
+                for stack in compiled.forwarding.stacks_of(self._nodes(end), direction):
+                    yield number, stack
 
     def sum_up(self, connection: Connection, views: list[View]) -> Judgement:
         """Return one verdict for the parts of a question."""
@@ -288,16 +303,80 @@ class Engine:
         if isinstance(subject, AddressEnd | DomainEnd):
             return _settled(direction, "outside")
         classes = compiled.classes
-        number = classes.class_of[self._elements(compiled, subject, local)[0]]
-        if not classes.policed >> number & 1:
-            return _settled(direction, "host network")
+        element = self._elements(compiled, subject, local)[0]
+        number = classes.class_of[element]
         address = None
         config = self.snapshot.profile.cilium or CiliumConfig()
         by_address = self.snapshot.profile.cni is not Cni.CILIUM or config.cidrs_match_nodes
         if isinstance(other, NodeEnd) and other.address and by_address:
             address = classes.element_of_address(other.address)
         end = OtherEnd(self._elements(compiled, other, local)[0], self._words(other), address)
-        return compiled.tracer.follow(number, direction, traffic, end)
+        if element in classes.universe.ways:
+            return self._host_side(compiled, direction, subject, other, traffic, end)
+        if not classes.policed >> number & 1:
+            return _settled(direction, "host network")
+        found = compiled.tracer.follow(number, direction, traffic, end)
+        if compiled.forwarding and isinstance(subject, PodEnd) and not self._is_host(subject):
+            elsewhere = self._nodes(other) if isinstance(other, PodEnd | NodeEnd) else None
+            return compiled.forwarding.follow(
+                compiled.tracer, found, number, traffic, end, self._nodes(subject), elsewhere
+            )
+        return found
+
+    def _host_side(
+        self,
+        compiled: Compiled,
+        direction: Direction,
+        subject: End,
+        other: End,
+        traffic: int,
+        end: OtherEnd,
+    ) -> SideTrace:
+        """Return the side of a host of Calico, by whichever host endpoint it passes."""
+        local = self._stays_on_node(subject, other)
+        if local:
+            return _settled(direction, "own node")
+        universe = compiled.classes.universe
+        element = self._elements(compiled, subject, local=False)[0]
+        if universe.crowded >> element & 1:
+            why = f"which of many host endpoints {self._words(subject)} has is not known"
+            return SideTrace(direction, Verdict.UNKNOWN, because=[why])
+        ways = universe.ways[element]
+        if isinstance(subject, NodeEnd) and subject.address:
+            node = universe.node_name(element)
+            ways = universe.host_endpoints.ways(node, [subject.address])
+        sides = []
+        for way in ways:
+            found = _settled(direction, "default")
+            if way.number is not None:
+                number = compiled.classes.class_of[universe.behind[element, way.number]]
+                found = compiled.tracer.follow(number, direction, traffic, end)
+            if way.why:
+                found.because.append(way.why)
+            sides.append(found)
+        if local is None:
+            sides.append(_settled(direction, "own node"))
+            sides[-1].because.append(MAY_STAY)
+        return _either_side(sides)
+
+    def _stays_on_node(self, host: End, other: End) -> bool | None:
+        """Return whether the other end is on a host's own node; None where it may be."""
+        if not isinstance(other, PodEnd | NodeEnd):
+            return False
+        name = self._host_of(host)
+        nodes = {self._host_of(other)} if self._is_host(other) else self._nodes(other)
+        if not name or not nodes or "" in nodes:
+            return None
+        if nodes == {name}:
+            return True
+        return None if name in nodes else False
+
+    def _nodes(self, end: PodEnd | NodeEnd) -> frozenset[str]:
+        """Return the nodes that an end is on, or may be; one without a name is any."""
+        if isinstance(end, NodeEnd):
+            return frozenset({self.snapshot.nodes[end.node].name})
+        pods = self._identity(end).pods
+        return frozenset(pod.node for pod in (pods if end.pod is None else (pods[end.pod],)))
 
     def _elements(self, compiled: Compiled, end: End, local: bool | None) -> list[int]:  # noqa: FBT001 - three values
         """Return the element that an end is; of a host, where `local` is None, its twin as well."""
@@ -442,6 +521,21 @@ def _settled(direction: Direction, rule: str) -> SideTrace:
     return SideTrace(
         direction, evidence=[Evidence("network", direction.value, "allow", None, rule)]
     )
+
+
+def _either_side(sides: list[SideTrace]) -> SideTrace:
+    """Return what is known where any of several may be right."""
+    first = sides[0]
+    if all(side.verdict is first.verdict for side in sides):
+        if first.verdict is not Verdict.UNKNOWN:
+            first.because.clear()
+        return first
+    found = SideTrace(first.direction, Verdict.UNKNOWN)
+    for side in sides:
+        found.evidence += [piece for piece in side.evidence if piece not in found.evidence]
+        found.because += side.because
+        found.policies += side.policies
+    return found
 
 
 def _each(items: Iterable[T]) -> tuple[T, ...]:

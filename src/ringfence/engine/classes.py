@@ -4,14 +4,17 @@ All that follows is computed per class: its cost grows with what distinguishes t
 not with their number.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import cached_property
+from typing import Final
 
 import msgspec
 
 from ringfence.engine import addresses, bits
 from ringfence.engine.addresses import AddressSpace
 from ringfence.engine.matches import Matches, union
-from ringfence.engine.peers import Peers, api_server
+from ringfence.engine.peers import Peers, api_server, block
 from ringfence.engine.ports import Ports
 from ringfence.engine.rules import CompiledPolicy, CompiledRule, Part, Share
 from ringfence.engine.universe import Universe
@@ -35,6 +38,13 @@ from ringfence.model.rule import (
 from ringfence.model.selector import expression_keys
 from ringfence.model.snapshot import Snapshot
 
+OF_KUBERNETES: Final = (
+    "NetworkPolicy",
+    "ClusterNetworkPolicy",
+    "AdminNetworkPolicy",
+    "BaselineAdminNetworkPolicy",
+)
+
 
 class Classes:
     """The classes of a snapshot for pods judged by their addresses of one family."""
@@ -45,23 +55,20 @@ class Classes:
         self.family = family
         rules = [rule for policy in snapshot.policies for rule in policy.rules]
         peers = dict.fromkeys(peer for rule in rules for peer in rule.peers or ())
-        subjects = dict.fromkeys(
-            subject
-            for subject in (
-                *(policy.subject for policy in snapshot.policies),
-                *(rule.subjects for rule in rules),
-            )
-            if subject is not None
+        chosen = dict.fromkeys(policy.subject for policy in snapshot.policies if policy.subject)
+        subjects = dict.fromkeys(rule.subjects for rule in rules if rule.subjects)
+        parts = dict.fromkeys(
+            leaf for peer in (*peers, *chosen, *subjects) for leaf in leaves(peer)
         )
-        parts = dict.fromkeys(leaf for peer in (*peers, *subjects) for leaf in leaves(peer))
         self.space = AddressSpace(self._blocks(parts))
-        self.universe = Universe(snapshot, self.space, self._patterns(parts))
+        self.universe = Universe(snapshot, self.space, self._patterns(parts), family)
         self._ports = Ports(rules, self.universe)
         self.traffic = self._ports.space
         found = self.peers = Peers(self.universe, family)
         self._form(
             {peer: found.match(peer) for peer in peers},
             {subject: found.match(subject) for subject in subjects},
+            {subject: found.match_subject(subject) for subject in chosen},
             {f: found.in_family(f) for f in (4, 6)},
         )
         self._compile()
@@ -73,6 +80,8 @@ class Classes:
                 yield part
         for network_set in self.snapshot.network_sets:
             yield from map(IpPeer, network_set.nets)
+        for host in self.snapshot.host_endpoints:
+            yield from (IpPeer(block(address)) for address in host.addresses)
         if any(map(may_be_api_server, parts)):
             for address in api_server(self.snapshot):
                 yield IpPeer(f"{address}/{128 if ':' in address else 32}")
@@ -90,15 +99,16 @@ class Classes:
         self,
         peers: dict[Peer, Matches],
         subjects: dict[Peer, Matches],
+        chosen: dict[Peer, Matches],
         families: dict[int, int],
     ) -> None:
         """Gather the elements that lie in exactly the same sets."""
         universe, snapshot = self.universe, self.snapshot
         policed = universe.networked | universe.hosts
         of_policies = [
-            subjects[policy.subject].within(policed)
+            chosen[policy.subject].within(policed)
             if policy.subject is not None
-            else Matches(self._inhabitants(policy.namespace or None))
+            else Matches(self._perhaps_meant(policy))
             for policy in snapshot.policies
         ]
         blind = [
@@ -110,8 +120,10 @@ class Classes:
         for match in (*peers.values(), *subjects.values(), *of_policies):
             distinct.setdefault(match.certain, len(distinct))
             distinct.setdefault(match.perhaps, len(distinct))
-        several = (*blind, policed, universe.networked, universe.loose)
-        for found in (*several, *families.values(), universe.names):
+        apart = [1 << element for element in universe.ways]
+        placed = self._placements()
+        several = (*blind, policed, universe.networked, universe.crowded, *apart, *placed)
+        for found in (*several, *families.values(), universe.names, universe.cells):
             distinct.setdefault(found, len(distinct))
         for at in self._ports.resolved.values():
             for found in at.values():
@@ -122,8 +134,19 @@ class Classes:
         """The classes of pods with a network of their own."""
         self.policed = compact[policed]
         """The classes that policies can select at all."""
-        self.loose = compact[universe.loose]
-        """Hosts of which traffic may pass by a HostEndpoint or not."""
+        self.crowded = compact[universe.crowded]
+        """Hosts of which it is not known which of many host endpoints they have."""
+        self.ways: dict[int, tuple[int | None, ...]] = {
+            self.class_of[element]: tuple(
+                None if way.number is None else self.class_of[universe.behind[element, way.number]]
+                for way in ways
+            )
+            for element, ways in universe.ways.items()
+            if not universe.crowded >> element & 1
+        }
+        """Per class of a host that may have host endpoints: the subjects as whom policies may
+        select it; None: as nobody."""
+        self.outside = compact[universe.cells] | compact[universe.names]
         self.in_family = {family: compact[found] for family, found in families.items()}
         """Per family, the classes that are reached over it where pods are judged by this one."""
 
@@ -176,6 +199,41 @@ class Classes:
             self.members[known].append(element)
         self.count = len(self.members)
         self.everything = (1 << self.count) - 1
+
+    def _perhaps_meant(self, policy: Policy) -> int:
+        """Return whom a policy may mean of which the subject could not be understood."""
+        if policy.namespace or self.snapshot.profile.cni is not Cni.CALICO:
+            return self._inhabitants(policy.namespace or None)
+        # Policies of Kubernetes are for no hosts.
+        of_kubernetes = policy.kind in OF_KUBERNETES
+        return self.universe.networked | (0 if of_kubernetes else self.universe.hosts)
+
+    def _placements(self) -> tuple[int, ...]:
+        """Return whom rules for forwarded traffic tell apart by the nodes that they run on."""
+        universe = self.universe
+        found: dict[str, list[int]] = defaultdict(list)
+        self._nodes: dict[int, frozenset[str]] = {}
+        forwarding = any(policy.forward for policy in self.snapshot.policies)
+        for element in range(universe.first_cell if forwarding else 0):
+            self._nodes[element] = universe.nodes_of(element)
+            for node in self._nodes[element] or {""}:
+                found[node].append(element)
+        several = (e for e, nodes in self._nodes.items() if len(nodes) > 1)
+        return (*map(bits.from_members, found.values()), bits.from_members(several))
+
+    def nodes_of(self, number: int) -> frozenset[str]:
+        """Return the nodes that the elements of a class may be on; one without a name is any."""
+        return self._nodes.get(self.members[number][0], frozenset())
+
+    @cached_property
+    def placed_alone(self) -> dict[str, int]:
+        """Return per node the classes of what is on it, and on no other."""
+        found: dict[str, int] = defaultdict(int)
+        for element, nodes in self._nodes.items():
+            if len(nodes) == 1 and "" not in nodes:
+                (node,) = nodes
+                found[node] |= 1 << self.class_of[element]
+        return dict(found)
 
     def _inhabitants(self, namespace: str | None) -> int:
         universe = self.universe

@@ -35,6 +35,11 @@ def api_server(snapshot: Snapshot) -> tuple[str, ...]:
     return ()
 
 
+def block(address: str) -> str:
+    """Return the block of a single address."""
+    return f"{address}/{128 if ':' in address else 32}"
+
+
 class Peers:
     """Finds what peers stand for, pods judged by their addresses of one family."""
 
@@ -47,9 +52,20 @@ class Peers:
         self._config = snapshot.profile.cilium or CiliumConfig()
         self._nodes = LabelIndex([node.labels for node in snapshot.nodes])
         self.match = cache(self._match)
+        self.in_family = cache(self._in_family)
         self._reserved = cache(self._find_reserved)
+        self._carrying = cache(self._find_carrying)
+        self._api_server = cache(self._match_api_server)
+        sets = snapshot.network_sets
+        self._sets = LabelIndex([found.labels for found in sets])
+        self._unlabelled_sets = bits.from_members(
+            number for number, found in enumerate(sets) if not found.labels_known
+        )
+        self._of_set = cache(self._network_set)
+        self._of_host_endpoint = cache(self._host_endpoint)
+        self._sets_where = cache(self._sets.where)
 
-    def in_family(self, family: int) -> int:
+    def _in_family(self, family: int) -> int:
         """Return what is reached over a family where pods are judged by this one."""
         universe = self._universe
         first = universe.first_cell
@@ -98,67 +114,85 @@ class Peers:
 
     def _match_labels(self, expression: LabelExpression) -> Matches:
         found = self.match_own_labels(expression)
-        return found | self._network_sets(expression) if self._cni is Cni.CALICO else found
+        return found | self._labelled_addresses(expression) if self._cni is Cni.CALICO else found
+
+    def match_subject(self, peer: Peer) -> Matches:
+        """Return whom a policy's subject means: in Calico host endpoints by their labels."""
+        if self._cni is not Cni.CALICO or not isinstance(peer, LabelPeer):
+            return self.match(peer)
+        pods = self._universe.pods.where(peer.expression)
+        certain, perhaps = self._universe.selected_hosts(peer.expression)
+        return Matches(pods | certain, perhaps & ~certain)
 
     def match_own_labels(self, expression: LabelExpression) -> Matches:
-        """Return what meets an expression by labels of its own, not by a network set's."""
+        """Return what meets an expression by labels of its own, not by its address."""
         pods = Matches(self._universe.pods.where(expression))
-        if self._cni is Cni.CALICO:
-            return pods | self._host_endpoints(expression)
         if self._cni is Cni.CILIUM:
             return pods | self._reserved(expression)
         return pods
 
-    def _host_endpoints(self, expression: LabelExpression) -> Matches:
-        certain, perhaps = [], []
-        for element, found in self._universe.host_endpoints.items():
-            held = [holds(expression, one.labels) for one in found]
-            if all(held):
-                certain.append(element)
-            elif any(held):
-                perhaps.append(element)
-        return Matches(bits.from_members(certain), bits.from_members(perhaps))
-
-    def _network_sets(self, expression: LabelExpression) -> Matches:
-        """Return the addresses and names of the sets selected.
+    def _labelled_addresses(self, expression: LabelExpression) -> Matches:
+        """Return the addresses and names of the network sets and host endpoints selected.
 
         Source: Calico `felix/calc/rule_scanner.go`: a selector becomes one set of addresses, of
-        endpoints and of network sets.
+        pods, host endpoints and network sets.
         """
         found = NOTHING
-        for network_set in self._snapshot.network_sets:
-            if network_set.unreadable:
-                found |= Matches(0, self._universe.everything)
-            elif holds(expression, network_set.labels):
-                found |= union(self.match(IpPeer(net)) for net in network_set.nets)
-                names = (DomainPattern(d, Wildcard.COMPONENT) for d in network_set.domains)
-                found |= union(map(self._match_name, names))
+        for number in bits.members(self._sets_where(expression) | self._unlabelled_sets):
+            found |= self._of_set(number)
+        hosts = self._universe.host_endpoints
+        for number in bits.members(hosts.where(expression) | hosts.unlabelled):
+            found |= self._of_host_endpoint(number)
         return found
+
+    def _network_set(self, number: int) -> Matches:
+        """Return the addresses and names of a network set."""
+        one = self._snapshot.network_sets[number]
+        if one.unreadable:
+            return Matches(0, self._universe.everything)
+        names = (DomainPattern(d, Wildcard.COMPONENT) for d in one.domains)
+        nets = union(self.match(IpPeer(net)) for net in one.nets)
+        return nets | union(map(self._match_name, names))
+
+    def _host_endpoint(self, number: int) -> Matches:
+        """Return whoever has the addresses of a host endpoint."""
+        one = self._universe.host_endpoints.all[number]
+        if one.unreadable:
+            return Matches(0, self._universe.everything)
+        return union(self.match(IpPeer(block(a))) for a in one.addresses)
 
     def _find_reserved(self, expression: LabelExpression) -> Matches:
         """Return what is no pod and carries reserved labels that meet an expression.
 
         Source: Cilium `pkg/labels/labels.go` LabelHost and the others; `pkg/labels/cidr.go`.
         """
-        universe = self._universe
 
         def carry(*names: str) -> bool:
             return holds(expression, {CILIUM_RESERVED + name: "" for name in names})
 
+        sorts = (("host",), ("remote-node",), *(("world", f"world-ipv{f}") for f in (4, 6)))
+        return self._carrying(
+            tuple((carry(*names), carry(*names, Entity.KUBE_APISERVER)) for names in sorts)
+        )
+
+    def _find_carrying(self, held: tuple[tuple[bool, bool], ...]) -> Matches:
+        """Return what carries the labels of which an expression holds.
+
+        Args:
+            held: whether it holds for the labels of the own node, of another, of the outside over
+                IPv4 and over IPv6; and for the same with the label of the API server.
+        """
+        universe = self._universe
+        outside = (
+            (self.in_family(family) & universe.cells)
+            | (universe.names if family == self._family else 0)
+            for family in (4, 6)
+        )
         twins = universe.with_twins(universe.every_host) & ~universe.every_host
-        sorts: list[tuple[int, tuple[str, ...]]] = [
-            (twins, ("host",)),
-            (universe.every_host, ("remote-node",)),
-        ]
-        for family in (4, 6):
-            world = ("world", f"world-ipv{family}")
-            sorts.append((self.in_family(family) & universe.cells, world))
-            if family == self._family:
-                sorts.append((universe.names, world))
-        servers = self._with_twins(self._match_api_server())
+        sorts = (twins, universe.every_host, *outside)
+        servers = self._with_twins(self._api_server())
         certain = perhaps = 0
-        for members, names in sorts:
-            plain, serving = carry(*names), carry(*names, "kube-apiserver")
+        for members, (plain, serving) in zip(sorts, held, strict=True):
             certain |= members & servers.certain if serving else 0
             certain |= members & ~servers.possible if plain else 0
             unsure = members & servers.perhaps & ~servers.certain
@@ -180,7 +214,7 @@ class Peers:
             case Entity.PODS:
                 return Matches(universe.networked)
             case Entity.KUBE_APISERVER:
-                return self._with_twins(self._match_api_server())
+                return self._with_twins(self._api_server())
 
     def _match_api_server(self) -> Matches:
         """Return the hosts and outside addresses behind `default/kubernetes`.
@@ -192,8 +226,7 @@ class Peers:
         hosts_and_cells = universe.every_host | universe.cells
         if not known:
             return Matches(0, hosts_and_cells)
-        single = (f"{a}/{128 if ':' in a else 32}" for a in known)
-        found = union(self._match_addresses(IpPeer(cidr)) for cidr in single)
+        found = union(self._match_addresses(IpPeer(block(a))) for a in known)
         return found.within(hosts_and_cells)
 
     # -- addresses ---------------------------------------------------------------------------

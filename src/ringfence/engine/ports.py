@@ -27,7 +27,9 @@ class Ports:
         found: dict[NamedPort, dict[int, set[tuple[Protocol, int]]]] = {
             port: defaultdict(set) for same in names.values() for port in same
         }
-        for element in range(universe.first_node) if names else ():
+        hosts = range(universe.first_node, universe.first_cell)
+        behind = range(universe.first_twin, universe.count)
+        for element in (*range(universe.first_node), *hosts, *behind) if names else ():
             for declared in universe.named_ports(element):
                 for port in names.get(declared.name, ()):
                     if port.protocol in (None, declared.protocol):

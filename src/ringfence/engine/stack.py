@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
+from typing import Protocol
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes, parts
@@ -27,6 +28,26 @@ Row = tuple[int, int, int]
 
 HeadRow = tuple[int, int, int, int]
 """(traffic mask, peers perhaps allowed, peers perhaps denied, peers perhaps left undecided)."""
+
+
+class Narrowing(Protocol):
+    """What else may stop the traffic of pods (`forwarding.Forwarding`)."""
+
+    def __bool__(self) -> bool:
+        """Return whether there is anything."""
+
+    def narrow(self, subject: int, direction: Direction, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        """Return what is left of what a class of subjects may exchange with all peers."""
+
+
+def overlaid(one: tuple[Row, ...], other: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Return what is known where either of two may hold."""
+    return tuple(
+        (mask & also, certain & sure, possible | may)
+        for mask, certain, possible in one
+        for also, sure, may in other
+        if mask & also
+    )
 
 
 @dataclass(frozen=True)
@@ -145,10 +166,12 @@ class Stacks:
         for direction in Direction:
             applying: list[list[CompiledPolicy]] = [[] for _ in range(classes.count)]
             for policy in () if self.inert else ordered:
-                if direction in policy.policy.isolates or policy.rules(direction):
+                if policy.applies_in(direction):
                     for subject in bits.members(policy.subjects):
                         applying[subject].append(policy)
             self._applying[direction] = applying
+        self.forwarding: Narrowing | None = None
+        """What is said of traffic that nodes forward, if anything is."""
         self._stacks: dict[tuple[object, ...], Stack] = {}
         self._rows: dict[tuple[object, ...], tuple[Row, ...]] = {}
         self._heads: dict[tuple[object, ...], tuple[HeadRow, ...]] = {}
@@ -160,16 +183,24 @@ class Stacks:
         key = (direction, *map(id, applying))
         found = self._stacks.get(key)
         if found is None:
-            floors = [
-                self._floor(tier, list(policies), direction)
-                for tier, policies in groupby(applying, key=lambda p: p.policy.tier)
-            ]
+            floors = self._floors(applying, direction)
             if self.always and not any(f.tier == tiers.CILIUM_NORMAL for f in floors):
                 floors.append(Floor(tiers.CILIUM_NORMAL, (), (), isolated=True))
                 floors.sort(key=lambda floor: floor.tier)
             proxied = self._proxy.apply(applying, direction) if self._proxy else Proxied()
             found = self._stacks[key] = Stack(direction, tuple(floors), proxied)
         return found
+
+    def _floors(self, ordered: list[CompiledPolicy], direction: Direction) -> list[Floor]:
+        return [
+            self._floor(tier, list(policies), direction)
+            for tier, policies in groupby(ordered, key=lambda p: p.policy.tier)
+        ]
+
+    def layered(self, policies: Iterable[CompiledPolicy], direction: Direction) -> Stack:
+        """Return policies as a stack of their own."""
+        ordered = sorted(policies, key=lambda p: (p.policy.tier, p.policy.order, p.policy.tie))
+        return Stack(direction, tuple(self._floors(ordered, direction)))
 
     def clashes(self, subject: int) -> list[Clash]:
         """Return the rules of a class of subjects that cannot be enforced together.
@@ -183,7 +214,7 @@ class Stacks:
     def is_settled(self, subject: int) -> bool:
         """Return whether policies, and nothing that hides them, decide for a class of subjects."""
         classes = self._classes
-        if (classes.unreadable | classes.loose) >> subject & 1 or self.audited:
+        if classes.unreadable >> subject & 1 or self.audited or self.forwarding:
             return False
         return not self.clashes(subject)
 
@@ -209,19 +240,37 @@ class Stacks:
         classes = self._classes
         full = classes.everything
         traffic = classes.traffic.everything
+        if classes.crowded >> subject & 1:
+            return ((traffic, 0, full),)
+        if subject in classes.ways:
+            return self._either(subject, direction)
         if not classes.policed >> subject & 1 or self.inert:
             return ((traffic, full, full),)
         if classes.unreadable >> subject & 1 or self.clashes(subject):
             return ((traffic, 0, full),)
-        stack = self.stack(subject, direction)
-        loose = classes.loose >> subject & 1
-        key = (id(stack), loose, *self._variation(stack.varying, stack, subject))
+        rows = self.evaluated(self.stack(subject, direction), subject)
+        if self.forwarding and classes.networked >> subject & 1:
+            return self.forwarding.narrow(subject, direction, rows)
+        return rows
+
+    def _either(self, host: int, direction: Direction) -> tuple[Row, ...]:
+        """Return what is known of a host that policies may select as one or another subject."""
+        classes = self._classes
+        full = classes.everything
+        found: tuple[Row, ...] | None = None
+        for subject in classes.ways[host]:
+            rows: tuple[Row, ...] = ((classes.traffic.everything, full, full),)
+            if subject is not None:
+                rows = self.rows(subject, direction)
+            found = rows if found is None else overlaid(found, rows)
+        return found or ()
+
+    def evaluated(self, stack: Stack, subject: int) -> tuple[Row, ...]:
+        """Return what a stack lets a class of subjects exchange with all peers."""
+        key = (id(stack), *self._variation(stack.varying, stack, subject))
         rows = self._rows.get(key)
         if rows is None:
-            evaluated = self._evaluate(stack, subject)
-            if loose:
-                evaluated = tuple((mask, certain, full) for mask, certain, _ in evaluated)
-            rows = self._rows[key] = evaluated
+            rows = self._rows[key] = self._evaluate(stack, subject)
         return rows
 
     def _variation(

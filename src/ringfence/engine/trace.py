@@ -1,6 +1,6 @@
 """One connection followed through a stack, rule by rule, with the evidence for its verdict."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -118,19 +118,38 @@ class Tracer:
             traffic: the number of the traffic class.
             other: the other end.
         """
-        side = SideTrace(direction)
         if self._stacks.inert:
-            side.evidence.append(_settled(direction, "never enforced"))
-            return side
+            return SideTrace(direction, evidence=[_settled(direction, "never enforced")])
         stack = self._stacks.stack(subject, direction)
+        blind = list(why_unreadable(self._classes, subject, direction))
+        for clash in self._stacks.clashes(subject):
+            blind += why_clashing(self._classes, clash, direction)
+        return self.through(stack, subject, traffic, other, blind)
+
+    def through(
+        self,
+        stack: Stack,
+        subject: int,
+        traffic: int,
+        other: OtherEnd,
+        blind: Sequence[tuple[str, Evidence | None]] = (),
+    ) -> SideTrace:
+        """Return what a stack says of one connection, with its evidence.
+
+        Args:
+            stack: the policies.
+            subject: the class of the pods, or hosts, whose side this is.
+            traffic: the number of the traffic class.
+            other: the other end.
+            blind: why nothing can be said all the same, with the evidence if there is any.
+        """
+        direction = stack.direction
+        side = SideTrace(direction)
         followed = {
             id(policy): self._meet(policy, stack, subject, traffic, other)
             for policy in stack.policies
         }
         side.policies = list(followed.values())
-        blind = list(why_unreadable(self._classes, subject, direction))
-        for clash in self._stacks.clashes(subject):
-            blind += why_clashing(self._classes, clash, direction)
         if blind:
             side.verdict = Verdict.UNKNOWN
             side.because += [reason for reason, _ in blind]
@@ -149,11 +168,6 @@ class Tracer:
         side.by_isolation &= state.outcomes == {Action.DENY}
         if side.verdict is not Verdict.UNKNOWN:
             side.because.clear()
-        if side.verdict is Verdict.DENY and self._classes.loose >> subject & 1:
-            side.verdict = Verdict.UNKNOWN
-            side.because.append(
-                "the HostEndpoint is of one interface, and by which the traffic passes is not known"
-            )
         return side if state.refused else self._audited(side)
 
     def _is_refused(self, stack: Stack, policies: list[PolicyTrace]) -> bool:

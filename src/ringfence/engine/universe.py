@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from ringfence.engine import addresses, bits
 from ringfence.engine.addresses import AddressSpace
+from ringfence.engine.host_endpoints import MOST_PAIRS, HostEndpoints, Way
 from ringfence.engine.labels import PodLabels
 from ringfence.engine.traffic import PORTED
-from ringfence.model.cluster import ContainerPort, HostEndpoint, Identity, Pod
+from ringfence.model.cluster import ContainerPort, Identity, Pod
 from ringfence.model.layer7 import DomainPattern
 from ringfence.model.profile import CiliumConfig, Cni
+from ringfence.model.selector import LabelExpression
 from ringfence.model.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -26,13 +28,24 @@ class Universe:
     """The elements of a snapshot, numbered: identities, nodes, cells, names, twins."""
 
     def __init__(
-        self, snapshot: Snapshot, space: AddressSpace, patterns: tuple[DomainPattern, ...]
+        self,
+        snapshot: Snapshot,
+        space: AddressSpace,
+        patterns: tuple[DomainPattern, ...],
+        family: int,
     ) -> None:
-        """Number the elements and index the labels of those that have some."""
+        """Number the elements and index the labels of those that have some.
+
+        Args:
+            snapshot: the cluster.
+            space: how its addresses are cut.
+            patterns: the domain names that policies write.
+            family: by whose addresses pods and hosts are judged.
+        """
         self.snapshot = snapshot
+        self.family = family
         self.space = space
         self.patterns = patterns
-        """The domain names that policies write."""
         self.undecided_names = ""
         """Why names could not be told apart; empty where they were."""
         self.atoms = self._cut_names()
@@ -52,9 +65,16 @@ class Universe:
             for element in range(self.first_cell)
             if element >= self.first_node or self.identity(element).host_network
         ]
+        self.node_number = {node.name: n for n, node in enumerate(snapshot.nodes)}
+        self._node_at = {a: n for n, node in enumerate(snapshot.nodes) for a in node.addresses}
+        self.host_endpoints = HostEndpoints(snapshot.host_endpoints)
         self.twins = self._hosts if snapshot.profile.cni is Cni.CILIUM else []
         """The elements that have a twin, in the order of their twins."""
         self.twin = {e: self.first_twin + n for n, e in enumerate(self.twins)}
+        self._pair_with_host_endpoints()
+        self._copies: dict[int, int] = defaultdict(int)
+        for n, element in enumerate(self.twins):
+            self._copies[element] |= 1 << self.first_twin + n
         self.count = self.first_twin + len(self.twins)
         self.everything = (1 << self.count) - 1
         self.names = ((1 << self.first_twin) - 1) & ~((1 << self.first_name) - 1)
@@ -63,8 +83,6 @@ class Universe:
         self.every_host = bits.from_members(self._hosts)
         """Nodes and host-network identities; their twins left out."""
 
-        self.node_number = {node.name: n for n, node in enumerate(snapshot.nodes)}
-        self._node_at = {a: n for n, node in enumerate(snapshot.nodes) for a in node.addresses}
         nodes = snapshot.nodes
         self._all_nodes_known = bool(nodes) and all(node.addresses for node in nodes)
         self.pods = PodLabels(
@@ -73,7 +91,13 @@ class Universe:
         )
         self.networked = self.pods.networked
         """The identities that have a network of their own."""
-        self._gather_host_endpoints()
+        self.hosts = self._copied if snapshot.profile.cni is Cni.CALICO else 0
+        """The hosts that are subjects of policies."""
+        if (
+            snapshot.profile.cni is Cni.CILIUM
+            and (snapshot.profile.cilium or CiliumConfig()).host_firewall
+        ):
+            self.hosts = self.with_twins(self.every_host)
         self._scattered: dict[int, dict[int, frozenset[int]]] = {4: {}, 6: {}}
         """Per family, nodes with addresses in several cells, and pods on one of the nodes."""
         self._node_cells = cache(self._cells_of_nodes)
@@ -96,18 +120,20 @@ class Universe:
         """Return a set with the twins of its members."""
         hosts = found & self.every_host if self.twins else 0
         for element in bits.members(hosts):
-            found |= 1 << self.twin[element]
+            found |= self._copies[element]
         return found
 
     def named_ports(self, element: int) -> list[ContainerPort]:
         """Return the ports of an identity that a rule can name.
 
-        Only pods with a network of their own have some. Source: NetworkPolicyPort in types.go;
-        Calico `workload_endpoint_default.go` also reads init containers.
+        Only pods with a network of their own have some, and in Calico hosts, by their host
+        endpoints. Source: NetworkPolicyPort in types.go; Calico `workload_endpoint_default.go`
+        also reads init containers.
         """
+        element = self.original(element)
+        if element >= self.first_node or self.identity(element).host_network:
+            return self.host_endpoints.ports_at(self.addresses_of_family(element))
         identity = self.identity(element)
-        if identity.host_network:
-            return []
         with_init = self.snapshot.profile.cni is Cni.CALICO
         return [
             port
@@ -166,34 +192,57 @@ class Universe:
 
     # -- hosts that policies can have for a subject ------------------------------------------
 
-    def _gather_host_endpoints(self) -> None:
-        """Find the hosts that are subjects, and by what labels Calico knows them."""
-        snapshot = self.snapshot
-        self.host_endpoints: dict[int, tuple[HostEndpoint, ...]] = {}
-        """Per host element, the HostEndpoints of its node."""
-        by_node: dict[str, list[HostEndpoint]] = defaultdict(list)
-        for found in snapshot.host_endpoints:
-            by_node[found.node].append(found)
-        for element in self._hosts if by_node else ():
-            number = self.node_of_host(element)
-            name = self.identity(element).pods[0].node if self._has_pod(element) else ""
-            if number is not None:
-                name = snapshot.nodes[number].name
-            if name in by_node:
-                self.host_endpoints[element] = tuple(by_node[name])
-        self.hosts = bits.from_members(self.host_endpoints)
-        """The hosts that are subjects of policies."""
-        if (
-            snapshot.profile.cni is Cni.CILIUM
-            and (snapshot.profile.cilium or CiliumConfig()).host_firewall
-        ):
-            self.hosts = self.with_twins(self.every_host)
-        self.loose = bits.from_members(
-            element
-            for element, found in self.host_endpoints.items()
-            if len(found) > 1 or not found[0].every_interface
+    def _pair_with_host_endpoints(self) -> None:
+        """Give each host a twin for every host endpoint that it may have: what policies select."""
+        self.ways: dict[int, tuple[Way, ...]] = {}
+        """Per host of Calico that may have a host endpoint: those that it may have."""
+        self.behind: dict[tuple[int, int], int] = {}
+        """Per host and number of a host endpoint, its twin as a subject of policies."""
+        self.crowded = 0
+        """Hosts that may have so many that they are not told apart."""
+        found = self.host_endpoints
+        for element in self._hosts if found.all else ():
+            node = self.node_name(element)
+            self.ways[element] = found.ways(node, self.addresses_of_family(element))
+            mine = found.on(node)
+            if len(self.behind) + len(mine) > MOST_PAIRS:
+                self.crowded |= 1 << element
+                continue
+            for number in mine:
+                self.behind[element, number] = self.first_twin + len(self.twins)
+                self.twins.append(element)
+        self.ways = {element: ways for element, ways in self.ways.items() if ways}
+        self._copied = bits.from_members(self.behind.values())
+
+    def selected_hosts(self, expression: LabelExpression) -> tuple[int, int]:
+        """Return whom among the twins of hosts an expression selects by a host endpoint's labels.
+
+        Certainly, and perhaps.
+        """
+        certain = self.host_endpoints.where(expression)
+        perhaps = self.host_endpoints.unlabelled
+        return (
+            bits.from_members(e for (_, n), e in self.behind.items() if certain >> n & 1),
+            bits.from_members(e for (_, n), e in self.behind.items() if perhaps >> n & 1),
         )
-        """Hosts of which traffic may pass by their HostEndpoint, or by another one."""
+
+    def node_name(self, element: int) -> str:
+        """Return the name of the node that a host element is or runs on; empty if not known."""
+        number = self.node_of_host(element)
+        if number is not None:
+            return self.snapshot.nodes[number].name
+        return self.identity(element).pods[0].node if self._has_pod(element) else ""
+
+    def nodes_of(self, element: int) -> frozenset[str]:
+        """Return the nodes that an identity's pods run on, or that a node is; "" for unknown."""
+        if element >= self.first_node:
+            return frozenset({self.snapshot.nodes[element - self.first_node].name})
+        return frozenset(pod.node for pod in self.identity(element).pods)
+
+    def addresses_of_family(self, element: int) -> list[str]:
+        """Return the known addresses of an element that are of the family judged."""
+        known = self.element_addresses(element)
+        return [a for a in known if addresses.parse(a)[0] == self.family]
 
     def _has_pod(self, element: int) -> bool:
         return element < self.first_node and bool(self.identity(element).pods)

@@ -19,6 +19,10 @@ from ringfence.model.rule import (
 
 CALICO_FAILSAFE: Final = Tier(-math.inf, "failsafe", ties=Ties.NAME)
 """Ports of host endpoints that no policy can close."""
+CALICO_UNTRACKED: Final = -2e300
+CALICO_PRE_DNAT: Final = -1e300
+"""Where tiers of untracked and of pre-DNAT policies begin: before every tier that anybody gives an
+order, and after the failsafe ports."""
 CALICO_ADMIN: Final = Tier(1_000, "kube-admin", ties=Ties.NAME)
 CALICO_DEFAULT: Final = Tier(1_000_000, "default", ties=Ties.NAME, unmatched=Action.DENY)
 CALICO_BASELINE: Final = Tier(10_000_000, "kube-baseline", ties=Ties.NAME)
@@ -33,6 +37,11 @@ CILIUM_ADMIN: Final = Tier(100, "admin", ties=Ties.DENY_FIRST)
 CILIUM_NORMAL: Final = Tier(200, "normal", Resolution.DENY_WINS, unmatched=Action.DENY)
 CILIUM_BASELINE: Final = Tier(250, "baseline", ties=Ties.DENY_FIRST)
 """Source: Cilium `pkg/policy/types/policyentry.go`."""
+
+
+def is_before_nat(tier: Tier) -> bool:
+    """Return whether a tier is of Calico's pre-DNAT policies."""
+    return CALICO_PRE_DNAT <= tier.order < CALICO_PRE_DNAT / 10
 
 
 def admin(cni: Cni) -> Tier:

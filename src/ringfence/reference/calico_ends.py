@@ -196,6 +196,28 @@ def host_endpoints(snapshot: Snapshot) -> list[HostEndpoint]:
     return sorted(found, key=lambda one: one.document.name)
 
 
+def profile_labels(snapshot: Snapshot, name: str) -> dict[str, str]:
+    """Return the labels that a profile applies; a namespace has one without an object, too.
+
+    Source: V3 ProfileSpec.labelsToApply; CONV NamespaceToProfile.
+
+    Raises:
+        NotUnderstoodError: they cannot be read.
+    """
+    for profile in of_title(snapshot, "Profile"):
+        if profile.name == name:
+            spec = profile.body.get("spec")
+            if spec is None:
+                return {}
+            if not isinstance(spec, dict):
+                raise NotUnderstoodError("must be a mapping", ("spec",))
+            return read_labels(spec.get("labelsToApply"), ("spec", "labelsToApply"))
+    namespace = name.removeprefix("kns.")
+    if name != namespace and any(one.name == namespace for one in snapshot.namespaces):
+        return namespace_labels(snapshot, namespace)
+    return {}
+
+
 def _host_endpoint(snapshot: Snapshot, document: Document) -> HostEndpoint:
     spec = document.body.get("spec")
     named = spec.get("node") if isinstance(spec, dict) else None
@@ -213,10 +235,10 @@ def _host_endpoint(snapshot: Snapshot, document: Document) -> HostEndpoint:
             raise NotUnderstoodError("a node, and an interface or its addresses, are needed", at)
         listed = enumerate(schema.items(given.get("profiles"), (*at, "profiles")))
         profiles = tuple(schema.text(entry, (*at, "profiles", index)) for index, entry in listed)
-        for profile in of_title(snapshot, "Profile"):
-            if profile.name in profiles:
-                applied = spec_of(profile, needed=False).get("labelsToApply")
-                labels = {**read_labels(applied, ("spec", "labelsToApply")), **labels}
+        own, labels = labels, None
+        for name in profiles:
+            own = {**profile_labels(snapshot, name), **own}
+        labels = own
         return HostEndpoint(
             document,
             labels,

@@ -25,7 +25,7 @@ from ringfence.reference.calico_chain import Trail
 from ringfence.reference.calico_ends import DEFAULT_ALLOW, HostEndpoint, Known
 from ringfence.reference.calico_policies import Rules, Standing
 from ringfence.reference.calico_rules import Setting
-from ringfence.reference.ends import Approach, Host, Outside, identity_of
+from ringfence.reference.ends import Approach, Host, Outside, identity_of, node_name_of
 from ringfence.reference.findings import Side, plain, unsettled
 from ringfence.reference.outcome import (
     NOTHING,
@@ -169,12 +169,13 @@ def of_node(host: Host, here: Approach, all_: Known) -> list[tuple[HostEndpoint 
     Source: `felix/dataplane/linux/endpoint_mgr.go` resolveHostEndpoints; docs.tigera.io "Host
     endpoint" (traffic of other interfaces is ignored).
     """
-    if host.node is None:
+    name = own_node(all_.snapshot, host, here)
+    if not name:
         if not all_.hosts:
             return []
         why = f"the node of `{host.name}` is not known"
         return [(None, why), *((one, why) for one in all_.hosts)]
-    mine = [one for one in all_.hosts if one.node in (host.node.name, "")]
+    mine = [one for one in all_.hosts if one.node in (name, "")]
     if not mine:
         return []
     every = [one for one in mine if one.every_interface]
@@ -186,6 +187,15 @@ def of_node(host: Host, here: Approach, all_: Known) -> list[tuple[HostEndpoint 
     rest = [(one, OTHER_INTERFACE.format(one.document.ref)) for one in named]
     fallback: HostEndpoint | None = every[0] if every else None
     return [*rest, (fallback, OTHER_INTERFACE.format(named[0].document.ref) if named else "")]
+
+
+def own_node(snapshot: Snapshot, host: Host, here: Approach) -> str:
+    """Return the name of the node that a host is or runs on, also where no object has it."""
+    if host.node is not None or here.connection is None:
+        return host.node.name if host.node else ""
+    ends = (here.connection.source, here.connection.destination)
+    end = ends[0] if here.direction is Direction.EGRESS else ends[1]
+    return node_name_of(snapshot, end)
 
 
 def _covers(one: HostEndpoint, host: Host, here: Approach) -> bool:
@@ -250,12 +260,14 @@ def forwarded(
     Source: CHAIN HostEndpointToFilterChains (chainTypeForward); STATIC
     StaticFilterForwardChains; docs.tigera.io "Apply on forwarded traffic".
     """
-    hosts = [one for one in all_.hosts if one.node in ("", *nodes_of(snapshot, here, all_))]
-    if side.verdict is Verdict.DENY or not hosts:
+    forwarding = [document for document in documents if _may_forward(document)]
+    nodes = nodes_of(snapshot, here, all_)
+    hosts = [one for one in all_.hosts if one.node in ("", *nodes)] if nodes else []
+    if side.verdict is Verdict.DENY or not hosts or not forwarding:
         return side
     answers = []
     for one in hosts:
-        found = policies_of(one, here, all_, documents)
+        found = policies_of(one, here, all_, forwarding)
         answers.append(found if isinstance(found, Side) else _forward(found, here))
     worst = [answer for answer in answers if answer.verdict is not Verdict.ALLOW or answer.limits]
     if not worst:
@@ -264,7 +276,8 @@ def forwarded(
         len(answers) == 1
         and hosts[0].every_interface
         and isinstance(here.peer, Outside)
-        and len(nodes_of(snapshot, here, all_)) == 1
+        and len(nodes) == 1
+        and _is_placed(snapshot, here)
     )
     if certain and answers[0].verdict is Verdict.DENY:
         return answers[0]
@@ -272,6 +285,25 @@ def forwarded(
     names = [MAY_BE_FORWARDED.format(one.document.ref) for one in hosts]
     reasons = (*side.because, *(why for answer in worst for why in answer.because), *names)
     return Side(Verdict.UNKNOWN, tuple(dict.fromkeys(pieces)), tuple(dict.fromkeys(reasons)))
+
+
+def _may_forward(document: Document) -> bool:
+    """Return whether a policy says, as far as can be told, that it is for what is forwarded."""
+    if not document.kind.endswith("GlobalNetworkPolicy"):
+        return False
+    spec = document.body.get("spec", {})
+    return not isinstance(spec, dict) or spec.get("applyOnForward") not in (None, False)
+
+
+def _is_placed(snapshot: Snapshot, here: Approach) -> bool:
+    """Return whether it is known on which nodes the subject runs."""
+    ends = (here.connection.source, here.connection.destination) if here.connection else ()
+    return all(
+        placed and "" not in placed
+        for end in ends[:: 1 if here.direction is Direction.EGRESS else -1][:1]
+        if isinstance(end, PodEnd)
+        for placed in (_placements(snapshot, end),)
+    )
 
 
 def _forward(found: Found, here: Approach) -> Side:
@@ -309,7 +341,7 @@ def nodes_of(snapshot: Snapshot, here: Approach, all_: Known) -> set[str]:
         elsewhere = {snapshot.nodes[other.node].name}
     elif isinstance(other, PodEnd):
         elsewhere = _placements(snapshot, other)
-    if elsewhere and len(elsewhere) == 1 and len(nodes) == 1:
+    if elsewhere and len(elsewhere) == 1 and "" not in elsewhere:
         nodes -= elsewhere
     return nodes
 

@@ -132,7 +132,7 @@ def _own(document: Document, subject: Subject, all_: Known) -> Standing | None:
     kind = document.kind.removeprefix("Staged")
     return Standing(
         document=document,
-        tier=_tier(given.get("tier"), (*at, "tier"), all_.snapshot),
+        tier=_tier(given.get("tier"), (*at, "tier"), document, all_.snapshot),
         order=_order(given.get("order"), (*at, "order")),
         tie=f"{base_name(document)}/{document.namespace}/{kind}",
         directions=directions,
@@ -259,14 +259,23 @@ def fixed_tiers(profile: Profile) -> dict[str, Tier]:
     return {tier.name: tier for tier in (first, tiers.CALICO_DEFAULT, last)}
 
 
-def _tier(value: Any, path: Path, snapshot: Snapshot) -> Tier:  # noqa: ANN401
+def _tier(
+    value: Any,  # noqa: ANN401
+    path: Path,
+    policy: Document,
+    snapshot: Snapshot,
+) -> Tier:
     """Return the tier that a policy names: `default` if none.
 
     A tier's end drops what none of its policies decided, unless its `defaultAction` is Pass.
+    Before 3.32 a policy of another tier than `default` had to have the tier's name before its own.
 
     Source: V3 tier.go TierSpec; VAL validateTier.
     """
     name = schema.text("" if value is None else value, path) or "default"
+    bare = name != "default" and not policy.name.startswith(f"{name}.")
+    if bare and older_than(snapshot.profile.version, 3, 32):
+        raise NotUnderstoodError(f"must begin with `{name}.`", ("metadata", "name"))
     fixed = fixed_tiers(snapshot.profile)
     if name in fixed:
         return fixed[name]
