@@ -10,16 +10,20 @@ from ringfence.cli._inputs import (
     load_cluster,
     unreadable,
 )
+from ringfence.cli._requests import add_request_options, with_request, words
 from ringfence.cli._verb import Verb
-from ringfence.cli.check import exit_code, parse_query, print_value
+from ringfence.cli.check import exit_code, only_words, parse_query, print_value
 from ringfence.errors import UsageError
 
 if TYPE_CHECKING:
     from ringfence.model.explanation import Explanation, PolicyStep, RuleStep, Side
 
+ONLY_TIER = ("network-policy", "normal")
+"""Tiers that need no name, as policies without tiers are in them."""
 EXAMPLES = """
   ringfence explain cluster/ shop/web shop/db:5432
   ringfence explain --live shop/web svc/shop/db:5432
+  ringfence explain cluster/ shop/web shop/payment:8080 --http "GET /v1/payment"
 """
 
 
@@ -34,6 +38,7 @@ def configure(parser: ArgumentParser) -> None:
         help=f"{HELP}; then who connects, and to what",
     )
     parser.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
+    add_request_options(parser)
     add_staged_option(parser)
     add_cluster_options(parser)
 
@@ -47,11 +52,11 @@ def run(args: Namespace) -> int:
     if len(args.words) < 2:
         raise UsageError("explain needs FROM and TO:PORT[/PROTOCOL]")
     *inputs, source, target = args.words
-    query = parse_query(source, target)
+    query = with_request(parse_query(source, target), args)
     snapshot = load_cluster(args, inputs)
     explanation = explain(snapshot, query, namespace=args.namespace)
     if args.output == "text":
-        print(render(explanation))
+        print(render(explanation, words(query)))
     else:
         head = {"apiVersion": "ringfence.dev/v1", "kind": "Explanation"}
         print_value(head | msgspec.to_builtins(explanation), args.output)
@@ -59,19 +64,55 @@ def run(args: Namespace) -> int:
     return 3 if unreadable(snapshot) else exit_code(verdict, strict=args.strict)
 
 
-def render(explanation: "Explanation") -> str:
-    """Return an explanation as a person reads it at a terminal."""
-    port = "" if explanation.port is None else f":{explanation.port}"
+def render(explanation: "Explanation", said: str = "") -> str:
+    """Return an explanation as a person reads it at a terminal.
+
+    Args:
+        explanation: the explanation.
+        said: what is sent, in words; empty where the question left it open.
+    """
     judgement = explanation.judgement
     lines = [
         (
-            f"{explanation.source} -> {explanation.destination}{port}/{explanation.protocol}: "
-            f"{judgement.verdict.value.upper()}   (profile {explanation.profile})"
+            f"{_pair(explanation)}{f' {said}' if said else ''}: {judgement.verdict.value.upper()}"
+            f"   (profile {explanation.profile})"
         )
     ]
+    lines += [f"  {only_words(limit)}" for limit in judgement.limited_to]
+    if explanation.lookup is not None:
+        lines += ["", *_lookup(explanation.lookup)]
     for side in explanation.sides:
         lines += ["", *_side(side)]
     lines += [f"note: {note}" for note in judgement.notes]
+    lines += [f"staged: {told}" for told in explanation.staged]
+    lines += _changes(explanation)
+    if explanation.also:
+        lines += ["", "The names stand for more than one pair; the others:"]
+        lines += [f"  {other}" for other in explanation.also]
+    return "\n".join(lines)
+
+
+def _pair(explanation: "Explanation") -> str:
+    port = "" if explanation.port is None else f":{explanation.port}"
+    if explanation.protocol == "ICMP" and explanation.port is not None:
+        port = f":type {explanation.port // 256}"
+    return f"{explanation.source} -> {explanation.destination}{port}/{explanation.protocol}"
+
+
+def _lookup(lookup: "Explanation") -> list[str]:
+    """Return the lines of the DNS query that comes first."""
+    lines = [f"First the name must be looked up: {_pair(lookup)}: {_verdict(lookup)}"]
+    for side in lookup.sides:
+        lines += [f"  {line}" for line in _side(side)]
+    return lines
+
+
+def _verdict(explanation: "Explanation") -> str:
+    return explanation.judgement.verdict.value.upper()
+
+
+def _changes(explanation: "Explanation") -> list[str]:
+    lines = [f"no change is proposed: {hint}" for hint in explanation.hints]
     if explanation.changes:
         proved = all(change.proved for change in explanation.changes)
         told = "judged anew with it: allowed" if proved else "judged anew with it: NOT yet allowed"
@@ -79,10 +120,7 @@ def render(explanation: "Explanation") -> str:
         for change in explanation.changes:
             lines.append(f"  {change.summary}{_at(change.file, change.line)}")
             lines += [f"    {line}" for line in change.manifest.rstrip().splitlines()]
-    if explanation.also:
-        lines += ["", "The names stand for more than one pair; the others:"]
-        lines += [f"  {other}" for other in explanation.also]
-    return "\n".join(lines)
+    return lines
 
 
 def _side(side: "Side") -> list[str]:
@@ -96,10 +134,13 @@ def _side(side: "Side") -> list[str]:
 
 
 def _policy(policy: "PolicyStep") -> list[str]:
-    tier = "" if policy.tier == "network-policy" else f", tier {policy.tier}"
+    tier = "" if policy.tier in ONLY_TIER else f", tier {policy.tier}"
+    if tier and policy.tier_order is not None and policy.order is not None:
+        tier += f" ({policy.tier_order:g})"
+    order = "" if policy.order is None or not tier else f", order {policy.order:g}"
     isolates = ", default deny" if policy.isolates else ""
     mark = "*" if policy.decides else " "
-    lines = [f"  {mark} {policy.object}{tier}{isolates}{_at(policy.file, policy.line)}"]
+    lines = [f"  {mark} {policy.object}{tier}{order}{isolates}{_at(policy.file, policy.line)}"]
     lines += [_rule(rule) for rule in policy.rules]
     if not policy.rules:
         lines.append("      no rules: it allows nothing")

@@ -31,6 +31,10 @@ class PolicyStep(msgspec.Struct, frozen=True, omit_defaults=True):
     decides: bool = False
     file: str | None = None
     line: int | None = None
+    tier_order: float | None = None
+    """Tiers decide in this order, then by name; None where the tier has none."""
+    order: float | None = None
+    """Policies of a tier decide in this order; None where they have none, or it means nothing."""
 
 
 class Side(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -71,3 +75,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     changes: tuple[Change, ...] = ()
     also: tuple[str, ...] = ()
     """What else the names stand for, and its verdict."""
+    lookup: "Explanation | None" = None
+    """Of a connection to a name: the DNS query that must come before it."""
+    staged: tuple[str, ...] = ()
+    """What staged policies would change of it, if they were enforced."""
+    hints: tuple[str, ...] = ()
+    """Why no change is proposed that would allow it."""

@@ -77,7 +77,7 @@ class Checker:
     def judge(self, connection: Connection) -> Judgement:
         """Return the verdict on one connection, the lookup of a name included."""
         return self._provisos.told(
-            connection, self._lookups.compose(connection, self._alone(connection))
+            connection, self.lookups.compose(connection, self._alone(connection))
         )
 
     def _alone(self, connection: Connection) -> Judgement:
@@ -91,7 +91,8 @@ class Checker:
             )
 
     @cached_property
-    def _lookups(self) -> Lookups:
+    def lookups(self) -> Lookups:
+        """The DNS queries that connections to names need."""
         return Lookups(self.snapshot, self._alone)
 
     @cached_property
