@@ -6,6 +6,7 @@
 import os
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,25 +16,32 @@ from ringfence.cli.main import main
 FOLDER = Path(__file__).parents[1] / "docs" / "scenarios"
 PAGES = sorted(page for page in FOLDER.glob("*.md") if page.name != "README.md")
 BLOCK = re.compile(r"```console\n(.*?)```\n", re.DOTALL)
-COMMAND = re.compile(r"^\$ ringfence (.*)\n", re.MULTILINE)
+COMMAND = re.compile(r"^\$ (ringfence|cat) (.*)\n", re.MULTILINE)
 
 
-def run(command: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """Return what a command prints; warnings and notes, on standard error, are left out."""
-    main(shlex.split(command))
-    return capsys.readouterr().out
+def run(program: str, words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what a command prints; on standard error only where it says `2>&1`."""
+    if program == "cat":
+        return "".join(Path(path).read_text() for path in shlex.split(words))
+    main(shlex.split(words.removesuffix("2>&1")))
+    told = capsys.readouterr()
+    return told.err + told.out if words.endswith("2>&1") else told.out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_output_shown_is_real(
-    page: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.chdir(FOLDER / page.stem)
+    shutil.copytree(FOLDER / page.stem, tmp_path / page.stem)
+    monkeypatch.chdir(tmp_path / page.stem)
     written = page.read_text()
 
     def printed(block: re.Match[str]) -> str:
         commands = COMMAND.findall(block[1])
-        shown = "".join(f"$ ringfence {c}\n{run(c, capsys)}" for c in commands)
+        shown = "".join(f"$ {name} {words}\n{run(name, words, capsys)}" for name, words in commands)
         return f"```console\n{shown}```\n"
 
     now = BLOCK.sub(printed, written)
@@ -45,7 +53,7 @@ def test_the_output_shown_is_real(
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_each_scenario_has_a_check_an_explanation_and_a_generation(page: Path) -> None:
-    verbs = {command.split()[0] for command in COMMAND.findall(page.read_text())}
+    verbs = {words.split()[0] for _, words in COMMAND.findall(page.read_text())}
     assert {"check", "explain", "generate"} <= verbs
 
 
