@@ -2,11 +2,13 @@
 
 from functools import partial
 
+import msgspec
 import pytest
 
+from questions.cni_shops import CALICO_SHOP, STAGED, calico, cilium
 from questions.shop import shop
 from ringfence.errors import UsageError
-from ringfence.model.query import Query
+from ringfence.model.query import Http, Query
 from ringfence.model.verdict import Verdict
 from ringfence.questions.check import Checker, Judge, check
 
@@ -130,3 +132,72 @@ def test_a_checker_answers_queries_as_they_come() -> None:
     checker = Checker(shop())
     query = Query(source="shop/web", destination="shop/db", port="sql", protocol="TCP")
     assert checker.ask(query).verdict is Verdict.ALLOW
+
+
+# -- above the port ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("judge", ["engine", "reference"])
+def test_an_open_request_that_a_rule_decides_is_limited(judge: Judge) -> None:
+    found = check(cilium(), "shop/web", "shop/payment", 8080, judge=judge)
+    assert found.verdict is Verdict.ALLOW
+    assert found.limited_to == ({"http": {"method": "POST", "path": "/v1/payment"}},)
+
+
+@pytest.mark.parametrize("judge", ["engine", "reference"])
+def test_any_other_verb_is_refused_also_within_the_namespace(judge: Judge) -> None:
+    ask_http = partial(check, cilium(), "shop/web", "shop/payment", 8080, judge=judge)
+    assert ask_http(http=Http(method="POST", path="/v1/payment")).verdict is Verdict.ALLOW
+    assert ask_http(http=Http(method="GET", path="/v1/payment")).verdict is Verdict.DENY
+    assert ask_http(http=Http(method="POST", path="/v1")).verdict is Verdict.DENY
+
+
+def test_a_question_without_a_port_is_limited_to_port_and_request() -> None:
+    assert check(cilium(), "shop/web", "shop/payment").limited_to == (
+        {
+            "protocol": "TCP",
+            "ports": "8080",
+            "http": {"method": "POST", "path": "/v1/payment"},
+        },
+    )
+
+
+def test_calico_normalises_the_path_that_is_asked() -> None:
+    ask_http = partial(check, calico(), "shop/web", "shop/payment", 8080)
+    assert ask_http(http=Http(method="GET", path="/v1/../v1//x?y")).verdict is Verdict.ALLOW
+    assert ask_http(http=Http(method="GET", path="/v10")).verdict is Verdict.DENY
+
+
+def test_calico_says_what_its_http_rules_need() -> None:
+    note = "HTTP rules hold only where Calico's application layer policy (Envoy) runs"
+    assert note in check(calico(), "shop/web", "shop/payment", 8080).notes
+    assert note not in check(calico(), "shop/web", "shop/payment", 9090).notes
+
+
+def test_staged_policies_answer_only_where_they_are_asked() -> None:
+    get = Http(method="GET", path="/v1/x")
+    for staged, verdict in ((False, Verdict.ALLOW), (True, Verdict.DENY)):
+        snapshot = calico(CALICO_SHOP + STAGED, staged=staged)
+        assert check(snapshot, "shop/web", "shop/payment", 8080, http=get).verdict is verdict
+
+
+def test_a_type_of_icmp_is_limited_to_its_codes() -> None:
+    policy = """
+---
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  selector: app == 'web'
+  ingress: [{action: Allow, protocol: ICMP, icmp: {type: 3, code: 4}}]
+"""
+    checker = Checker(calico(CALICO_SHOP + policy))
+    query = Query(source="shop/payment", destination="shop/web", icmp={"type": 3})
+    assert checker.ask(query).limited_to == ({"icmp": "3/4"},)
+    deny = msgspec.structs.replace(query, icmp={"type": 8})
+    assert checker.ask(deny).verdict is Verdict.DENY
+    allow = msgspec.structs.replace(query, icmp={"type": 3, "code": 4})
+    assert checker.ask(allow) == msgspec.structs.replace(checker.ask(allow), limited_to=())
+    ported = Query(source="shop/web", destination="shop/db", port=8, protocol="ICMP")
+    with pytest.raises(UsageError):
+        checker.ask(ported)

@@ -171,7 +171,8 @@ class Proposals:
         holder[key] = [*rules[:position], rule, *rules[position:]]
         types = holder.get("types")
         self.documents[number] = msgspec.structs.replace(document, body=body, lines=())
-        at = document.location_of(path)
+        written = self._snapshot.documents
+        at = (written[number] if number < len(written) else document).location_of(path)
         where = "" if before is None else f" before {key}[{before}]"
         if isinstance(types, list) and str(key).capitalize() not in types:
             where += f", and {str(key).capitalize()} to its types"

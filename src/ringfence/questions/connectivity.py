@@ -60,7 +60,7 @@ class _Survey:
         self._engine = Engine(snapshot)
         self._names = Names(snapshot)
         universe = self._engine.compiled(4).classes.universe
-        self._nodes_listed = nodes or bool(universe.hosts) or names_nodes(snapshot)
+        self._nodes_listed = nodes or bool(universe.hosts or universe.ways) or names_nodes(snapshot)
         listed = range(universe.first_cell if self._nodes_listed else universe.first_node)
         self._families = sorted({f for e in listed for f in universe.families[e]}) or [4]
         """The families in which pods can talk to each other, and to nodes."""

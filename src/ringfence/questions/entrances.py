@@ -21,7 +21,7 @@ from ringfence.questions.check import Checker
 from ringfence.questions.controllers import controllers_of
 from ringfence.questions.naming import Target
 from ringfence.questions.traffic_sets import TrafficSet
-from ringfence.questions.units import DOMAIN, EXTERNAL, NODE
+from ringfence.questions.units import DOMAIN, EXTERNAL, NODE, policed
 
 REWRITTEN = (
     "a node may put its own address in the place of the client's (externalTrafficPolicy: "
@@ -166,7 +166,7 @@ class Entrances:
         families = self._engine.families(end)
         ranges = [part for part in self._ranges if part.family in families]
         universe = self._engine.compiled(4).classes.universe
-        if not universe.hosts >> (universe.first_identity[end.workload] + end.identity) & 1:
+        if not policed(universe, universe.first_identity[end.workload] + end.identity):
             return Admission(dict.fromkeys(ranges, Verdict.ALLOW))
         if port is None:
             return Admission(dict.fromkeys(ranges, Verdict.UNKNOWN), (NO_PORT_DECLARED,))

@@ -15,11 +15,12 @@ from functools import cache, cached_property
 import msgspec
 
 from ringfence.engine.addresses import AddressSpace, parse, text
+from ringfence.engine.peers import api_server
 from ringfence.errors import UnknownNameError, UsageError
 from ringfence.model.cluster import Identity, Protocol, Service, ServicePort, Workload
 from ringfence.model.connection import AddressEnd, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.profile import Cni
-from ringfence.model.rule import IpPeer
+from ringfence.model.rule import IpPeer, leaves
 from ringfence.model.selector import LabelSelector, Operator
 from ringfence.model.snapshot import Snapshot
 
@@ -178,10 +179,12 @@ class Names:
 
     @cached_property
     def _space(self) -> AddressSpace:
-        peers = (
-            peer for p in self.snapshot.policies for rule in p.rules for peer in rule.peers or ()
-        )
-        return AddressSpace({peer: None for peer in peers if isinstance(peer, IpPeer)})
+        snapshot = self.snapshot
+        peers = (peer for p in snapshot.policies for rule in p.rules for peer in rule.peers or ())
+        blocks = {leaf: None for peer in peers for leaf in leaves(peer) if isinstance(leaf, IpPeer)}
+        blocks |= {IpPeer(net): None for each in snapshot.network_sets for net in each.nets}
+        blocks |= {IpPeer(f"{a}/{128 if ':' in a else 32}"): None for a in api_server(snapshot)}
+        return AddressSpace(blocks)
 
     def _outside(self, name: str) -> list[Named] | None:
         """Return the ends that an address, CIDR or range stands for; None if it is none of them."""

@@ -120,7 +120,7 @@ def _only(part: Layer7) -> str:
     """Return one dimension of a limit in words, without what the others would say."""
     http = part.http
     if http is None:
-        return text(part)
+        return text(part).removeprefix("DNS ").removeprefix("SNI ")
     if http.methods is not None:
         return text(part).removesuffix(" *")
     return text(part).removeprefix("HTTP ").removeprefix("on host ").removeprefix("with header ")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ringfence.engine import bits
 from ringfence.engine.addresses import text
 from ringfence.engine.classes import Classes
+from ringfence.engine.universe import Universe
 from ringfence.model.connectivity import Allowance, Peer
 from ringfence.model.rule import Entity, EntityPeer, NodePeer, leaves
 from ringfence.model.snapshot import Snapshot
@@ -85,7 +85,7 @@ class Units:
         if nodes:
             found += [
                 Unit(
-                    Peer(f"node/{node.name}", NODE, bool(universe.hosts >> element & 1)),
+                    Peer(f"node/{node.name}", NODE, policed(universe, element)),
                     (element,),
                 )
                 for element, node in enumerate(self._snapshot.nodes, universe.first_node)
@@ -163,9 +163,9 @@ class Units:
     def _inside(classes: Classes) -> set[int]:
         """Return the classes of workloads, and of nodes that are subjects of policies."""
         universe = classes.universe
-        nodes = bits.members(universe.hosts & ((1 << universe.first_cell) - 1))
+        nodes = range(universe.first_node, universe.first_cell)
         found = set(classes.class_of[: universe.first_node])
-        return found.union(classes.class_of[node] for node in nodes)
+        return found.union(classes.class_of[n] for n in nodes if policed(universe, n))
 
     def _concerned(self, classes: Classes) -> set[int]:
         """Return the classes of which two may have to be compared."""
@@ -188,3 +188,8 @@ def names_nodes(snapshot: Snapshot) -> bool:
         for peer in rule.peers or ()
         for leaf in leaves(peer)
     )
+
+
+def policed(universe: Universe, element: int) -> bool:
+    """Return whether policies have a host for a subject."""
+    return bool(universe.hosts >> element & 1) or element in universe.ways
