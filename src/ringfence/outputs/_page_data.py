@@ -56,6 +56,8 @@ class PageData(msgspec.Struct):
     line_count: int
     namespace: str | None
     """Only pairs with this namespace are told; None for all."""
+    policed: bool
+    """Whether policies decide about nodes, so that their pairs with the outside are told."""
     notes: tuple[str, ...]
     unknown_because: tuple[str, ...]
     problems: list[str]
@@ -106,6 +108,7 @@ def page_data(connectivity: Connectivity) -> PageData:
         lines=[_line(line, peers) for line in (lines if len(lines) <= MOST_LINES else [])],
         line_count=len(lines),
         namespace=connectivity.namespace,
+        policed=connectivity.namespace is None and any(p.policed for p in peers.all),
         notes=connectivity.notes,
         unknown_because=connectivity.unknown_because,
         problems=[str(problem) for problem in connectivity.problems],

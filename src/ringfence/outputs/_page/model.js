@@ -60,7 +60,8 @@ class Answer {
   judged(from, to) {
     const asked = this.data.namespace;
     if (asked !== null && from.name !== asked && to.name !== asked) return false;
-    return from.kind === "namespace" || to.kind === "namespace";
+    const subject = (group) => group.kind === "namespace" || (group.kind === "nodes" && this.data.policed);
+    return subject(from) || subject(to);
   }
 
   /* Per pair of groups: how many pairs there are, and how many of them are open. */
