@@ -113,7 +113,9 @@ def traffic(snapshot: Snapshot) -> list[tuple[Protocol, int | None]]:
     kinds: set[int] = set()
     for document in snapshot.documents:
         kinds |= set(icmp_types(document.body.get("spec")))
-    return [*found, (Protocol.ICMP, None), *((Protocol.ICMP, number) for number in sorted(kinds))]
+    # Where types are told apart, one that is not said leaves the question open.
+    numbers_of_icmp = sorted(kinds | {2048}) if kinds else (None,)
+    return [*found, *((Protocol.ICMP, number) for number in numbers_of_icmp)]
 
 
 def icmp_types(value: Any) -> Iterator[int]:

@@ -242,7 +242,8 @@ def by_name(context: Context) -> dict[str, Document]:
 def implied(index: int, document: Document, carrier: Carrier, context: Context) -> list[Policy]:
     """Return what a host endpoint has of profiles that no object describes.
 
-    Source: active_rules_calculator.go DummyDropRules: a profile that is missing denies.
+    One that is not in the input may be in the cluster, and perhaps allows.
+    Source: active_rules_calculator.go DummyDropRules: where it is missing there, too, it denies.
     """
     found, names = carrier
     policies = []
@@ -254,13 +255,14 @@ def implied(index: int, document: Document, carrier: Carrier, context: Context) 
         said = tuple(
             Rule(
                 direction=direction,
-                action=Action.ALLOW if allows else Action.DENY,
+                action=action,
                 peers=None,
                 traffic=None,
                 path=path,
                 uncertain="" if allows else ABSENT.format(name=name),
             )
             for direction in BOTH
+            for action in ((Action.ALLOW,) if allows else (Action.ALLOW, Action.DENY))
         )
         policies.append(_policy(index, document, host_endpoint(found), order, said))
     return policies

@@ -92,6 +92,8 @@ def _rules(
     _check_ends(peer, own, own_path, direction, action)
     family = _family(given, path, number, (source, destination))
     wanted, excluded, uncertain = _traffic(given, path, number, destination)
+    if source.ports and number is None:
+        wanted = protocols.traffic(destination.ports, None) or protocols.whole(6)
     if source.ports and not protocols.cover_all(source.ports):
         uncertain = SOURCE_PORT
     if source.not_ports:

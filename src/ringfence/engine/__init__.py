@@ -494,6 +494,8 @@ class Engine:
             case PodEnd(pod=int() as number) if self._identity(end).pods[number].addresses:
                 listed = self._identity(end).pods[number].addresses
                 return frozenset(map(_family, listed))
+            case PodEnd(pod=int()) if not self._identity(end).host_network:
+                return frozenset(map(_family_of_block, self.snapshot.pod_cidrs))
             case _:
                 compiled = self.compiled(4)
                 return compiled.classes.universe.families[self._elements(compiled, end, None)[0]]
@@ -514,6 +516,10 @@ class Engine:
 def _family(address: str) -> int:
     parsed = ipaddress.ip_address(address)
     return 4 if parsed.version == 4 or parsed.ipv4_mapped else 6
+
+
+def _family_of_block(cidr: str) -> int:
+    return ipaddress.ip_network(cidr, strict=False).version
 
 
 def _settled(direction: Direction, rule: str) -> SideTrace:

@@ -23,6 +23,8 @@ from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.profile import Cni
 from ringfence.model.rule import (
     NETWORK_POLICY,
+    Action,
+    Direction,
     DomainPeer,
     Entity,
     EntityPeer,
@@ -54,7 +56,8 @@ class Classes:
         self.snapshot = snapshot
         self.family = family
         rules = [rule for policy in snapshot.policies for rule in policy.rules]
-        peers = dict.fromkeys(peer for rule in rules for peer in rule.peers or ())
+        sought = dict.fromkeys((p, by_name(rule)) for rule in rules for p in rule.peers or ())
+        peers = dict.fromkeys(peer for peer, _ in sought)
         chosen = dict.fromkeys(policy.subject for policy in snapshot.policies if policy.subject)
         subjects = dict.fromkeys(rule.subjects for rule in rules if rule.subjects)
         parts = dict.fromkeys(
@@ -66,7 +69,7 @@ class Classes:
         self.traffic = self._ports.space
         found = self.peers = Peers(self.universe, family)
         self._form(
-            {peer: found.match(peer) for peer in peers},
+            {(peer, names): found.match(peer, names=names) for peer, names in sought},
             {subject: found.match(subject) for subject in subjects},
             {subject: found.match_subject(subject) for subject in chosen},
             {f: found.in_family(f) for f in (4, 6)},
@@ -97,7 +100,7 @@ class Classes:
 
     def _form(
         self,
-        peers: dict[Peer, Matches],
+        peers: dict[tuple[Peer, bool], Matches],
         subjects: dict[Peer, Matches],
         chosen: dict[Peer, Matches],
         families: dict[int, int],
@@ -272,7 +275,7 @@ class Classes:
         elif rule.peers is None:
             peers = [Matches(self.everything)]
         else:
-            peers = [self._matches[peer] for peer in rule.peers]
+            peers = [self._matches[peer, by_name(rule)] for peer in rule.peers]
         if rule.uncertain:
             peers = [found.unsure() for found in peers]
         compiled = CompiledRule(
@@ -394,6 +397,14 @@ def may_be_api_server(part: Peer) -> bool:
     if isinstance(part, LabelPeer):
         return f"{CILIUM_RESERVED}{Entity.KUBE_APISERVER}" in expression_keys(part.expression)
     return isinstance(part, EntityPeer)
+
+
+def by_name(rule: Rule) -> bool:
+    """Return whether the domain names of Calico's network sets count for a rule.
+
+    Source: docs.tigera.io, domain-based policy: they are for egress rules that allow.
+    """
+    return rule.direction is Direction.EGRESS and rule.action is Action.ALLOW
 
 
 def parts(shares: tuple[Share, ...], matched: Matches) -> Iterator[Part]:

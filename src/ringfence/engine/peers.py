@@ -75,13 +75,19 @@ class Peers:
         cells = bits.from_members(first + cell for cell in own)
         return cells | (universe.everything & ~universe.cells if family == self._family else 0)
 
-    def _match(self, peer: Peer) -> Matches:
+    def _match(self, peer: Peer, *, names: bool = True) -> Matches:
+        """Return what a peer stands for.
+
+        Args:
+            peer: of a rule.
+            names: whether the domain names of Calico's network sets count.
+        """
         universe = self._universe
         match peer:
             case PodPeer():
                 return Matches(universe.pods.select(peer.namespaces, peer.pods))
             case LabelPeer():
-                return self._match_labels(peer.expression)
+                return self._match_labels(peer.expression, names=names)
             case IpPeer():
                 return self._with_twins(self._match_block(peer))
             case NodePeer():
@@ -95,12 +101,12 @@ class Peers:
             case AllPeers():
                 found = Matches(universe.everything)
                 for part in peer.parts:
-                    found &= self.match(part)
+                    found &= self.match(part, names=names)
                 return found
             case AnyPeer():
-                return union(self.match(part) for part in peer.parts)
+                return union(self.match(part, names=names) for part in peer.parts)
             case NotPeer():
-                return self.match(peer.part).without(universe.everything)
+                return self.match(peer.part, names=False).without(universe.everything)
 
     def _with_twins(self, found: Matches) -> Matches:
         universe = self._universe
@@ -112,9 +118,11 @@ class Peers:
 
     # -- labels ------------------------------------------------------------------------------
 
-    def _match_labels(self, expression: LabelExpression) -> Matches:
+    def _match_labels(self, expression: LabelExpression, *, names: bool) -> Matches:
         found = self.match_own_labels(expression)
-        return found | self._labelled_addresses(expression) if self._cni is Cni.CALICO else found
+        if self._cni is Cni.CALICO:
+            found |= self._labelled_addresses(expression, names=names)
+        return found
 
     def match_subject(self, peer: Peer) -> Matches:
         """Return whom a policy's subject means: in Calico host endpoints by their labels."""
@@ -131,28 +139,28 @@ class Peers:
             return pods | self._reserved(expression)
         return pods
 
-    def _labelled_addresses(self, expression: LabelExpression) -> Matches:
-        """Return the addresses and names of the network sets and host endpoints selected.
+    def _labelled_addresses(self, expression: LabelExpression, *, names: bool) -> Matches:
+        """Return the addresses, and names, of the network sets and host endpoints selected.
 
         Source: Calico `felix/calc/rule_scanner.go`: a selector becomes one set of addresses, of
         pods, host endpoints and network sets.
         """
         found = NOTHING
         for number in bits.members(self._sets_where(expression) | self._unlabelled_sets):
-            found |= self._of_set(number)
+            found |= self._of_set(number, names=names)
         hosts = self._universe.host_endpoints
         for number in bits.members(hosts.where(expression) | hosts.unlabelled):
             found |= self._of_host_endpoint(number)
         return found
 
-    def _network_set(self, number: int) -> Matches:
-        """Return the addresses and names of a network set."""
+    def _network_set(self, number: int, *, names: bool) -> Matches:
+        """Return the addresses and, where they count, the names of a network set."""
         one = self._snapshot.network_sets[number]
         if one.unreadable:
             return Matches(0, self._universe.everything)
-        names = (DomainPattern(d, Wildcard.COMPONENT) for d in one.domains)
         nets = union(self.match(IpPeer(net)) for net in one.nets)
-        return nets | union(map(self._match_name, names))
+        patterns = (DomainPattern(d, Wildcard.COMPONENT) for d in one.domains if names)
+        return nets | union(map(self._match_name, patterns))
 
     def _host_endpoint(self, number: int) -> Matches:
         """Return whoever has the addresses of a host endpoint."""

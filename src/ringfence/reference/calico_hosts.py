@@ -120,10 +120,11 @@ def through_profiles(
     `resources.DefaultAllowProfile`, conversion.go NamespaceToProfile.
     """
     documents = {one.name: one for one in calico_ends.of_title(all_.snapshot, "Profile")}
+    of_namespaces = [f"kns.{one.name}" for one in all_.snapshot.namespaces]
     for name in names:
         document = documents.get(name)
         if document is None:
-            if name in (DEFAULT_ALLOW, *allowing):
+            if name in (DEFAULT_ALLOW, *allowing, *of_namespaces):
                 found = [Possible(Outcome.ALLOW, plain(here.direction, "default").evidence)]
             else:
                 because = f"the profile `{name}` is not in the input"

@@ -134,14 +134,17 @@ def entity_ports(
         at = (*path, name)
         entries = schema.items(given.get(name), at)
         found = []
+        listed: list[tuple[int, int] | str] = []
         for index, entry in enumerate(entries):
             wanted = _port(entry, (*at, index))
             if not rule.ports_of or (not rule.given and not isinstance(wanted, str)):
                 raise NotUnderstoodError("needs protocol TCP, UDP or SCTP", (*at, index))
-            if which == "source":
-                found.append(_source_port(wanted, party, rule, all_))
-            else:
-                found.append(_destination_port(wanted, party, here, rule, all_))
+            listed.append(wanted)
+            found.append(_destination_port(wanted, party, here, rule, all_))
+        if which == "source" and entries:
+            found = [_source_port(listed)]
+            if name == "ports" and here.protocol.value != rule.ports_of:
+                found = [NO]
         if entries:
             matches.append(any_of(found) if name == "ports" else negated(any_of(found)))
     return matches
@@ -182,9 +185,14 @@ def _destination_port(
     return certain(wanted[0] <= here.port <= wanted[1])
 
 
-def _source_port(wanted: tuple[int, int] | str, party: Party, rule: Traffic, all_: Known) -> Match:
-    """Return whether the connection comes from a port, of which a question says nothing."""
-    if isinstance(wanted, str):
-        has_one = calico_ends.has_named_port(party, wanted, rule.ports_of, None, all_)
-        return perhaps(SOURCE_PORT) if has_one else NO
-    return YES if wanted == (1, 65535) else perhaps(SOURCE_PORT)
+def _source_port(listed: list[tuple[int, int] | str]) -> Match:
+    """Return whether the connection comes from one of several ports.
+
+    A question says nothing of that; only where the ranges leave none out is it sure.
+    """
+    reached = 0
+    for first, last in sorted(wanted for wanted in listed if not isinstance(wanted, str)):
+        if first > reached + 1:
+            break
+        reached = max(reached, last)
+    return YES if reached == 65535 else perhaps(SOURCE_PORT)
