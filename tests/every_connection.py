@@ -2,6 +2,7 @@
 
 import ipaddress
 import random
+import re
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -20,6 +21,7 @@ from ringfence.model.layer7 import ANYTHING, Request
 from ringfence.model.snapshot import Snapshot
 
 FEW_OUTSIDE = 14
+NAME = re.compile(r"[-a-z0-9_.*]+\.test")
 FEW_PORTS = 12
 
 
@@ -47,7 +49,7 @@ def outside_ends(snapshot: Snapshot) -> list[AddressEnd | DomainEnd]:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
             name = text.lower().removesuffix(".")
-            if name.endswith(".test") and " " not in name:
+            if NAME.fullmatch(name):
                 base = name.replace("*.", "")
                 names |= {base, f"a.{base}", f"a.b.{base}", f"a{base}", name.replace("*", "a.b")}
             continue

@@ -12,6 +12,7 @@ from ringfence.model.location import Location
 from ringfence.model.profile import CiliumConfig, Enforcement
 from ringfence.model.snapshot import BlindSpot
 from ringfence.reference.cilium import AUDIT, FLAG
+from ringfence.reference.cilium_entities import MESH
 
 GET = Request(http=True, method="GET", path="/")
 POST = Request(http=True, method="POST", path="/")
@@ -382,5 +383,7 @@ def test_older_versions_take_what_newer_ones_reject(spec: str, version: str) -> 
 
 def test_newer_entities_and_ports_of_services_are_rejected_by_older_versions() -> None:
     mesh = cnp(TO_DB, "ingress: [{fromEntities: [cluster-mesh]}]")
-    assert verdict(cluster(mesh), "lab/tester", "shop/db") == "allow"
+    found = ask(cluster(mesh), "lab/tester", "shop/db")
+    assert (found.verdict, found.unknown_because) == ("unknown", (MESH,))
+    assert verdict(cluster(mesh), "8.8.8.8", "shop/db") == "deny"
     assert verdict(cluster(mesh, version="1.19"), "lab/tester", "shop/db") == "unknown"

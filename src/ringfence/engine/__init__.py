@@ -281,9 +281,13 @@ class Engine:
     def _either(self, remote: Trace, local: Trace, host: str) -> Trace:
         """Return what is known where a host may be the pod's own node, or another."""
         by_local_host = any(piece.rule == "own node" for piece in local.ingress.evidence)
-        if by_local_host and remote.ingress.verdict is Verdict.DENY:
-            return replace(remote, notes=_each((*remote.notes, OWN_NODE_NOTE)))
-        for one, other in ((remote.egress, local.egress), (remote.ingress, local.ingress)):
+        noted = by_local_host and remote.ingress.verdict is Verdict.DENY
+        sides = [(remote.egress, local.egress)]
+        if noted:
+            remote = replace(remote, notes=_each((*remote.notes, OWN_NODE_NOTE)))
+        else:
+            sides.append((remote.ingress, local.ingress))
+        for one, other in sides:
             if one.verdict is not other.verdict:
                 one.verdict = Verdict.UNKNOWN
                 one.because += [*other.because, WHICH_NODE.format(host)]
@@ -504,7 +508,9 @@ class Engine:
         """Return the family by which a connection is judged: as asked, else IPv4 if both can."""
         if connection.family:
             return connection.family
-        for end in (connection.source, connection.destination):
+        ends = (connection.source, connection.destination)
+        # An address of the outside has one family alone, a node may have both.
+        for end in sorted(ends, key=lambda end: not isinstance(end, AddressEnd)):
             if isinstance(end, AddressEnd):
                 return _family(end.address)
             if isinstance(end, NodeEnd) and (listed := self.snapshot.nodes[end.node].addresses):

@@ -169,7 +169,8 @@ class Universe:
         except Undecidable:
             # No name that a policy could mean as such: the wildcards alone may still hold for it.
             held = tuple(n for n, p in enumerate(self.patterns) if matches(p, name))
-            return self.first_name + self.atoms.of_signature.get(held, self.atoms.of_signature[()])
+            known = self.atoms.of_signature
+            return self.first_name + (known[held] if held in known else known.get((), 0))
 
     def names_in_writing(self) -> list[tuple[int, str]]:
         """Return the sets of names that a policy means, each by its narrowest pattern."""

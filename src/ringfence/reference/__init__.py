@@ -92,7 +92,7 @@ def judge(snapshot: Snapshot, connection: Connection) -> Judgement:
 
 
 def _unless_itself(side: Side) -> Side:
-    """Return unknown for a deny between pods that may be one and the same."""
-    if side.verdict is not Verdict.DENY:
+    """Return unknown for a deny, of all or of some, between pods that may be one and the same."""
+    if side.verdict is not Verdict.DENY and not side.limits:
         return side
     return Side(Verdict.UNKNOWN, side.evidence, (*side.because, REPLICAS))

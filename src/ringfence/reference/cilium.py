@@ -71,6 +71,10 @@ def judge_side(snapshot: Snapshot, here: Approach) -> Side:
         own = _judge(snapshot, replace(here, one_node=True), localhost=False)
     if (own.verdict, own.limits) == (other.verdict, other.limits):
         return other
+    # What the own node is allowed by no rule makes no difference where another is allowed.
+    let_in = _judge(snapshot, replace(here, one_node=True), localhost=True)
+    if not host and (let_in.verdict, let_in.limits) == (other.verdict, other.limits):
+        return other
     reason = NODES.format(here.peer.name, here.subject.name)
     return Side(Verdict.UNKNOWN, tuple(dict.fromkeys(own.evidence + other.evidence)), (reason,))
 

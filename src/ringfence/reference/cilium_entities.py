@@ -16,6 +16,7 @@ from ringfence.reference.outcome import NO, YES, Match, certain, perhaps
 from ringfence.reference.schema import NotUnderstoodError
 
 API_SERVER_UNSURE = "the addresses behind the Service `default/kubernetes` are not known"
+MESH = "whether the entity `cluster-mesh` holds the cluster itself is not settled"
 API_SERVER_INSIDE = f"{API_SERVER_UNSURE}: taken to be the cluster's own for the entity `cluster`"
 
 ALONE = ("host", "remote-node", "kube-apiserver", "world", "ingress", "health", "init", "unmanaged")
@@ -51,7 +52,10 @@ def entity(
             if isinstance(here.peer, Outside):
                 here.notes.add(API_SERVER_INSIDE)
             found.pop()
-        return [*found, (name, certain(isinstance(here.peer, OwnPod)))]
+        found.append(("pods", certain(isinstance(here.peer, OwnPod))))
+        if name == "cluster":
+            return found
+        return [(key, match if match == NO else perhaps(MESH)) for key, match in found]
     return [(name, _is(name, here, snapshot))]
 
 

@@ -36,6 +36,7 @@ from ringfence.reference.schema import NotUnderstoodError
 NODE_UNSURE = "the node of `{}` is not known"
 GROUPS = "which addresses a cloud provider's groups have is not known"
 NO_SERVICE = "no such Service is known, and a rule whose Services are none may mean any peer"
+SERVICES_DENIED = "what `toServices` denies is left to the version of Cilium"
 NO_LABELS = "the labels of the Service `{}` are not known"
 
 WILDCARD = "*"
@@ -85,7 +86,11 @@ def read_peers(
     """Return the peers of a rule; empty if it names none, None if it names nobody.
 
     A list of endpoints, nodes, entities or blocks that is there and empty means nobody; of any
-    other sort it counts as not there.
+    other sort it counts as not there. Services that are none may leave a rule with ports like one
+    without peers. Only those that are allowed are looked up.
+
+    Source: Cilium `pkg/policy/utils/parserules.go` mergeEndpointSelectors, issue 20067;
+    `pkg/policy/k8s/service.go` processRule.
 
     Raises:
         NotUnderstoodError: something is not understood, or there are peers of several sorts.
@@ -106,6 +111,10 @@ def read_peers(
         filled = field
         for index, entry in enumerate(listed):
             found += _peer(sort, entry, (*at, index), here, snapshot, section)
+        if sort == "Services" and section.denies:
+            found = [PeerEntry("services", perhaps(SERVICES_DENIED))]
+        elif sort == "Services" and not found:
+            found = [PeerEntry("services", perhaps(NO_SERVICE))]
     return None if nobody else found
 
 
@@ -256,9 +265,13 @@ def service(
             elif _has(found, selector):
                 services.append(found)
     services = [found for found in services if space in ("", found.namespace)]
-    entries = [_behind(found, here, snapshot) for found in services]
+    entries = [
+        _behind(found, here, snapshot)
+        for found in services
+        if found.selector is not None or found.backends
+    ]
     entries += [PeerEntry("services", perhaps(why)) for why in unsure]
-    return entries or [PeerEntry("services", perhaps(NO_SERVICE))]
+    return entries
 
 
 def _has(found: Service, selector: Selector) -> bool:

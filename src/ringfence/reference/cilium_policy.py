@@ -24,6 +24,7 @@ from ringfence.reference.cilium_labels import (
 from ringfence.reference.cilium_layer7 import Limit, read_authentication
 from ringfence.reference.cilium_peers import (
     ANYONE,
+    NO_SERVICE,
     NODE_UNSURE,
     PeerEntry,
     Section,
@@ -291,6 +292,8 @@ def _cells(
         return
     if not peers:
         peers = [ANYONE] if speaks_of_ports else []
+    if not speaks_of_ports:
+        peers = [peer for peer in peers if peer.match.because != (NO_SERVICE,)]
     action = "deny" if place.denies else "allow"
     where = place.path[1:] if place.path[0] == "spec" else place.path
     piece = evidence(place.document, place.direction, action, path_text(where), place.path)

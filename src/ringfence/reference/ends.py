@@ -133,7 +133,8 @@ def family_of(snapshot: Snapshot, connection: Connection) -> int:
     if connection.family is not None:
         return connection.family
     ends = (connection.source, connection.destination)
-    for end in ends:
+    # An address of the outside has one family alone, a node may have both.
+    for end in sorted(ends, key=lambda end: not isinstance(end, AddressEnd)):
         if isinstance(end, AddressEnd | NodeEnd):
             addresses = _addresses(snapshot, end)
             if addresses:
