@@ -148,6 +148,7 @@ def connections(snapshot: Snapshot, limit: int) -> list[Connection]:
         for pair in product(everyone, repeat=2)
         if any(isinstance(e, PodEnd) for e in pair)
         or (snapshot.host_endpoints and any(isinstance(e, NodeEnd) for e in pair))
+        if is_of_one_family(snapshot, pair)
     ]
     said = requests(snapshot)
     kinds: list[tuple[Protocol, int | None, Request]] = [
@@ -170,6 +171,17 @@ def connections(snapshot: Snapshot, limit: int) -> list[Connection]:
             for family in families(source, destination, number)
         ]
     return found
+
+
+def is_of_one_family(snapshot: Snapshot, pair: tuple[End, ...]) -> bool:
+    """Return whether no node that has addresses is asked for one of a family that it lacks."""
+    asked = {ipaddress.ip_address(e.address).version for e in pair if isinstance(e, AddressEnd)}
+    known = [snapshot.nodes[e.node].addresses for e in pair if isinstance(e, NodeEnd)]
+    return all(
+        asked <= {ipaddress.ip_address(address).version for address in listed}
+        for listed in known
+        if listed
+    )
 
 
 def families(source: End, destination: End, number: int) -> tuple[int | None, ...]:

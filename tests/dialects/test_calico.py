@@ -11,7 +11,7 @@ from ringfence.dialects import _calico_tiers as calico_tiers
 from ringfence.dialects import calico
 from ringfence.model.document import Document
 from ringfence.model.profile import Cni, Profile
-from ringfence.model.rule import Action, Direction, LabelPeer, Policy
+from ringfence.model.rule import NOBODY, Action, Direction, LabelPeer, Policy
 from ringfence.model.selector import (
     LabelAnd,
     LabelExpression,
@@ -133,10 +133,12 @@ def test_rules_of_a_direction_that_is_not_listed_do_nothing() -> None:
     assert (found.rules, found.unreadable) == ((), ())
 
 
-def test_unreadable_rules_of_a_direction_that_is_not_listed_spoil_the_policy() -> None:
-    found = policy({"types": ["Ingress"], "egress": [{"action": "Allow", "too": 1}]})
-    assert found.rules == ()
-    assert [part.path for part in found.unreadable] == [("spec", "egress", 0, "too")]
+def test_unreadable_rules_of_a_direction_that_is_not_listed_are_told_and_change_nothing() -> None:
+    spec = {"types": ["Ingress"], "egress": [{"action": "Allow", "too": 1}]}
+    found, telling = policies(document("NetworkPolicy", spec))
+    assert (found.rules, found.unreadable) == ((), ())
+    assert telling.subject == NOBODY
+    assert [part.path for part in telling.unreadable] == [("spec", "egress", 0, "too")]
 
 
 @pytest.mark.parametrize("types", [["Ingress", "Ingress"], ["ingress"], "Ingress", [1]])

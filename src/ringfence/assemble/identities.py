@@ -146,9 +146,18 @@ class Folder:
                 # Which nodes a selector means is for the judges; equal labels are equal to all.
                 kept = (node and tuple(node.labels.get(key) for key in self._node_keys),)
             if self._hosts:
-                kept = (*kept, member.node if member.node in self._hosts else "")
+                kept = (*kept, self._host_of(member))
             return (*self._around(addresses), *kept)
         return self._around(addresses) if addresses else UNPLACED
+
+    def _host_of(self, member: Member) -> str | None:
+        """Return the node of a host-network pod if policies tell it from others; None: unknown."""
+        name = member.node
+        for node in self._nodes.values() if not name else ():
+            if set(node.addresses) & set(member.addresses):
+                name = node.name
+                break
+        return (name if name in self._hosts else "") if name else None
 
     def _around(self, addresses: Iterable[str]) -> Place:
         found = []

@@ -21,7 +21,7 @@ from ringfence.dialects._shared import Malformed, fields, items, one_of, text
 from ringfence.model.document import Document, Path
 from ringfence.model.kinds import group_of
 from ringfence.model.profile import older_than
-from ringfence.model.rule import Direction, LabelPeer, Policy, Rule, Tier, Unreadable
+from ringfence.model.rule import NOBODY, Direction, LabelPeer, Policy, Rule, Tier, Unreadable
 from ringfence.model.selector import LabelAnd, LabelExpression
 from ringfence.model.tiers import CALICO_DEFAULT
 from ringfence.yaml_text import type_text
@@ -31,6 +31,7 @@ STAGED: Final = {
     "StagedNetworkPolicy": "NetworkPolicy",
     "StagedGlobalNetworkPolicy": "GlobalNetworkPolicy",
 }
+AT_ACTION: Final[Path] = ("spec", "stagedAction")
 STAGED_ACTIONS: Final = ("Set", "Delete", "Learn", "Ignore")
 EVERYWHERE: Final = (
     *("tier", "order", "selector", "types", "ingress", "egress"),
@@ -86,10 +87,9 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
         for flag in CLUSTER[1:]
         if of_cluster
     }
-    found = _all_rules(spec, isolates, Scope(context, namespace), reader)
-    if of_cluster:
-        reader.read(lambda: _check(spec, flags), None)
-    if of_cluster and (flags["doNotTrack"] or flags["preDNAT"]):
+    found, idle = _all_rules(spec, isolates, Scope(context, namespace), reader)
+    sound = of_cluster and reader.read(lambda: _check(spec, flags), otherwise=False)
+    if sound and (flags["doNotTrack"] or flags["preDNAT"]):
         start = tiers.UNTRACKED if flags["doNotTrack"] else tiers.PRE_DNAT
         tier = tiers.early(tier, start, context)
         isolates = ()
@@ -108,7 +108,13 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
         forward=flags.get("applyOnForward", False),
         staged=staged,
     )
-    return _as_planned(policy, spec, reader) if staged else [policy]
+    told = [_telling(policy, idle)] if idle else []
+    return [*(_as_planned(policy, spec, reader) if staged else [policy]), *told]
+
+
+def _telling(policy: Policy, unreadable: tuple[Unreadable, ...]) -> Policy:
+    """Return what tells of unreadable parts that have no effect anyway: it is for nobody."""
+    return msgspec.structs.replace(policy, subject=NOBODY, rules=(), unreadable=unreadable)
 
 
 def _policy(
@@ -215,12 +221,10 @@ def _flag(spec: dict[str, Any], name: str) -> bool:
 
 def _all_rules(
     spec: dict[str, Any], isolates: tuple[Direction, ...], scope: Scope, reader: _Reader
-) -> tuple[Rule, ...]:
-    """Return the rules of the directions that the policy is for.
-
-    What is unreadable of the others is told of the policy: the API server would refuse all.
-    """
+) -> tuple[tuple[Rule, ...], tuple[Unreadable, ...]]:
+    """Return the rules of the directions that the policy is for, and what is wrong with others."""
     found: list[Rule] = []
+    idle: list[Unreadable] = []
     for section, direction in SECTIONS:
         at: Path = ("spec", section)
         listed = reader.read(partial(items, spec.get(section), at), [])
@@ -229,13 +233,15 @@ def _all_rules(
             if direction in isolates:
                 found += said
             else:
-                reader.unreadable += [r.unreadable for r in said[:1] if r.unreadable]
-    return tuple(found)
+                idle += [r.unreadable for r in said[:1] if r.unreadable]
+    return tuple(found), tuple(idle)
 
 
-def _check(spec: dict[str, Any], flags: dict[str, bool]) -> None:
-    """Refuse flags that do not go together.
+def _check(spec: dict[str, Any], flags: dict[str, bool]) -> bool:
+    """Return that flags go together.
 
+    Raises:
+        Malformed: they do not.
     Source: validator.go validateGlobalNetworkPolicySpec.
     """
     if flags["doNotTrack"] and flags["preDNAT"]:
@@ -243,11 +249,13 @@ def _check(spec: dict[str, Any], flags: dict[str, bool]) -> None:
     if flags["preDNAT"]:
         if spec.get("egress"):
             raise Malformed("preDNAT is for ingress alone", ("spec", "egress"))
-        if "Egress" in (spec.get("types") or ()):
+        types = spec.get("types")
+        if isinstance(types, list) and "Egress" in types:
             raise Malformed("preDNAT is for ingress alone", ("spec", "types"))
     for flag in ("doNotTrack", "preDNAT"):
         if flags[flag] and not flags["applyOnForward"]:
             raise Malformed(f"{flag} needs applyOnForward", ("spec", flag))
+    return True
 
 
 def staged_action(spec: dict[str, Any]) -> str:
@@ -256,7 +264,8 @@ def staged_action(spec: dict[str, Any]) -> str:
     Raises:
         Malformed: no such action.
     """
-    return one_of(spec.get("stagedAction") or "Set", ("spec", "stagedAction"), STAGED_ACTIONS)
+    named = spec.get("stagedAction")
+    return one_of("Set" if named in (None, "") else named, AT_ACTION, STAGED_ACTIONS)
 
 
 def _as_planned(policy: Policy, spec: dict[str, Any], reader: _Reader) -> list[Policy]:
@@ -280,14 +289,10 @@ def only_named(spec: dict[str, Any], named: tuple[str, ...]) -> None:
 
 
 def planned(policy: Policy, action: str, unreadable: tuple[Unreadable, ...]) -> list[Policy]:
-    """Return a staged policy; without its rules, where it is not set but unreadable."""
+    """Return a staged policy that would be set; of another what tells that it is unreadable."""
+    planned_one = msgspec.structs.replace(policy, unreadable=unreadable, staged=True)
     if action == "Set":
-        return [_replace(policy, policy.rules, unreadable)]
+        return [planned_one]
     in_rules = tuple(dict.fromkeys(r.unreadable for r in policy.rules if r.unreadable))
-    if unreadable or in_rules:
-        return [_replace(policy, (), (*unreadable, *in_rules))]
-    return []
-
-
-def _replace(policy: Policy, found: tuple[Rule, ...], unreadable: tuple[Unreadable, ...]) -> Policy:
-    return msgspec.structs.replace(policy, rules=found, unreadable=unreadable, staged=True)
+    told = (*unreadable, *in_rules)
+    return [_telling(planned_one, told)] if told else []

@@ -191,7 +191,7 @@ def _limit(
         raise Malformed("`http` stands only in rules that allow", at)
     if direction is Direction.EGRESS:
         raise Malformed("`http` stands only in ingress rules", at)
-    if number not in (None, protocols.NUMBERS["TCP"]):
+    if number is not None and given["protocol"] != "TCP":
         raise Malformed("`http` needs the protocol TCP, or none said", at)
     return (found,)
 
@@ -237,7 +237,9 @@ def _family(
         if version == 5:
             raise Malformed("`5` is neither 4 nor 6", at)
         excluded = _protocol(given, path, "notProtocol")
-        tied = {protocols.FAMILIES.get(n) for n in (number, excluded) if n is not None}
+        named = (number, given.get("protocol")), (excluded, given.get("notProtocol"))
+        # Written as a number, the protocol is not looked at.
+        tied = {protocols.FAMILIES.get(n) for n, name in named if n and name in protocols.NUMBERS}
         if (found | tied) - {None, version}:
             raise Malformed(f"IP version {version} does not go with the rest of the rule", at)
         return version
@@ -254,9 +256,9 @@ def _traffic(
         wanted = protocols.traffic(destination.ports, number)
     if "icmp" in given:
         chosen = protocols.icmp(given["icmp"], (*path, "icmp"))
-        if number not in protocols.FAMILIES:
+        if given.get("protocol") not in ("ICMP", "ICMPv6"):
             raise Malformed("`icmp` needs the protocol ICMP or ICMPv6", (*path, "icmp"))
-        if chosen is not None:
+        if chosen is not None and number is not None:
             wanted = (protocols.icmp_range(chosen, number),)
     excluded: list[Traffic] = list(protocols.traffic(destination.not_ports, number))
     without = _protocol(given, path, "notProtocol")

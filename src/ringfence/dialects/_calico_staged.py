@@ -53,7 +53,7 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
 def replaced(context: Context) -> frozenset[int]:
     """Return the indexes of the documents that staged policies would replace or delete.
 
-    Names are compared without the tier before them, as they were stored before 3.32.
+    Names are compared without the `default.` before them, as they were stored before 3.32.
     """
     taken = {
         (ENFORCED[title], document.namespace, _bare(document))
@@ -77,9 +77,5 @@ def _action(document: Document) -> str:
 
 
 def _bare(document: Document) -> str:
-    if document.title in (KUBERNETES, ENFORCED[KUBERNETES]):
-        return document.name
-    try:
-        return tiers.bare(document.name, policies.tier_name(policies.spec_of(document)))
-    except Malformed:
-        return document.name
+    own = document.title not in (KUBERNETES, ENFORCED[KUBERNETES])
+    return document.name.removeprefix(f"{tiers.DEFAULT}.") if own else document.name

@@ -153,8 +153,3 @@ def tie(kind: str, namespace: str, name: str, tier: str, profile: Profile) -> st
         "KubernetesClusterNetworkPolicy": f"kanp.{tier}.",
     }.get(kind, "" if name.startswith(f"{tier}.") else f"{tier}.")
     return f"{namespace}/{prefix}{name}" if namespace else f"{prefix}{name}"
-
-
-def bare(name: str, tier: str) -> str:
-    """Return a policy's name without its tier before it."""
-    return name.removeprefix(f"{tier}.")

@@ -88,7 +88,7 @@ def select(document: Document, subject: Subject, all_: Known) -> Standing | None
     """
     if group_of(document.api_version) in calico_ends.GROUPS:
         if document.kind.endswith("KubernetesNetworkPolicy"):
-            return _staged_kubernetes(document, subject)
+            return _staged_kubernetes(document, subject, all_.snapshot.profile)
         return _own(document, subject, all_)
     if not isinstance(subject, OwnPod):
         return None
@@ -122,19 +122,24 @@ def _own(document: Document, subject: Subject, all_: Known) -> Standing | None:
         labels = dict(subject.labels)
     if not selects(labels):
         return None
+    if is_global and isinstance(subject, OwnPod) and _is_early(spec):
+        # It is for host endpoints alone: a workload has no raw or mangle chains.
+        return None
     given = schema.fields(spec, at, _GLOBAL if is_global else _NAMESPACED)
     flags = {name: _flag(given, at, name) for name in ("doNotTrack", "preDNAT", "applyOnForward")}
     sections = {way: schema.items(given.get(way.value), (*at, way.value)) for way in Direction}
     stored = group_of(document.api_version) == "crd.projectcalico.org"
     directions = _directions(given.get("types"), (*at, "types"), sections, stored=stored)
-    _check_flags(flags, at, sections, directions)
+    _check_flags(flags, at, sections, given.get("types"))
+    if flags["preDNAT"]:
+        directions = frozenset({Direction.INGRESS})
     setting = Setting(all_, "" if is_global else document.namespace)
     kind = document.kind.removeprefix("Staged")
     return Standing(
         document=document,
         tier=_tier(given.get("tier"), (*at, "tier"), document, all_.snapshot),
         order=_order(given.get("order"), (*at, "order")),
-        tie=f"{base_name(document)}/{document.namespace}/{kind}",
+        tie=_tie(document, kind, given.get("tier") or "default", all_.snapshot.profile),
         directions=directions,
         sections=sections,
         read=lambda value, path, here: calico_rules.read(value, path, here, setting),
@@ -209,11 +214,21 @@ def _flag(given: dict[str, Any], at: Path, name: str) -> bool:
     return value
 
 
+def _is_early(spec: dict[str, Any]) -> bool:
+    """Return whether a policy is, and may be, untracked or pre-DNAT."""
+    flags = [spec.get(name) is True for name in ("doNotTrack", "preDNAT")]
+    types = spec.get("types")
+    out = bool(spec.get("egress")) or (isinstance(types, list) and "Egress" in types)
+    if spec.get("applyOnForward") is not True or all(flags):
+        return False
+    return flags[0] or (flags[1] and not out)
+
+
 def _check_flags(
     flags: dict[str, bool],
     at: Path,
     sections: dict[Direction, list[Any]],
-    directions: frozenset[Direction],
+    types: Any,  # noqa: ANN401
 ) -> None:
     """Hold what must hold of doNotTrack, preDNAT and applyOnForward together.
 
@@ -223,7 +238,7 @@ def _check_flags(
         raise NotUnderstoodError("excludes doNotTrack", (*at, "preDNAT"))
     if (flags["doNotTrack"] or flags["preDNAT"]) and not flags["applyOnForward"]:
         raise NotUnderstoodError("must be true with doNotTrack or preDNAT", (*at, "applyOnForward"))
-    if flags["preDNAT"] and (sections[Direction.EGRESS] or Direction.EGRESS in directions):
+    if flags["preDNAT"] and (sections[Direction.EGRESS] or "Egress" in (types or ())):
         raise NotUnderstoodError("is of ingress alone", (*at, "preDNAT"))
 
 
@@ -234,6 +249,24 @@ def _order(value: Any, path: Path) -> float:  # noqa: ANN401
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise NotUnderstoodError("must be a number", path)
     return float(value)
+
+
+def _tie(document: Document, kind: str, tier: str, profile: Profile) -> str:
+    """Return what orders policies of equal order: name, namespace and kind, or as it was once.
+
+    Before 3.32 that was the name under which a policy was known to Felix: with its namespace and
+    tier before it, those of Kubernetes with a prefix.
+
+    Source: SORT PolKVLess; CONV K8sNetworkPolicyNamePrefix.
+    """
+    if not older_than(profile.version, 3, 32):
+        return f"{document.name}/{document.namespace}/{kind}"
+    prefix = "" if document.name.startswith(f"{tier}.") else f"{tier}."
+    if kind == "KubernetesNetworkPolicy":
+        prefix = "knp.default."
+    elif kind.startswith("Kubernetes"):
+        prefix = ""
+    return "/".join(part for part in (document.namespace, prefix + document.name) if part)
 
 
 def base_name(document: Document) -> str:
@@ -319,10 +352,10 @@ def _kubernetes(document: Document, pod: OwnPod, profile: Profile) -> Standing |
         found, tier = admin_network_policy.select_baseline(document, pod), last
     else:
         found, tier = network_policy.select(document, pod, profile.cni), middle
-    return _standing(found, tier) if found else None
+    return _standing(found, tier, profile) if found else None
 
 
-def _standing(policy: Selected, tier: Tier) -> Standing:
+def _standing(policy: Selected, tier: Tier, profile: Profile) -> Standing:
     document = policy.document
     union = tier.name == tiers.CALICO_DEFAULT.name
     order = tiers.CALICO_NETWORK_POLICY_ORDER if union else float(policy.priority)
@@ -339,7 +372,7 @@ def _standing(policy: Selected, tier: Tier) -> Standing:
         document=document,
         tier=tier,
         order=order,
-        tie=f"{document.name}/{document.namespace}/Kubernetes{document.kind}",
+        tie=_tie(document, f"Kubernetes{document.kind}", tier.name, profile),
         directions=policy.isolates if union else with_rules,
         sections=policy.sections,
         read=read,
@@ -348,7 +381,7 @@ def _standing(policy: Selected, tier: Tier) -> Standing:
     )
 
 
-def _staged_kubernetes(document: Document, subject: Subject) -> Standing | None:
+def _staged_kubernetes(document: Document, subject: Subject, profile: Profile) -> Standing | None:
     """Return a staged NetworkPolicy of Kubernetes as if it were enforced.
 
     Source: V3 stagedkubernetesnetworkpolicy.go ConvertStagedKubernetesPolicyToK8SEnforced.
@@ -358,4 +391,4 @@ def _staged_kubernetes(document: Document, subject: Subject) -> Standing | None:
     spec = calico_ends.spec_of(document, needed=False)
     plain = {key: value for key, value in spec.items() if key != "stagedAction"}
     found = network_policy.select_by(plain, document, subject, Cni.CALICO)
-    return _standing(found, tiers.CALICO_DEFAULT) if found else None
+    return _standing(found, tiers.CALICO_DEFAULT, profile) if found else None

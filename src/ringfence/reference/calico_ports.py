@@ -28,6 +28,7 @@ from ringfence.reference.schema import NotUnderstoodError
 NUMBERS = {"ICMP": 1, "TCP": 6, "UDP": 17, "ICMPv6": 58, "SCTP": 132, "UDPLite": 136}
 WITH_PORTS = {6: "TCP", 17: "UDP", 132: "SCTP"}
 SOURCE_PORT = "the rule asks for a source port, of which the question says nothing"
+NOT_ICMP = "a notICMP without protocol ICMP means different things to Felix's dataplanes"
 ICMP_TYPE = "the rule asks for a type of ICMP, of which the question says nothing"
 
 _RANGE = re.compile(r"([0-9]+)(?::([0-9]+))?")
@@ -67,12 +68,22 @@ def traffic(rule: dict[str, Any], path: Path, here: Approach) -> Traffic:
     for name in ("icmp", "notICMP"):
         if name not in rule:
             continue
-        if rule.get("protocol") not in ("ICMP", "ICMPv6"):
+        named = rule.get("protocol") in ("ICMP", "ICMPv6")
+        if name == "icmp" and not named:
             raise NotUnderstoodError("needs protocol ICMP or ICMPv6", (*path, name))
         found = _icmp(rule[name], (*path, name), here)
-        matches.append(found if name == "icmp" else negated(found))
+        if name == "notICMP" and wanted not in (1, 58) and "type" in rule[name]:
+            # Nothing refuses it; what Felix's dataplanes make of it differs.
+            matches.append(perhaps(NOT_ICMP))
+        else:
+            matches.append(found if name == "icmp" else _unless(found, rule[name]))
     ports_of = "TCP" if wanted is None else WITH_PORTS.get(wanted, "")
     return Traffic(all_of(matches), wanted is not None, ports_of)
+
+
+def _unless(found: Match, icmp: dict[str, Any]) -> Match:
+    """Return whether a `notICMP` holds: one that says no type takes nothing away."""
+    return negated(found) if icmp.get("type") is not None else YES
 
 
 def _protocol(value: Any, path: Path) -> int | None:  # noqa: ANN401
@@ -82,6 +93,8 @@ def _protocol(value: Any, path: Path) -> int | None:  # noqa: ANN401
     """
     if value is None:
         return None
+    if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) < 4:
+        value = int(value)
     if isinstance(value, str):
         return NUMBERS[schema.choice(value, path, NUMBERS)]
     return schema.integer(value, path, 1, 255)
