@@ -23,7 +23,7 @@ from ringfence.questions.provisos import CALICO_HTTP
 from ringfence.questions.units import DOMAIN, EXTERNAL, NODE, Unit, Units, Written, names_nodes
 
 if TYPE_CHECKING:
-    from ringfence.questions.domains import LookedUp
+    from ringfence.questions.domains import LookedUp, Reach
 
 __all__ = ["connectivity", "spread"]
 
@@ -148,9 +148,12 @@ class _Survey:
 
         def reach(number: int) -> dict[int, Traffic]:
             found = row(number)
-            for other in domains:
-                if other in found:
-                    found[other] = self._looked_up(units[number], units[other], found[other])
+            source = units[number]
+            if domains and self._asks_dns(source):
+                servers = self._dns.reach(source.elements[0])
+                for other in domains:
+                    if other in found:
+                        found[other] = self._looked_up(source, units[other], servers, found[other])
             return {other: traffic for other, traffic in found.items() if traffic[1]}
 
         return reach
@@ -167,20 +170,21 @@ class _Survey:
 
     # -- names -------------------------------------------------------------------------------
 
-    def _looked_up(self, source: Unit, target: Unit, traffic: Traffic) -> Traffic:
+    def _asks_dns(self, source: Unit) -> bool:
+        """Return whether a unit must ask the cluster's DNS before it connects to a name."""
+        return self._lookups.needs(Connection(self._end(source), DomainEnd("")))
+
+    def _looked_up(self, source: Unit, target: Unit, servers: "Reach", traffic: Traffic) -> Traffic:
         """Return what may be sent to names by who must look them up first."""
-        end = self._end(source)
-        if target.names is None or not self._lookups.needs(
-            Connection(end, DomainEnd(target.names.name))
-        ):
+        if target.names is None:
             return traffic
-        found = self._dns.verdict(source.elements[0], target.names)
+        found = self._dns.verdict(servers, target.names.example)
         if found is Verdict.DENY:
             return NOTHING
         if found is Verdict.ALLOW:
             return traffic
-        told = f"whether {source.peer.name} can look up {target.peer.name} is not known"
         if len(self._undecided) < SAMPLES:
+            told = f"whether {source.peer.name} can look up {target.peer.name} is not known"
             self._undecided[told] = None
         return (0, traffic[1])
 

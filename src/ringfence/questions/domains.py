@@ -5,6 +5,7 @@ a peer's names holds for all of them.
 """
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import chain
 
 import msgspec
@@ -13,12 +14,14 @@ from ringfence.engine.universe import Universe
 from ringfence.layer7.atoms import Atoms
 from ringfence.layer7.language import NAMES
 from ringfence.layer7.undecidable import Undecidable
+from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, PodEnd
 from ringfence.model.layer7 import DomainPattern, Request
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Verdict
+from ringfence.questions.cluster_dns import Listening
 from ringfence.questions.grid import Grid
-from ringfence.questions.lookups import OPENEST_FIRST, Server
+from ringfence.questions.lookups import Server
 
 UNDECIDED_NAMES = "which of the names that {} stands for can be looked up could not be told"
 
@@ -64,6 +67,11 @@ def _looked_up(snapshot: Snapshot) -> Iterable[DomainPattern]:
     return sorted({pattern for box in boxes for pattern in box.dns or ()})
 
 
+Reach = tuple[tuple[int, Listening, int, int], ...]
+"""Per server: the family, the ports it listens at, and what may be sent there, certainly and
+perhaps."""
+
+
 class LookedUp:
     """Which sources can look up which names, read off the matrix."""
 
@@ -80,7 +88,8 @@ class LookedUp:
             for server in servers
             if (element := self._element(server)) is not None
         ]
-        self._known: dict[tuple[tuple[int, ...], str], Verdict] = {}
+        self._known = cache(self._judge)
+        self._asked = cache(self._query)
 
     def _element(self, server: Server) -> int | None:
         classes = next(iter(self._grids.values())).classes
@@ -90,34 +99,40 @@ class LookedUp:
             return classes.element_of_address(server.end.address)
         return None
 
-    def verdict(self, source: int, names: DomainSet) -> Verdict:
-        """Return whether an element can look up names; allow where no DNS is in the input."""
-        if not self._servers:
-            return Verdict.ALLOW
-        # Sources of the same classes are alike in this.
-        key = tuple(grid.own_class(source) for grid in self._grids.values()), names.example
-        found = self._known.get(key)
-        if found is None:
-            at = (self._at(source, e, server, names.example) for e, server in self._servers)
-            found = self._known[key] = min(at, key=OPENEST_FIRST.index)
-        return found
-
-    def _at(self, source: int, element: int, server: Server, name: str) -> Verdict:
+    def reach(self, source: int) -> Reach:
+        """Return what an element may send each of the servers."""
         families = next(iter(self._grids.values())).classes.universe.families
-        common = families[source] & families[element] & self._grids.keys()
-        grid = self._grids.get(4 if 4 in common or not common else 6)
-        if grid is None:
-            return Verdict.DENY
-        certain, possible = grid.between(source, element)
-        traffic = grid.classes.traffic
-        request = Request(dns=name) if name else Request(http=False, sni="")
+        found = []
+        for element, server in self._servers:
+            common = families[source] & families[element] & self._grids.keys()
+            grid = self._grids.get(4 if 4 in common or not common else 6)
+            if grid is not None:
+                found.append((grid.family, server.ports, *grid.between(source, element)))
+        return tuple(found)
+
+    def verdict(self, reach: Reach, name: str) -> Verdict:
+        """Return whether a name can be looked up; allow where no DNS is in the input.
+
+        Args:
+            reach: what may be sent to the servers.
+            name: the name; empty for any of those that policies tell apart.
+        """
+        return self._known(reach, name) if self._servers else Verdict.ALLOW
+
+    def _judge(self, reach: Reach, name: str) -> Verdict:
         best = Verdict.DENY
-        for port in server.ports:
-            asked = traffic.of(port.protocol, port.first, request)
-            if not asked & possible:
-                continue
-            if asked & possible & ~certain or (not name and asked & ~certain):
-                best = Verdict.UNKNOWN
-            else:
-                return Verdict.ALLOW
+        for family, ports, certain, possible in reach:
+            for port in ports:
+                asked = self._asked(family, port.protocol, port.first, name)
+                if not asked & possible:
+                    continue
+                if asked & possible & ~certain or (not name and asked & ~certain):
+                    best = Verdict.UNKNOWN
+                else:
+                    return Verdict.ALLOW
         return best
+
+    def _query(self, family: int, protocol: Protocol, port: int, name: str) -> int:
+        """Return the classes of traffic that a query for a name may be of."""
+        request = Request(dns=name) if name else Request(http=False, sni="")
+        return self._grids[family].classes.traffic.of(protocol, port, request)
