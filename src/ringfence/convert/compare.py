@@ -79,7 +79,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 def compare(old: Snapshot, new: Snapshot) -> Comparison:
     """Return what differs between two snapshots of the same workloads."""
-    one, other = _alike(old, new)
+    one, other = alike(old, new)
     sides = _Side(one), _Side(other)
     found = _Found(sides)
     for family in (4, 6):
@@ -87,7 +87,7 @@ def compare(old: Snapshot, new: Snapshot) -> Comparison:
     return found.comparison()
 
 
-def _alike(old: Snapshot, new: Snapshot) -> tuple[Snapshot, Snapshot]:
+def alike(old: Snapshot, new: Snapshot) -> tuple[Snapshot, Snapshot]:
     """Return both, the pods folded by what either tells apart, and all else cut alike."""
     told_apart = distinctions.find(
         (*old.policies, *new.policies),
@@ -237,23 +237,21 @@ class _Found:
         """Compare all pairs that talk over a family."""
         universe = self._universe
         elements = self._elements(family)
-        inside = [element for element in elements if element < universe.first_node]
+        inside = [element for element in elements if element < universe.first_cell]
         for source in elements:
             if source >= universe.first_name:
                 continue
-            others = elements if source < universe.first_node else inside
-            for destination in others:
+            for destination in elements if source < universe.first_cell else inside:
                 if source == destination and self._is_single(source):
                     continue
                 self._compare(family, source, destination)
 
     def _is_single(self, element: int) -> bool:
-        number, _ = (
-            self._universe.identities[element]
-            if element < len(self._universe.identities)
-            else (None, None)
-        )
-        return number is not None and self._old.snapshot.workloads[number].kind == "Pod"
+        """Return whether an element is a node, or a single pod by its nature."""
+        if element >= self._universe.first_node:
+            return True
+        number, _ = self._universe.identities[element]
+        return self._old.snapshot.workloads[number].kind == "Pod"
 
     def _compare(self, family: int, source: int, destination: int) -> None:
         self._pairs += 1

@@ -75,7 +75,8 @@ class Binder:
 
     def bind(self, drafts: Iterable[Draft]) -> list[ProposedPolicy]:
         """Return policies; those of the same object stand in one file."""
-        return [policy for draft in drafts for policy in self._bind(draft)]
+        said = (draft for draft in drafts if draft.rules or draft.isolates)
+        return [policy for draft in said for policy in self._bind(draft)]
 
     def _bind(self, draft: Draft) -> list[ProposedPolicy]:
         found: list[ProposedPolicy] = []

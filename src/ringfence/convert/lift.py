@@ -60,6 +60,9 @@ class Lift:
             if rule.action is Action.LOG:
                 self._tell(policy, rule, "it logs, which is not converted", "nothing", Effect.NOTE)
                 continue
+            if policy.forward or policy.kind == "HostEndpoint":
+                what = "it is for hosts, or for what they forward, which is not converted"
+                self._tell(policy, rule, what, "nothing", Effect.NOTE)
             boxes = self._boxes(policy, rule)
             if rule.action is Action.PASS:
                 passed += boxes

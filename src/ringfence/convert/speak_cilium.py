@@ -18,6 +18,7 @@ from ringfence.convert.terms import (
     Term,
 )
 from ringfence.convert.told import Effect, Origin
+from ringfence.convert.traffic import Amount
 from ringfence.dialects import _emit_cilium_layer7 as layer7
 from ringfence.engine.labels import NO_IDENTITY
 from ringfence.model.label_space import (
@@ -35,6 +36,8 @@ from ringfence.model.rule import (
     IpPeer,
     LabelPeer,
     Peer,
+    PortRange,
+    Traffic,
 )
 from ringfence.model.selector import (
     EVERYTHING,
@@ -60,6 +63,16 @@ class Cilium(Speaker):
             return False
         known = literal.of in (Of.POD, Of.NAMESPACE, Of.ACCOUNT)
         return known and literal.requirement.operator in KUBERNETES_OPERATORS
+
+    def traffic(self, amount: Amount, action: Action, at: Origin) -> tuple[Traffic, ...] | None:
+        """Return traffic as a rule has it: of ICMP single types alone, with all their codes."""
+        if amount.is_all:
+            return None
+        types = tuple(part for part in amount.icmp or () if _is_single_type(part))
+        if amount.icmp is None or types != amount.icmp:
+            what = "Cilium lists single types of ICMP, without codes"
+            self.tell(at, what, "nothing of the other ICMP", Effect.NOTE)
+        return super().traffic(Amount(amount.ports, amount.names, types), action, at)
 
     def check_limits(self, limits: tuple[Layer7, ...], direction: Direction) -> None:
         """Check that limits are ones that Cilium has.
@@ -135,6 +148,10 @@ class Cilium(Speaker):
             case _:
                 pass
         return found
+
+
+def _is_single_type(part: PortRange) -> bool:
+    return part.first % 256 == 0 and part.last == part.first + 255
 
 
 def expression(pods: Pods) -> LabelAnd:

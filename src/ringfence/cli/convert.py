@@ -1,0 +1,233 @@
+"""`ringfence convert`: the policies of a cluster in another dialect, with the same verdicts."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster
+from ringfence.cli._verb import Verb
+
+if TYPE_CHECKING:
+    from ringfence.cli._files import Changes
+    from ringfence.convert import Conversion
+
+DIALECTS = ("kubernetes", "calico", "cilium", "cluster-network-policy")
+EXAMPLES = """
+  ringfence convert cluster/ --to cilium -o policies/
+  ringfence convert cluster/ --to kubernetes --check
+  ringfence convert --live --to calico > policies.yaml
+"""
+NOTE = """
+What was written is read back, judged by the profile that enforces it, and held against the verdicts
+of the policies as they are: TCP, UDP, SCTP and what is said above them, between workloads, nodes,
+the outside, and the domain names that policies speak of. What the dialect cannot say stays closed,
+and is told with its file and line. If more would be allowed than before, nothing is written.
+
+exit codes: 0 every verdict is the same; 1 some differ; 3 that could not be evaluated"""
+
+SHOWN = 20
+"""How many differences of a kind the text names; JSON has all of them."""
+COUNTS = (
+    "compared: TCP, UDP and SCTP with what is said above them, between pods, nodes, the outside "
+    "and named domains; not ICMP, nor a pod's own node, which the profiles treat differently"
+)
+
+
+def configure(parser: ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.epilog = f"examples:{EXAMPLES}{NOTE}"
+    parser.add_argument("inputs", nargs="*", metavar="INPUT", help=HELP)
+    parser.add_argument(
+        "--to", required=True, choices=DIALECTS, metavar="DIALECT", help=", ".join(DIALECTS)
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="DIR",
+        help="the folder to write to, one file per policy; `-` for standard output (the default)",
+    )
+    parser.add_argument(
+        "--check",
+        "--dry-run",
+        dest="check",
+        action="store_true",
+        help="compare, and tell what would change, but write nothing",
+    )
+    parser.add_argument(
+        "--allow-wider",
+        action="store_true",
+        help="where the dialect cannot say as little, allow more: every request on a port in the "
+        "place of some",
+    )
+    parser.add_argument(
+        "--calico-edition",
+        choices=("oss", "enterprise", "cloud"),
+        default="oss",
+        help="the edition of Calico: only enterprise and cloud know domain names",
+    )
+    parser.add_argument(
+        "--format", choices=("text", "json"), default="text", help="the form of the report"
+    )
+    add_cluster_options(parser)
+
+
+def run(args: Namespace) -> int:
+    """Convert, compare, write; return 0 if nothing differs, 1 if something does, 3 if unknown."""
+    from ringfence.convert import convert
+    from ringfence.model.proposal import Edition
+
+    snapshot = load_cluster(args, args.inputs)
+    found = convert(
+        snapshot,
+        args.to,
+        allow_wider=args.allow_wider,
+        edition=Edition(args.calico_edition),
+    )
+    fit = not found.unreadable and (found.safe or (args.allow_wider and not found.problems))
+    changes = _write(args, found) if fit else None
+    report = sys.stderr if args.output == "-" else sys.stdout
+    if args.format == "json":
+        print(_json(found), file=report)
+    else:
+        for line in _text(args, found, changes, fit=fit):
+            print(line, file=report)
+    return _exit_code(found, strict=args.strict)
+
+
+def _write(args: Namespace, found: "Conversion") -> "Changes | None":
+    """Write the policies; return what that changed, or would."""
+    from ringfence.cli import _files
+    from ringfence.dialects._writing import CONVERTED
+
+    files = {file.path: file.text for file in found.files}
+    if args.output == "-":
+        if not args.check:
+            print("---\n".join(text for _, text in sorted(files.items())), end="")
+        return None
+    write = _files.changes if args.check else _files.write_folder
+    return write(args.output, files, f"# {CONVERTED}")
+
+
+def _exit_code(found: "Conversion", *, strict: bool) -> int:
+    if found.unreadable or found.problems:
+        return 3
+    comparison = found.comparison
+    if comparison.wider or comparison.narrower:
+        return 1
+    return 3 if comparison.undecided or (strict and comparison.unknown) else 0
+
+
+# -- the report ------------------------------------------------------------------------------
+
+
+def _text(
+    args: Namespace, found: "Conversion", changes: "Changes | None", *, fit: bool
+) -> Iterator[str]:
+    if found.unreadable:
+        yield "nothing was converted: these could not be read"
+        yield from (f"  {problem}" for problem in found.unreadable)
+        return
+    if changes is not None:
+        parts = [
+            f"{len(listed)} {word}"
+            for word, listed in zip(
+                ("new", "changed", "unchanged", "removed"), changes, strict=True
+            )
+            if listed
+        ]
+        verb = "would write" if args.check else "wrote"
+        yield f"{verb} {args.output}: {', '.join(parts) or 'nothing'}"
+        yield from (f"  removed {path}" for path in changes.removed)
+    yield (
+        f"{_count(found.read, 'policy object')} ({found.source.cni.value}) -> "
+        f"{_count(found.written, 'policy object')} of {found.dialect} ({found.target.cni.value})"
+    )
+    comparison = found.comparison
+    if found.proved:
+        yield f"proved: {_count(comparison.pairs, 'pair')}, every verdict is the same"
+    else:
+        yield f"NOT the same: {_count(comparison.pairs, 'pair')}"
+    yield f"  {COUNTS}"
+    if comparison.unknown:
+        yield f"  unknown before, and where not listed now too: {comparison.unknown} of the pairs"
+    wider = [each.said for each in comparison.wider]
+    for title, listed in (("allowed, and was not", wider), ("closed", comparison.narrower)):
+        if listed:
+            yield f"{title}:"
+            yield from _some(f"{one.source} -> {one.destination}  {one.ports}" for one in listed)
+    for reason in comparison.undecided:
+        yield f"cannot be told: {reason}"
+    yield from (f"cannot be read back: {problem}" for problem in found.problems)
+    yield from _told(found)
+    if not fit:
+        yield "nothing was written"
+
+
+def _told(found: "Conversion") -> Iterator[str]:
+    from ringfence.convert.told import Effect
+
+    titles = {
+        Effect.WIDER: "said with more",
+        Effect.NARROWER: "cannot be said",
+        Effect.TODAY: "said of what is in the cluster now",
+        Effect.NOTE: "to be known",
+    }
+    for effect, title in titles.items():
+        listed = [told for told in found.told if told.effect is effect]
+        if listed:
+            yield f"{title}:"
+            yield from (f"  {told}" for told in listed)
+    if found.unsupported:
+        yield "left out in writing:"
+        for each in found.unsupported:
+            yield f"  {each.file}: {each.direction} {each.what}: {each.because}; {each.instead}"
+    yield from (f"note: {condition}" for condition in found.conditions)
+
+
+def _some(lines: Iterable[str]) -> Iterator[str]:
+    listed = list(lines)
+    yield from (f"  {line}" for line in listed[:SHOWN])
+    if len(listed) > SHOWN:
+        yield f"  and {len(listed) - SHOWN} more (--format json has all)"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
+def _json(found: "Conversion") -> str:
+    import msgspec
+
+    def listed(differences: Iterable[Any]) -> list[dict[str, str]]:
+        return [
+            {"from": each.source, "to": each.destination, "ports": each.ports}
+            for each in differences
+        ]
+
+    comparison = found.comparison
+    value = {
+        "apiVersion": "ringfence.dev/v1",
+        "kind": "Conversion",
+        "dialect": found.dialect,
+        "from_profile": found.source.cni.value,
+        "profile": found.target.cni.value,
+        "proved": found.proved,
+        "read": found.read,
+        "written": found.written,
+        "pairs": comparison.pairs,
+        "wider": listed(each.said for each in comparison.wider),
+        "narrower": listed(comparison.narrower),
+        "unknown": comparison.unknown,
+        "undecided": list(comparison.undecided),
+        "told": msgspec.to_builtins(found.told),
+        "unsupported": msgspec.to_builtins(found.unsupported),
+        "conditions": list(found.conditions),
+        "problems": [str(problem) for problem in (*found.problems, *found.unreadable)],
+        "files": [file.path for file in found.files],
+    }
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+VERB = Verb("say the policies of one dialect in another, and prove it", configure, run)
