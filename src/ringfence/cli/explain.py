@@ -136,8 +136,8 @@ def _side(side: "Side") -> list[str]:
 def _policy(policy: "PolicyStep") -> list[str]:
     tier = "" if policy.tier in ONLY_TIER else f", tier {policy.tier}"
     if tier and policy.tier_order is not None and policy.order is not None:
-        tier += f" ({policy.tier_order:g})"
-    order = "" if policy.order is None or not tier else f", order {policy.order:g}"
+        tier += f" ({policy.tier_order:.15g})"
+    order = "" if policy.order is None or not tier else f", order {policy.order:.15g}"
     isolates = ", default deny" if policy.isolates else ""
     mark = "*" if policy.decides else " "
     lines = [f"  {mark} {policy.object}{tier}{order}{isolates}{_at(policy.file, policy.line)}"]
