@@ -1,7 +1,7 @@
 """Who may connect to whom: every pair of a snapshot, by which traffic."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -132,6 +132,9 @@ class _Survey:
             own = grid.own_class(units[number].elements[0])
             found = {u: t for c, t in grid.rows[own].items() for u in by_class.get(c, ())}
             if number in twins:
+                everything = grid.classes.traffic.everything
+                for other in self._perhaps_the_same_host(units, twins, number):
+                    found[other] = (found.get(other, NOTHING)[0], everything)
                 local = grid.rows[twins[number]]
                 for other in self._with_another_host(units, twins, number):
                     there = grid.own_class(units[other].elements[0])
@@ -157,6 +160,14 @@ class _Survey:
             return {other: traffic for other, traffic in found.items() if traffic[1]}
 
         return reach
+
+    @staticmethod
+    def _perhaps_the_same_host(
+        units: list[Unit], twins: dict[int, int], number: int
+    ) -> Iterable[int]:
+        """Return the hosts that may be on the same node: its own traffic meets no policies."""
+        on_any = units[number].workload is not None
+        return (o for o in twins if o != number and (on_any or units[o].workload is not None))
 
     @staticmethod
     def _with_another_host(units: list[Unit], twins: dict[int, int], number: int) -> list[int]:
