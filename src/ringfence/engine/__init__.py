@@ -132,6 +132,8 @@ class Engine:
         traffic = compiled.classes.traffic
         request = self._as_compared(connection.request)
         asked = traffic.of(connection.protocol, connection.port, request)
+        element = self._elements(compiled, destination, None)[0]
+        asked &= compiled.classes.zones.traffic_to(compiled.classes.class_of[element])
         if self._is_loopback(source, destination):
             egress = _settled(Direction.EGRESS, "self")
             return [View(asked, Trace(egress, _settled(Direction.INGRESS, "self"), ()))]

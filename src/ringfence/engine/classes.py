@@ -18,6 +18,7 @@ from ringfence.engine.peers import Peers, api_server, block
 from ringfence.engine.ports import Ports
 from ringfence.engine.rules import CompiledPolicy, CompiledRule, Part, Share
 from ringfence.engine.universe import Universe
+from ringfence.engine.zones import Zones, destinations
 from ringfence.model.label_space import CILIUM_RESERVED
 from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.profile import Cni
@@ -65,15 +66,19 @@ class Classes:
         )
         self.space = AddressSpace(self._blocks(parts))
         self.universe = Universe(snapshot, self.space, self._patterns(parts), family)
-        self._ports = Ports(rules, self.universe)
-        self.traffic = self._ports.space
         found = self.peers = Peers(self.universe, family)
+        told = [(policy, rule) for policy in snapshot.policies for rule in policy.rules]
+        self._ports = Ports(
+            rules, self.universe, lambda n: destinations(self.universe, found, *told[n])
+        )
+        self.traffic = self._ports.space
         self._form(
             {(peer, names): found.match(peer, names=names) for peer, names in sought},
             {subject: found.match(subject) for subject in subjects},
             {subject: found.match_subject(subject) for subject in chosen},
             {f: found.in_family(f) for f in (4, 6)},
         )
+        self.zones = Zones(self.traffic, self.members)
         self._compile()
 
     def _blocks(self, parts: dict[Peer, None]) -> Iterator[IpPeer]:

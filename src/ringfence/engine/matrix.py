@@ -55,6 +55,7 @@ class Matrix:
         self._certain, self._perhaps = _Accepting(classes.count), _Accepting(classes.count)
         self._denied, self._maybe_denied = _Accepting(classes.count), _Accepting(classes.count)
         """What is taken out of what the unions accept."""
+        self._zoned = classes.traffic.everything & ~classes.traffic.everywhere
         self._governed: dict[tuple[HeadRow, ...], int] = defaultdict(int)
         """What the head of a stack says → the destinations that it says it of."""
         self._concerned: list[dict[Decided, int]] = [{} for _ in range(classes.count)]
@@ -183,7 +184,29 @@ class Matrix:
             for traffic, destinations in perhaps.items():
                 if common := mask & traffic:
                     _add(may, common, possible & destinations)
-        return [Reach(traffic, sure.get(traffic, 0), may.get(traffic, 0)) for traffic in sure | may]
+        found = [
+            Reach(traffic, sure.get(traffic, 0), may.get(traffic, 0)) for traffic in sure | may
+        ]
+        return list(self._by_zone(found)) if self._zoned else found
+
+    def _by_zone(self, reaches: list[Reach]) -> Iterator[Reach]:
+        """Yield reaches so that each has the traffic of one zone alone."""
+        zoned = self._zoned
+        for reach in reaches:
+            if not reach.traffic & zoned:
+                yield reach
+                continue
+            found: dict[int, tuple[int, int]] = {}
+            for mask, destinations in self._classes.zones.by_traffic.items():
+                if common := reach.traffic & mask:
+                    sure, may = found.get(common, (0, 0))
+                    found[common] = (
+                        sure | reach.certain & destinations,
+                        may | reach.unknown & destinations,
+                    )
+            for traffic, (sure, may) in found.items():
+                if sure | may:
+                    yield Reach(traffic, sure, may)
 
 
 class _Accepting:

@@ -1,9 +1,10 @@
 """The traffic of a snapshot's rules: where it is cut, and what port names stand for."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ringfence.engine import bits
+from ringfence.engine.spaces import EVERYWHERE
 from ringfence.engine.traffic import EVERY, Boxes, TrafficSpace
 from ringfence.engine.universe import Universe
 from ringfence.model.cluster import Protocol
@@ -16,8 +17,19 @@ WHOLE = tuple(PortRange(protocol) for protocol in EVERY)
 class Ports:
     """The classes of traffic that rules tell apart, and the elements where names stand for some."""
 
-    def __init__(self, rules: Sequence[Rule], universe: Universe) -> None:
-        """Cut the traffic at the ends of all ranges and at every port that a name stands for."""
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        universe: Universe,
+        destinations: Callable[[int], int] = lambda _: EVERYWHERE,
+    ) -> None:
+        """Cut the traffic at the ends of all ranges and at every port that a name stands for.
+
+        Args:
+            rules: of all policies.
+            universe: where names stand for ports.
+            destinations: per rule, by its number, the elements to which what it is about may go.
+        """
         names: dict[str, set[NamedPort]] = defaultdict(set)
         for rule in rules:
             for port in (*(rule.traffic or ()), *rule.not_traffic):
@@ -41,8 +53,8 @@ class Ports:
         self.space = TrafficSpace(
             {r for rule in rules for r in self._ranges(rule, numbers)},
             [
-                (*r, _told_apart(rule.layer7))
-                for rule in rules
+                (*r, _told_apart(rule.layer7), destinations(number))
+                for number, rule in enumerate(rules)
                 if rule.layer7
                 for r in self._ranges(rule, numbers, limited=True)
             ],

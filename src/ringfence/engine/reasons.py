@@ -42,7 +42,10 @@ def why_perhaps(
     if own and not peer:
         return f"{where}: whether it applies to the subject is not known"
     if not peer:
-        told = "; ".join(classes.traffic.why_undecided(classes.traffic.everything))
+        unsure = 0
+        for share in compiled.shares:
+            unsure |= share.perhaps
+        told = "; ".join(classes.traffic.why_undecided(unsure or classes.traffic.everything))
         return f"{where}: what it says above the port could not be told apart: {told}"
     parts = [leaf for each in rule.peers or () for leaf in leaves(each)]
     if any(isinstance(part, NodePeer) for part in parts):

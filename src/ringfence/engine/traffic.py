@@ -3,6 +3,10 @@
 A class is a run of ports of one protocol (of types and codes for ICMP), and where rules look
 above the port, one of the parts into which `layer7.Space` cuts what is said there. A set of
 classes is a bit mask.
+
+Where that has to be done zone by zone (`spaces`), a class also says to which destinations: then a
+pair has the classes of the zone of its destination only, and a mask that is not yet about one
+destination may hold classes of several zones.
 """
 
 import itertools
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from ringfence.engine.spaces import EVERYWHERE, MOST_TOGETHER, Spaces, zones
 from ringfence.model import icmp
 from ringfence.model.cluster import Protocol
 from ringfence.model.connectivity import ANY, Allowance
@@ -46,6 +51,8 @@ class Run:
     """What the rules look for."""
     undecided: str = ""
     """Why some of that could not be told apart."""
+    zone: int = EVERYWHERE
+    """The destinations of which it is, as a bit set over elements."""
 
     @property
     def mask(self) -> int:
@@ -59,72 +66,72 @@ class TrafficSpace:
     def __init__(
         self,
         ranges: Iterable[tuple[Protocol, int, int]],
-        limited: Iterable[tuple[Protocol, int, int, Boxes]] = (),
+        limited: Iterable[tuple[Protocol, int, int, Boxes, int]] = (),
     ) -> None:
         """Cut each protocol's ports at the ends of the ranges (protocol, first, last).
 
         Args:
             ranges: those that rules tell apart.
-            limited: those on which a rule is limited above the port, and to what.
+            limited: those on which a rule is limited above the port, to what, and the elements
+                that may be the destination of what the rule is about.
         """
         limits = list(limited)
         cuts: dict[Protocol, set[int]] = {protocol: {0} for protocol in EVERY}
         for protocol, first, last in (*ranges, *(limit[:3] for limit in limits)):
             cuts[protocol] |= {first, last + 1} - {65536}
         self._starts = {protocol: sorted(cuts[protocol]) for protocol in EVERY}
-        boxes: dict[tuple[Protocol, int], set[Layer7]] = defaultdict(set)
-        for protocol, first, last, found in limits:
-            for index in range(*self._indices(protocol, first, last)):
-                boxes[protocol, index].update(found)
-        self._spaces: dict[frozenset[Layer7], tuple[Space | None, str]] = {}
-        self._runs: dict[Protocol, list[Run]] = {}
-        offset = 0
+        told: dict[tuple[Protocol, int], list[tuple[int, Boxes]]] = defaultdict(list)
+        for protocol, first, last, boxes, destinations in limits:
+            if said := tuple(box for box in boxes if _is_said(box, protocol)):
+                for index in range(*self._indices(protocol, first, last)):
+                    told[protocol, index].append((destinations, said))
+        self._spaces = Spaces()
+        self._at: dict[Protocol, list[tuple[Run, ...]]] = {protocol: [] for protocol in EVERY}
+        """Per protocol and run of ports: the runs, of all zones where there are some."""
+        self._runs: list[Run] = []
+        """All of them, in the order of their classes."""
         for protocol in EVERY:
-            self._runs[protocol] = []
             starts = [*self._starts[protocol], 65536]
             for index, (first, past) in enumerate(itertools.pairwise(starts)):
-                told = frozenset(boxes.get((protocol, index), ()))
-                space, undecided = self._space(told)
-                run = Run(
-                    protocol,
-                    first,
-                    past - 1,
-                    offset,
-                    space.count if space else 1,
-                    space,
-                    told,
-                    undecided,
-                )
-                self._runs[protocol].append(run)
-                offset += run.count
-        self.count = offset
-        self.everything = (1 << offset) - 1
+                here = self._runs_of(protocol, first, past - 1, told.get((protocol, index), []))
+                self._at[protocol].append(here)
+        self._offsets = [run.offset for run in self._runs]
+        self.count = self._runs[-1].offset + self._runs[-1].count
+        self.everything = (1 << self.count) - 1
         self.icmp = self.mask(Protocol.ICMP)
-        self.limited = any(run.boxes for runs in self._runs.values() for run in runs)
+        self.zoned = [runs for listed in self._at.values() for runs in listed if len(runs) > 1]
+        """The runs of ports of which every zone has its own classes."""
+        self.everywhere = self.everything
+        """The classes that are of no zone."""
+        for runs in self.zoned:
+            for run in runs:
+                self.everywhere &= ~run.mask
+        self._of_box: dict[Layer7, list[Run]] = defaultdict(list)
+        for run in self._runs:
+            for box in run.boxes:
+                self._of_box[box].append(run)
+        self.limited = bool(self._of_box)
         """Whether any rule looks above the port."""
         self.allowances = cache(self._allowances)
         self.limit = cache(self._limit)
-        self.on_port = cache(self._on_port)
 
-    def _space(self, boxes: frozenset[Layer7]) -> tuple["Space | None", str]:
-        if not boxes:
-            return None, ""
-        if boxes not in self._spaces:
-            from ringfence.layer7.space import (  # noqa: PLC0415 - only where a rule needs it
-                Space,
-                why_undecidable,
-            )
-            from ringfence.layer7.undecidable import Undecidable  # noqa: PLC0415
-
-            # A pattern that cannot be followed at all is left out: its rules match perhaps.
-            reasons = {box: why_undecidable(box) for box in boxes}
-            told = "; ".join(sorted({reason for reason in reasons.values() if reason}))
-            try:
-                space = Space(box for box, reason in reasons.items() if not reason)
-                self._spaces[boxes] = space, told
-            except Undecidable as error:
-                self._spaces[boxes] = None, str(error)
-        return self._spaces[boxes]
+    def _runs_of(
+        self, protocol: Protocol, first: int, last: int, told: list[tuple[int, Boxes]]
+    ) -> tuple[Run, ...]:
+        """Return the runs of some ports: one, or one for each zone."""
+        boxes = frozenset(box for _, listed in told for box in listed)
+        parts = [(EVERYWHERE, boxes)]
+        if len(boxes) > MOST_TOGETHER or (boxes and self._spaces.together(boxes) is None):
+            parts = zones(told)
+        found = []
+        for zone, here in parts:
+            space, undecided = self._spaces.as_far_as_possible(here) if here else (None, "")
+            offset = self._runs[-1].offset + self._runs[-1].count if self._runs else 0
+            count = space.count if space else 1
+            run = Run(protocol, first, last, offset, count, space, here, undecided, zone)
+            self._runs.append(run)
+            found.append(run)
+        return tuple(found)
 
     def _indices(self, protocol: Protocol, first: int, last: int) -> tuple[int, int]:
         starts = self._starts[protocol]
@@ -135,8 +142,8 @@ class TrafficSpace:
         low, past = self._indices(protocol, first, last)
         if low >= past:
             return 0
-        runs = self._runs[protocol]
-        begin, end = runs[low].offset, runs[past - 1].offset + runs[past - 1].count
+        begin, final = self._at[protocol][low][0].offset, self._at[protocol][past - 1][-1]
+        end = final.offset + final.count
         return ((1 << (end - begin)) - 1) << begin
 
     def _limit(self, boxes: Boxes) -> tuple[int, int]:
@@ -145,61 +152,76 @@ class TrafficSpace:
         HTTP and TLS are only said over TCP, DNS over UDP and TCP.
         """
         certain = perhaps = 0
-        for protocol, runs in self._runs.items():
-            here = tuple(box for box in boxes if _is_said(box, protocol))
-            for run in runs if here else ():
-                for box in run.boxes.intersection(here):
-                    if run.space is None or box not in run.space.boxes:
-                        perhaps |= run.mask
-                    else:
-                        certain |= run.space.mask(box) << run.offset
+        for box in boxes:
+            for run in self._of_box.get(box, ()):
+                if run.space is None or box not in run.space.boxes:
+                    perhaps |= run.mask
+                else:
+                    certain |= run.space.mask(box) << run.offset
         return certain, perhaps
 
     def why_undecided(self, mask: int) -> tuple[str, ...]:
         """Return why what is said on some of the classes could not be told apart."""
-        runs = (run for listed in self._runs.values() for run in listed)
-        return tuple({r.undecided: None for r in runs if r.undecided and r.mask & mask})
+        return tuple({r.undecided: None for r in self._runs if r.undecided and r.mask & mask})
 
     def of(self, protocol: Protocol, port: int | None, request: Request = ANYTHING) -> int:
-        """Return the classes that a packet may be of: one where all that matters is known."""
+        """Return the classes that a packet may be of: one where all that matters is known.
+
+        Of every zone, where there are some: to which destination the packet is, is not asked.
+        """
         if protocol is Protocol.ICMP and port is None:
             return self.icmp
-        run = self._runs[protocol][bisect_right(self._starts[protocol], port or 0) - 1]
-        if run.space is None:
-            return run.mask
-        return run.space.mask_of(_one_thing(request)) << run.offset
+        found = 0
+        for run in self._at_port(protocol, port or 0):
+            if run.space is None:
+                found |= run.mask
+            else:
+                found |= run.space.mask_of(_one_thing(request)) << run.offset
+        return found
 
-    def _on_port(self, number: int) -> int:
-        """Return every class of the ports that a class is of."""
-        runs = (run for listed in self._runs.values() for run in listed)
-        return next(run.mask for run in runs if run.mask >> number & 1)
+    def _at_port(self, protocol: Protocol, port: int) -> tuple[Run, ...]:
+        return self._at[protocol][bisect_right(self._starts[protocol], port) - 1]
+
+    def _meant(self, runs: tuple[Run, ...], mask: int) -> Run:
+        """Return the run of some ports that a mask is about: that of the zone it has classes of."""
+        if len(runs) == 1:
+            return runs[0]
+        begin, end = runs[0].offset, runs[-1].offset + runs[-1].count
+        held = mask >> begin & ((1 << (end - begin)) - 1)
+        return self._run_of(begin + (held & -held).bit_length() - 1) if held else runs[0]
+
+    def _run_of(self, number: int) -> Run:
+        """Return the run that a class is of."""
+        return self._runs[bisect_right(self._offsets, number) - 1]
+
+    def on_port(self, number: int) -> int:
+        """Return every class of the ports, and of the zone, that a class is of."""
+        return self._run_of(number).mask
 
     def runs(self, protocol: Protocol) -> list[tuple[int, int]]:
         """Return the runs of a protocol as (first port, last port), port 0 left out."""
-        found = ((max(run.first, 1), run.last) for run in self._runs[protocol])
+        found = ((max(runs[0].first, 1), runs[0].last) for runs in self._at[protocol])
         return [(first, last) for first, last in found if first <= last]
 
     def icmp_runs(self) -> list[tuple[int, int]]:
         """Return the runs of ICMP as (first, last) of types with their codes."""
-        return [(run.first, run.last) for run in self._runs[Protocol.ICMP]]
+        return [(runs[0].first, runs[0].last) for runs in self._at[Protocol.ICMP]]
 
     def samples(self, mask: int) -> list[tuple[Protocol, int, Request]]:
         """Return for each of some classes a packet of it: protocol, port, and what is said."""
         found = []
-        for runs in self._runs.values():
-            for run in runs:
-                for index in range(run.count):
-                    if mask >> (run.offset + index) & 1:
-                        said = run.space.witness(index) if run.space else ANYTHING
-                        found.append((run.protocol, max(run.first, run.last and 1), said))
+        for run in self._runs:
+            for index in range(run.count):
+                if mask >> (run.offset + index) & 1:
+                    said = run.space.witness(index) if run.space else ANYTHING
+                    found.append((run.protocol, max(run.first, run.last and 1), said))
         return found
 
     # -- in writing --------------------------------------------------------------------------
 
     def limits(self, protocol: Protocol, port: int, mask: int) -> Limits:
-        """Return what a mask admits on a port, of what is said there."""
-        run = self._runs[protocol][bisect_right(self._starts[protocol], port) - 1]
-        return self._limits(run, mask)
+        """Return what a mask, of one destination, admits on a port, of what is said there."""
+        return self._limits(self._meant(self._at_port(protocol, port), mask), mask)
 
     @staticmethod
     def _limits(run: Run, mask: int) -> Limits:
@@ -209,7 +231,7 @@ class TrafficSpace:
         return run.space.write(held >> run.offset)
 
     def _allowances(self, certain: int, possible: int) -> tuple[Allowance, ...]:
-        """Return traffic as people write it.
+        """Return traffic as people write it: that of one destination, where there are zones.
 
         ICMP alone does not keep an allowance from being ANY where it is only not known to be
         allowed: NetworkPolicy leaves ICMP to the implementation.
@@ -220,15 +242,26 @@ class TrafficSpace:
         """
         if not certain:
             return ()
-        ported = self.everything & ~self.icmp
-        if certain & ported == ported and possible & self.icmp == self.icmp:
+        if self._is_whole(certain) and possible & self.icmp == self.icmp:
             return (Allowance(ANY),)
         return tuple(a for protocol in EVERY for a in self._of_protocol(protocol, certain))
+
+    def _is_whole(self, mask: int) -> bool:
+        """Return whether a mask is all that there is on ports, to one destination at least."""
+        missing = self.everything & ~self.icmp & ~mask
+        if not missing or not self.zoned:
+            return not missing
+        for runs in self.zoned:
+            if any(run.mask & mask == run.mask for run in runs):
+                for run in runs:
+                    missing &= ~run.mask
+        return not missing
 
     def _of_protocol(self, protocol: Protocol, mask: int) -> list[Allowance]:
         by_limits: dict[Limits, list[list[int]]] = {}
         written: dict[tuple[int, int], Limits] = {}
-        for run in self._runs[protocol]:
+        for runs in self._at[protocol]:
+            run = self._meant(runs, mask)
             held = (mask & run.mask) >> run.offset
             first = run.first if protocol is Protocol.ICMP else max(run.first, 1)
             if not held or run.last < first:

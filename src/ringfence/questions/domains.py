@@ -10,6 +10,7 @@ from itertools import chain
 
 import msgspec
 
+from ringfence.engine import bits
 from ringfence.engine.universe import Universe
 from ringfence.layer7.atoms import Atoms
 from ringfence.layer7.language import NAMES
@@ -124,8 +125,10 @@ class LookedUp:
         for family, ports, certain, possible in reach:
             for port in ports:
                 asked = self._asked(family, port.protocol, port.first, name)
-                if not asked & possible:
+                if not (passing := asked & possible):
                     continue
+                # Of all zones, that of the server: the one of which anything may pass.
+                asked &= self._grids[family].classes.traffic.on_port(bits.members(passing)[0])
                 if asked & possible & ~certain or (not name and asked & ~certain):
                     best = Verdict.UNKNOWN
                 else:

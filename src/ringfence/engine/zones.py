@@ -1,0 +1,72 @@
+"""Which traffic a destination can get, where what is said on ports is cut zone by zone."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from ringfence.engine import bits
+from ringfence.engine.peers import Peers
+from ringfence.engine.spaces import EVERYWHERE
+from ringfence.engine.traffic import TrafficSpace
+from ringfence.engine.universe import Universe
+from ringfence.model.rule import (
+    Direction,
+    DomainPeer,
+    LabelPeer,
+    PodPeer,
+    Policy,
+    Rule,
+    leaves,
+)
+
+
+def destinations(universe: Universe, peers: Peers, policy: Policy, rule: Rule) -> int:
+    """Return at least the elements to which what a rule is about may go.
+
+    Pods are told apart by labels alone and the rest not at all, so that it is the same whatever
+    the family: traffic is numbered alike in both.
+    """
+    networked = universe.networked
+    others = universe.everything & ~networked
+    if rule.direction is Direction.INGRESS:
+        if policy.subject is None or policy.forward:
+            return EVERYWHERE
+        selected = peers.match_subject(policy.subject).possible & networked
+        return selected if policy.namespace else selected | others
+    if rule.peers is None or rule.unreadable or rule.uncertain:
+        return EVERYWHERE
+    found = 0
+    for peer in rule.peers:
+        if not all(isinstance(leaf, LabelPeer | PodPeer | DomainPeer) for leaf in leaves(peer)):
+            return EVERYWHERE
+        matched = peers.match(peer).possible
+        found |= matched & networked | (others if matched & others else 0)
+    return found
+
+
+class Zones:
+    """The classes of destinations by the zones that they are in, on each port that has some."""
+
+    def __init__(self, traffic: TrafficSpace, members: Sequence[Sequence[int]]) -> None:
+        """Find for each class, given by its elements, which traffic it can get."""
+        self._everything = traffic.everything
+        self._to: list[int] = []
+        if traffic.zoned:
+            self._to = [traffic.everywhere] * len(members)
+        for runs in traffic.zoned:
+            at = {e: run.mask for run in runs if run.zone > 0 for e in bits.members(run.zone)}
+            rest = next(run.mask for run in runs if run.zone < 0)
+            for number, elements in enumerate(members):
+                self._to[number] |= at.get(elements[0], rest)
+        together: dict[int, list[int]] = defaultdict(list)
+        for number, mask in enumerate(self._to):
+            together[mask].append(number)
+        self.by_traffic = {mask: bits.from_members(found) for mask, found in together.items()}
+        """What can be got → the classes of destinations that can get that alone. Nothing where
+        there are no zones."""
+
+    def traffic_to(self, number: int) -> int:
+        """Return the classes of traffic that a class of destinations can get at all.
+
+        All of them, but for those of other zones than its own.
+        """
+        return self._to[number] if self._to else self._everything
