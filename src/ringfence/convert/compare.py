@@ -234,17 +234,25 @@ class _Found:
         return covered > last
 
     def look(self, family: int) -> None:
-        """Compare all pairs that talk over a family."""
+        """Compare all pairs that talk over a family; ends that neither side tells apart, once."""
         universe = self._universe
-        elements = self._elements(family)
-        inside = [element for element in elements if element < universe.first_cell]
-        for source in elements:
-            if source >= universe.first_name:
+        alike: dict[tuple[int, ...], list[int]] = {}
+        for element in self._elements(family):
+            rank = sum(element >= start for start in (universe.first_cell, universe.first_name))
+            sides = (side.class_of(family, element) for side in (self._old, self._new))
+            alike.setdefault((rank, *sides), []).append(element)
+        for (rank, *sources), senders in alike.items():
+            if rank == 2:
                 continue
-            for destination in elements if source < universe.first_cell else inside:
-                if source == destination and self._is_single(source):
-                    continue
-                self._compare(family, source, destination)
+            for (other, *destinations), receivers in alike.items():
+                if rank == 0 or other == 0:
+                    ends = [
+                        (one, two)
+                        for one in senders
+                        for two in receivers
+                        if one != two or not self._is_single(one)
+                    ]
+                    self._compare(family, (sources, destinations), ends)
 
     def _is_single(self, element: int) -> bool:
         """Return whether an element is a node, or a single pod by its nature."""
@@ -253,28 +261,30 @@ class _Found:
         number, _ = self._universe.identities[element]
         return self._old.snapshot.workloads[number].kind == "Pod"
 
-    def _compare(self, family: int, source: int, destination: int) -> None:
-        self._pairs += 1
-        four = tuple(
-            amount
-            for side in (self._old, self._new)
-            for amount in side.between(
-                family, side.class_of(family, source), side.class_of(family, destination)
-            )
-        )
-        was, perhaps, now, maybe = four
-        self._unknown += was != perhaps
-        if (was, perhaps) == (now, maybe):
+    def _compare(
+        self,
+        family: int,
+        classes: tuple[list[int], list[int]],
+        ends: list[tuple[int, int]],
+    ) -> None:
+        """Compare what some pairs may send, that are all of the same two classes on each side."""
+        self._pairs += len(ends)
+        was, perhaps = self._old.between(family, classes[0][0], classes[1][0])
+        now, maybe = self._new.between(family, classes[0][1], classes[1][1])
+        self._unknown += len(ends) * (was != perhaps)
+        if not ends or (was, perhaps) == (now, maybe):
             return
+        four = (was, perhaps, now, maybe)
         if four not in self._differing:
-            self._differing[four] = _difference(was, perhaps, now, maybe)
+            self._differing[four] = _difference(*four)
         found = self._differing[four]
         if isinstance(found, str):
             self._undecided[found] = None
-            return
-        if found is None:
-            return
-        more, less = found
+        elif found is not None:
+            for source, destination in ends:
+                self._tell(family, source, destination, *found)
+
+    def _tell(self, family: int, source: int, destination: int, more: Amount, less: Amount) -> None:
         ends = self._name(family, source), self._name(family, destination)
         if less:
             self._narrower[Difference(*ends, less.text())] = None

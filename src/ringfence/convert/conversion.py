@@ -281,7 +281,8 @@ class _Attempt:
                 if verdict is not Verdict.ALLOW or was.limited_to
             }
             for evidence in now.evidence:
-                if evidence.action != "allow" or evidence.direction not in directions:
+                decided = evidence.action in ("allow", "unknown")
+                if not decided or evidence.direction not in directions:
                     continue
                 _, _, place = (evidence.object or "").partition("/")
                 namespace, slash, name = place.partition("/")

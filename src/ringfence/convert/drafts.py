@@ -11,6 +11,7 @@ from ringfence.convert.speak_calico import in_label_space as calico_literal
 from ringfence.convert.speak_cilium import expression as cilium_expression
 from ringfence.convert.terms import Of, Pods, names, of
 from ringfence.convert.told import Effect, Origin
+from ringfence.dialects._write_calico import EARLY
 from ringfence.model.proposal import ProposedPolicy, ProposedRule
 from ringfence.model.rule import (
     NETWORK_POLICY,
@@ -152,6 +153,9 @@ class Binder:
 
     def _name(self, namespace: str, draft: Draft) -> str:
         base = _plain(draft.origin.name) + draft.suffix
+        if draft.tier == EARLY:
+            # Before 3.32 the name of a policy begins with that of its tier.
+            base = f"{EARLY.name}.{base}"
         name, number = base, 1
         while (namespace, name) in self._names:
             number += 1

@@ -7,18 +7,20 @@ in every dialect; what only the labels of a profile can say is told in the pods 
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from ringfence.convert.algebra import Algebra, Box
 from ringfence.convert.known import Known
 from ringfence.convert.read_peers import PeerReader
-from ringfence.convert.terms import Pods
+from ringfence.convert.terms import ALL_PODS, Pods
 from ringfence.convert.told import Effect, Origin, Told, origin
 from ringfence.convert.traffic import Resolved, read
+from ringfence.model.profile import CiliumConfig, Cni, Enforcement
 from ringfence.model.rule import Action, Direction, Policy, Resolution, Rule, Tier, Ties
 from ringfence.model.snapshot import Snapshot
+from ringfence.model.tiers import CILIUM_NORMAL
 
 _Found = TypeVar("_Found")
 
@@ -34,6 +36,15 @@ class Step(msgspec.Struct, frozen=True):
     """Whether it denies because the tier does, not because a rule says so."""
 
 
+ALWAYS: Final = Step(
+    Action.DENY,
+    Box(ALL_PODS),
+    Origin(-1, "ConfigMap/kube-system/cilium-config", "", "always", "", "cilium-config", None),
+    isolation=True,
+)
+"""What Cilium's `enable-policy: always` says: everyone is isolated, selected or not."""
+
+
 class Lift:
     """Reads the policies of one snapshot."""
 
@@ -47,11 +58,22 @@ class Lift:
 
     def steps(self, direction: Direction) -> list[Step]:
         """Return what decides for all that is sent, or received."""
+        config = self._snapshot.profile.cilium or CiliumConfig()
+        cilium = self._snapshot.profile.cni is Cni.CILIUM
+        if cilium and (config.audit or config.enforcement is Enforcement.NEVER):
+            return []
         ordered = sorted(self._snapshot.policies, key=lambda p: (p.tier, p.order, p.tie))
         found: list[Step] = []
+        always = cilium and config.enforcement is Enforcement.ALWAYS
         for tier, policies in groupby(ordered, key=lambda policy: policy.tier):
+            if always and tier > CILIUM_NORMAL:
+                found.append(ALWAYS)
+                always = False
             found += self._of_tier(tier, list(policies), direction)
-        return found
+            if always and tier == CILIUM_NORMAL:
+                found.append(ALWAYS)
+                always = False
+        return [*found, ALWAYS] if always else found
 
     def _of_tier(self, tier: Tier, policies: Sequence[Policy], direction: Direction) -> list[Step]:
         found: list[Step] = []

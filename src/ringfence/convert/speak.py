@@ -43,6 +43,10 @@ from ringfence.model.selector import KUBERNETES_OPERATORS, LabelSelector
 
 CLOSED: Final = "nothing: it stays closed"
 MORE_DENIED: Final = "more: all peers are denied"
+HOSTS: Final[frozenset[Term]] = frozenset(map(EntityTerm, (Entity.HOST, Entity.REMOTE_NODE)))
+WHOLE: Final[frozenset[Term]] = frozenset(
+    OutsideTerm(IpPeer(cidr)) for cidr in ("0.0.0.0/0", "::/0")
+)
 TODAY: Final = "the pods that it means now"
 
 
@@ -216,7 +220,8 @@ class ByAddress(Speaker):
             case BlockTerm(block):
                 return [block]
             case OutsideTerm(block):
-                inside = (*self.known.pod_places, *self.known.nodes)
+                nodes = () if _with_hosts(beside) else self.known.nodes
+                inside = (*self.known.pod_places, *nodes)
                 rest = blocks.trimmed(block.cidr, (*block.excepts, *inside))
                 return [rest] if rest else []
             case EntityTerm(Entity.KUBE_APISERVER):
@@ -236,7 +241,9 @@ class ByAddress(Speaker):
         self, entity: Entity, beside: Sequence[Term], action: Action, direction: Direction
     ) -> list[IpPeer]:
         """Return the nodes; the subject's own is always let in, and cannot be told from others."""
-        both = {EntityTerm(Entity.HOST), EntityTerm(Entity.REMOTE_NODE)} <= set(beside)
+        both = set(beside) >= HOSTS
+        if _with_hosts(beside):
+            return []
         if entity is Entity.HOST and (both or direction is Direction.INGRESS):
             return []
         if not both and direction is Direction.EGRESS and action is Action.ALLOW:
@@ -253,6 +260,11 @@ class ByAddress(Speaker):
             if selector is None or all(meets(r, node.labels) for r in selector.requirements)
             for address in node.addresses
         ]
+
+
+def _with_hosts(beside: Sequence[Term]) -> bool:
+    """Return whether all nodes are meant, and all of the outside of a family, whose blocks do."""
+    return set(beside) >= HOSTS and bool(WHOLE & set(beside))
 
 
 class ByLabels(ByAddress):
