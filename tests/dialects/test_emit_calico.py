@@ -351,7 +351,7 @@ def test_http_is_limited_where_it_comes_in() -> None:
     [found] = read_back(emission, "calico").policies
     assert [r.layer7 for r in found.rules] == [
         (POST,),
-        (Layer7(http=HttpMatch(paths=(Text(Form.PREFIX, "/h/"),))),),
+        (Layer7(http=HttpMatch(paths=(Text(Form.SEGMENTS, "/h"),))),),
     ]
 
 

@@ -66,7 +66,7 @@ def _sent(path: str) -> Iterator[Text]:
 def _cleaned(path: str) -> Iterator[Text]:
     """Yield the paths that are meant, as Calico has cleaned them before it looks at them.
 
-    A prefix ends at a slash there; what cleaning would have changed is never met.
+    A prefix ends at a slash there, and `/v1/` is the same as `/v1`; what cleaning would have changed is never met.
     Source: Calico `app-policy/checker/match.go`.
     """
     whole = path.removesuffix("*")
@@ -75,7 +75,7 @@ def _cleaned(path: str) -> Iterator[Text]:
         return
     if not path.endswith("*"):
         yield exact(stem or "/")
-    elif whole != stem:
+    elif not stem:
         yield Text(Form.PREFIX, whole)
     else:
         yield Text(Form.SEGMENTS, stem)
