@@ -66,7 +66,8 @@ def _sent(path: str) -> Iterator[Text]:
 def _cleaned(path: str) -> Iterator[Text]:
     """Yield the paths that are meant, as Calico has cleaned them before it looks at them.
 
-    A prefix ends at a slash there, and `/v1/` is the same as `/v1`; what cleaning would have changed is never met.
+    A prefix ends at a slash there, and `/v1/` is the same as `/v1`; what cleaning would have
+    changed is never met.
     Source: Calico `app-policy/checker/match.go`.
     """
     whole = path.removesuffix("*")
