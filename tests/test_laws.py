@@ -24,6 +24,7 @@ from every_connection import connections, named, pod_ends, traffic
 from policy_strategies import Manifest, network_policies, network_policy_rules
 from ringfence import assemble, reference
 from ringfence.engine import Engine
+from ringfence.model import icmp
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.connectivity import ANY, Allowance, Connectivity, Pair, Peer
@@ -95,6 +96,7 @@ def test_connectivity_is_what_the_judge_says_of_every_pair(situation: Situation)
     asked = [
         (source, destination, kind)
         for source, destination in product(members, repeat=2)
+        if members[source] and members[destination]
         if pairs_are_listed(members[source], members[destination])
         for kind in ported
     ]
@@ -119,7 +121,9 @@ def members_of(peer: Peer, snapshot: Snapshot) -> Iterator[End]:
         assert found, peer
         yield from (AddressEnd(address) for address in set(str(found).split("-")))
     elif peer.kind == "Domain":
-        yield DomainEnd(peer.name)
+        # A name of the set: the whole of it is not asked about where patterns overlap.
+        if " " not in peer.name:
+            yield DomainEnd(peer.name.replace("**", "*").replace("*", "never"))
     elif peer.kind == "Node":
         names = [node.name for node in snapshot.nodes]
         yield NodeEnd(names.index(peer.name.removeprefix("node/")))
@@ -148,7 +152,7 @@ def listed(pair: Pair, protocol: Protocol, port: int | None, family: int) -> set
         return any(
             allowance.protocol == name
             and allowance.ip_family in {None, family}
-            and (not allowance.ports or in_ports(allowance.ports, port))
+            and (not allowance.ports or in_ports(name, allowance.ports, port))
             for allowance in allowances
         )
 
@@ -158,14 +162,17 @@ def listed(pair: Pair, protocol: Protocol, port: int | None, family: int) -> set
         if holds(pair.allow, "ICMP"):
             return {Verdict.ALLOW}
         return {Verdict.DENY, Verdict.UNKNOWN}
-    if holds(pair.allow, ANY) or holds(pair.allow, protocol.value):
-        return {Verdict.ALLOW}
+    # The questions leave open what is said above the port: if some of that is unknown, it is.
     if holds(pair.unknown, ANY) or holds(pair.unknown, protocol.value):
         return {Verdict.UNKNOWN}
+    if holds(pair.allow, ANY) or holds(pair.allow, protocol.value):
+        return {Verdict.ALLOW}
     return {Verdict.DENY}
 
 
-def in_ports(ports: str, port: int | None) -> bool:
+def in_ports(protocol: str, ports: str, port: int | None) -> bool:
+    if protocol == Protocol.ICMP:
+        return any(first <= (port or 0) <= last for first, last in icmp.read(ports))
     bounds = [part.partition("-") for part in ports.split(",")]
     return any(int(low) <= (port or 0) <= int(high or low) for low, _, high in bounds)
 

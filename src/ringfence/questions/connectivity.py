@@ -241,10 +241,14 @@ class _Survey:
         return merged
 
     def _common(self, source: Unit, target: Unit) -> frozenset[int]:
-        """Return the families by which a pair is judged: those that both ends have."""
-        if EXTERNAL in (source.peer.kind, target.peer.kind):
-            # What a range is to a rule does not depend on the family by which pods are judged.
-            return frozenset(self._families[:1])
+        """Return the families by which a pair is judged: those that both ends have.
+
+        With a range at one end it is that of the range; where no pod has it, any will do.
+        """
+        for unit in (source, target):
+            if unit.peer.kind == EXTERNAL:
+                common = self._unit_families(unit).intersection(self._families)
+                return common or frozenset(self._families[:1])
         return self._unit_families(source) & self._unit_families(target)
 
     def _unit_families(self, unit: Unit) -> frozenset[int]:

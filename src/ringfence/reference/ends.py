@@ -250,7 +250,12 @@ def _addresses(snapshot: Snapshot, end: End) -> list[ipaddress.IPv4Address | ipa
                 found = node.addresses if node else ()
         case DomainEnd():
             pass
-    return [ipaddress.ip_address(address) for address in found]
+    return [_plain(ipaddress.ip_address(address)) for address in found]
+
+
+def _plain(address: Address) -> Address:
+    """Return an IPv4 address that was written as an IPv6 one as what it is."""
+    return (isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped) or address
 
 
 def _families(snapshot: Snapshot, end: End) -> set[int]:
