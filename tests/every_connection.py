@@ -17,6 +17,7 @@ from ringfence.model.connection import (
     NodeEnd,
     PodEnd,
 )
+from ringfence.model.document import Document
 from ringfence.model.layer7 import ANYTHING, Request
 from ringfence.model.snapshot import Snapshot
 
@@ -44,7 +45,7 @@ def outside_ends(snapshot: Snapshot) -> list[AddressEnd | DomainEnd]:
     taken |= {address for node in snapshot.nodes for address in node.addresses}
     numbers = {(4, 0), (4, 2**32 - 1), (6, 0), (6, 2**128 - 1)}
     names = {"never.named"}
-    for text in strings([document.body.get("spec") for document in snapshot.documents]):
+    for text in strings([said_by(document) for document in snapshot.documents]):
         try:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
@@ -100,7 +101,8 @@ def traffic(snapshot: Snapshot) -> list[tuple[Protocol, int | None]]:
     """
     numbers = {0, 1, 80, 65535}
     for document in snapshot.documents:
-        numbers |= {n + d for n in integers(document.body.get("spec")) for d in (-1, 0, 1)}
+        written = [*integers(said_by(document)), *quoted_ports(said_by(document))]
+        numbers |= {n + d for n in written for d in (-1, 0, 1)}
     for workload in snapshot.workloads:
         for identity in workload.identities:
             numbers |= {port.port for port in identity.ports}
@@ -114,10 +116,29 @@ def traffic(snapshot: Snapshot) -> list[tuple[Protocol, int | None]]:
     ]
     kinds: set[int] = set()
     for document in snapshot.documents:
-        kinds |= set(icmp_types(document.body.get("spec")))
+        kinds |= set(icmp_types(said_by(document)))
     # Where types are told apart, one that is not said leaves the question open.
     numbers_of_icmp = sorted(kinds | {2048}) if kinds else (None,)
     return [*found, *((Protocol.ICMP, number) for number in numbers_of_icmp)]
+
+
+def said_by(document: Document) -> list[Any]:
+    """Return what a document says."""
+    return [document.body.get("spec"), document.body.get("specs")]
+
+
+def quoted_ports(value: Any) -> Iterator[int]:
+    """Yield the ports that are written as strings, as Cilium's are."""
+    if isinstance(value, list):
+        for child in value:
+            yield from quoted_ports(child)
+    if not isinstance(value, dict):
+        return
+    port = value.get("port")
+    if isinstance(port, str) and port.isdecimal():
+        yield int(port)
+    for child in value.values():
+        yield from quoted_ports(child)
 
 
 def icmp_types(value: Any) -> Iterator[int]:
@@ -127,6 +148,8 @@ def icmp_types(value: Any) -> Iterator[int]:
             yield from icmp_types(child)
     if not isinstance(value, dict):
         return
+    if isinstance(value.get("type"), str):
+        yield from (2048, 0)
     for kind, code in ((value.get("type"), value.get("code")), (value.get("icmpType"), 0)):
         for found in (kind, code):
             if isinstance(found, int) and isinstance(kind, int) and 0 <= kind < 255:
@@ -143,18 +166,20 @@ def connections(snapshot: Snapshot, limit: int) -> list[Connection]:
     one or another request, of which all is said.
     """
     everyone = ends(snapshot)
+    settings = snapshot.profile.cilium
+    has_hosts = bool(snapshot.host_endpoints) or bool(settings and settings.host_firewall)
     pairs = [
         pair
         for pair in product(everyone, repeat=2)
         if any(isinstance(e, PodEnd) for e in pair)
-        or (snapshot.host_endpoints and any(isinstance(e, NodeEnd) for e in pair))
+        or (has_hosts and any(isinstance(e, NodeEnd) for e in pair))
         if is_of_one_family(snapshot, pair)
     ]
     said = requests(snapshot)
     kinds: list[tuple[Protocol, int | None, Request]] = [
         (protocol, port, request)
         for protocol, port in traffic(snapshot)
-        for request in (said if said and protocol is not Protocol.ICMP else (ANYTHING,))
+        for request in requests_over(protocol, said)
     ]
     total = len(pairs) * len(kinds)
     chosen = (
@@ -171,6 +196,14 @@ def connections(snapshot: Snapshot, limit: int) -> list[Connection]:
             for family in families(source, destination, number)
         ]
     return found
+
+
+def requests_over(protocol: Protocol, said: list[Request]) -> list[Request]:
+    """Return what may be said over a protocol: over ICMP only that peers authenticated."""
+    if protocol is not Protocol.ICMP:
+        return said or [ANYTHING]
+    proven = [Request(http=False, dns="", sni="", authenticated=one) for one in (True, False)]
+    return proven if any(request.authenticated for request in said) else [ANYTHING]
 
 
 def is_of_one_family(snapshot: Snapshot, pair: tuple[End, ...]) -> bool:

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from cilium_requests import cilium_requests
 from ringfence.model.layer7 import Request
 from ringfence.model.snapshot import Snapshot
 
@@ -18,6 +19,7 @@ def requests(snapshot: Snapshot) -> list[Request]:
     Nothing of a request is left open: of what is, the literal judge knows less than the engine.
     """
     found = {value: None for d in snapshot.documents for value in calico_http(d.body.get("spec"))}
+    found |= dict.fromkeys(cilium_requests(snapshot))
     if not found:
         return []
     listed = list(found)

@@ -8,6 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 import calico_companions
+import cilium_companions
+from cilium_strategies import cilium_policy_sets
 from policy_strategies import (
     INHABITED,
     NAMESPACE_LABELS,
@@ -311,6 +313,8 @@ def situations(draw: Draw, *, sound: bool = False, cni: str | None = "any") -> S
     )
     if found.cni == "calico" and draw(st.integers(0, 3)):
         return draw(with_calico(found, sound=sound))
+    if found.cni == "cilium" and draw(st.integers(0, 3)):
+        return draw(with_cilium(found, sound=sound))
     return found
 
 
@@ -323,4 +327,17 @@ def with_calico(draw: Draw, situation: Situation, *, sound: bool = False) -> Sit
         manifests=[*situation.manifests, *draw(calico_companions.surroundings())],
         policies=[*situation.policies[: draw(st.integers(0, 2))], *own],
         staged=draw(st.integers(0, 2)) == 0,
+    )
+
+
+@st.composite
+def with_cilium(draw: Draw, situation: Situation, *, sound: bool = False) -> Situation:
+    """The situation with Cilium's own policies, and an agent with settings and a version."""
+    agents = ("DaemonSet", "ConfigMap")
+    cluster = [m for m in situation.manifests if m["kind"] not in agents]
+    own = draw(cilium_policy_sets())
+    if not sound and draw(st.integers(0, 4)) == 0:
+        own = [draw(spoiled(policy)) if "spec" in policy else policy for policy in own]
+    return replace(
+        situation, manifests=[*cluster, *draw(cilium_companions.cilium_companions())], policies=own
     )

@@ -138,7 +138,7 @@ class Folder:
         """Return where a pod is, as far as policies can tell; `UNPLACED` if it has no address."""
         addresses = member.addresses
         if member.host_network:
-            node = self._nodes.get(member.node)
+            node = self._node_of(member)
             if node and not addresses:
                 addresses = node.addresses
             kept: Place = ()
@@ -152,12 +152,16 @@ class Folder:
 
     def _host_of(self, member: Member) -> str | None:
         """Return the node of a host-network pod if policies tell it from others; None: unknown."""
-        name = member.node
-        for node in self._nodes.values() if not name else ():
-            if set(node.addresses) & set(member.addresses):
-                name = node.name
-                break
+        node = self._node_of(member)
+        name = node.name if node else member.node
         return (name if name in self._hosts else "") if name else None
+
+    def _node_of(self, member: Member) -> Node | None:
+        """Return the node of a host-network pod: by its name, else by the address they share."""
+        if member.node:
+            return self._nodes.get(member.node)
+        own = set(member.addresses)
+        return next((node for node in self._nodes.values() if own & set(node.addresses)), None)
 
     def _around(self, addresses: Iterable[str]) -> Place:
         found = []

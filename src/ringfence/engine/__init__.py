@@ -274,10 +274,15 @@ class Engine:
             )
             allowed = (self.snapshot.profile.cilium or CiliumConfig()).local_host_allowed
             to_pod = isinstance(destination, PodEnd) and not self._is_host(destination)
-            if local and allowed and ingress.by_isolation and to_pod:
+            if local and allowed and ingress.unmatched and to_pod:
                 # Cilium allows the local host below all policies, so that a deny still holds.
                 told = _settled(Direction.INGRESS, "own node")
-                ingress = replace(told, policies=ingress.policies)
+                if ingress.perhaps_denied:
+                    ingress.verdict = Verdict.UNKNOWN
+                    ingress.because.append(f"whether a rule denies {self._words(source)} is open")
+                    ingress.evidence += told.evidence
+                else:
+                    ingress = replace(told, policies=ingress.policies)
         return Trace(egress, ingress, _each((*egress.notes, *ingress.notes)))
 
     def _either(self, remote: Trace, local: Trace, host: str) -> Trace:

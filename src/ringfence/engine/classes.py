@@ -291,6 +291,7 @@ class Classes:
             union(peers),
             subjects=None if rule.subjects is None else self._own[rule.subjects],
             only=self.traffic.everything if only is None else only,
+            merged=only is not None,
         )
         if rule.peers and not rule.unreadable:
             taught = [isinstance(p, DomainPeer) and p.seen_by_proxy for p in rule.peers]
@@ -359,7 +360,7 @@ class Classes:
 
     def widened(self, compiled: CompiledRule) -> CompiledRule:
         """Return a rule without what it says above the port."""
-        if compiled.rule.layer7 is None:
+        if compiled.rule.layer7 is None and not compiled.merged:
             return compiled
         if id(compiled) not in self._widened:
             rule = msgspec.structs.replace(compiled.rule, layer7=None)

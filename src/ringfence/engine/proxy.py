@@ -107,19 +107,27 @@ class Proxy:
                 for key in _keys(rule):
                     if key not in taken:
                         rules.append(self._part(rule, key, None))
-                    elif merged[key][0] is rule:
-                        rules.append(self._part(rule, key, self._limit(merged[key])))
+                        continue
+                    for heads in _by_certainty(merged[key]):
+                        if heads and heads[0] is rule:
+                            mask = self._limit(merged[key], heads)
+                            rules.append(self._part(rule, key, mask))
             found.rules[id(policy)] = rules
 
-    def _limit(self, same: list[CompiledRule]) -> int:
-        """Return the classes of traffic that rules for one peer and port admit together."""
+    def _limit(self, same: list[CompiledRule], heads: list[CompiledRule]) -> int:
+        """Return the classes of traffic that rules for one peer and port admit together.
+
+        Args:
+            same: all of them, of which the server names and the authentication are asked for.
+            heads: those of which one must hold.
+        """
         traffic = self._classes.traffic
         names = tuple({box: None for rule in same for box in _server_names(rule)})
         mask, _ = traffic.limit(names)
-        payloads = [_payloads(rule) for rule in same]
-        if all(payloads):
-            held, _ = traffic.limit(tuple({box: None for listed in payloads for box in listed}))
-            mask &= held
+        payloads = [_payloads(rule) for rule in heads]
+        if None not in payloads:
+            boxes = tuple({box: None for listed in payloads for box in listed or ()})
+            mask &= traffic.limit(boxes)[0]
         if any(box.authenticated for rule in same for box in rule.rule.layer7 or ()):
             mask &= traffic.limit((Layer7(authenticated=True),))[0]
         return mask
@@ -159,10 +167,18 @@ def _server_names(rule: CompiledRule) -> tuple[Layer7, ...]:
     )
 
 
-def _payloads(rule: CompiledRule) -> tuple[Layer7, ...]:
-    """Return what a rule asks of HTTP or DNS; nothing where anything will do."""
-    found = tuple(Layer7(http=box.http, dns=box.dns) for box in rule.rule.layer7 or ())
-    return () if PLAIN in found else found
+def _payloads(rule: CompiledRule) -> tuple[Layer7, ...] | None:
+    """Return what a rule asks of HTTP or DNS; None where anything will do."""
+    if rule.rule.layer7 is None or rule.never_authenticates:
+        return None
+    found = tuple(Layer7(http=box.http, dns=box.dns) for box in rule.rule.layer7)
+    return None if PLAIN in found else found
+
+
+def _by_certainty(same: list[CompiledRule]) -> tuple[list[CompiledRule], list[CompiledRule]]:
+    """Return the rules that hold for certain, and those of which a condition is not known."""
+    certain = [rule for rule in same if not rule.rule.uncertain]
+    return certain, [rule for rule in same if rule.rule.uncertain]
 
 
 def _clash(same: list[CompiledRule]) -> str:
@@ -173,6 +189,7 @@ def _clash(same: list[CompiledRule]) -> str:
     if len({rule.rule.authentication for rule in same} - {""}) > 1:
         return "different modes of authentication"
     with_names = [rule for rule in same if _server_names(rule)]
-    if with_names and any(map(_payloads, same)) and not any(map(_payloads, with_names)):
+    reading = [rule for rule in same if _payloads(rule) is not None]
+    if with_names and reading and not any(rule in reading for rule in with_names):
         return "server names beside rules of layer 7 without `terminatingTLS`"
     return ""

@@ -41,6 +41,8 @@ class CompiledRule:
     such names among them."""
     only: int = -1
     """The classes of traffic beyond which it says nothing."""
+    merged: bool = False
+    """Whether it stands for several, and `only` for what they say above the port."""
     subjects: Matches | None = None
     """To which of the policy's subjects it applies; None: to all."""
     shares: tuple[Share, ...] = ()

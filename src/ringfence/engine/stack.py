@@ -107,7 +107,8 @@ class Stack:
         return [
             rule
             for rule in self.rules
-            if rule.action is Action.ALLOW and (rule.rule.layer7 is not None or rule.rule.confines)
+            if rule.action is Action.ALLOW
+            and (rule.rule.layer7 is not None or rule.rule.confines or rule.merged)
         ]
 
     @cached_property
@@ -336,7 +337,11 @@ class Stacks:
             allowed, denied = outcome.allowed | outcome.undecided, outcome.denied
             if self.audited:
                 # What the proxy refuses is refused all the same.
-                refused = union(matched(parts, cell) for parts in wide.values()).possible
+                refused = union(
+                    matched(parts, cell)
+                    for rule, parts in wide.items()
+                    if not any(part[0] & cell for part in by_rule.get(rule, ()))
+                ).possible
                 allowed, denied = allowed | (denied & ~refused), denied & refused
             row = (allowed & ~denied, allowed)
             rows[row] = rows.get(row, 0) | cell

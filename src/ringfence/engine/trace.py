@@ -88,6 +88,10 @@ class SideTrace:
     """Every policy that applies to the subject in this direction, in deciding order."""
     by_isolation: bool = False
     """Whether it is denied only because nothing allows it."""
+    unmatched: bool = False
+    """Whether it is denied, or perhaps is, for want of a rule that allows it."""
+    perhaps_denied: bool = False
+    """Whether a rule perhaps denies it besides."""
 
 
 @dataclass
@@ -177,7 +181,7 @@ class Tracer:
             id(rule.compiled) in limiting and rule.matches_up_to_port is not False
             for traced in policies
             for rule in traced.rules
-            if not rule.matches
+            if not rule.traffic
         )
 
     def _audited(self, side: SideTrace) -> SideTrace:
@@ -289,7 +293,7 @@ class Tracer:
         if state.undecided and floor.isolated and floor.tier.unmatched is Action.DENY:
             state.undecided = False
             state.outcomes.add(Action.DENY)
-            side.by_isolation = True
+            side.by_isolation = side.unmatched = True
             side.evidence += self._isolation(side, floor, "deny")
         elif state.undecided and floor.tier == tiers.CILIUM_NORMAL:
             self._confine(side, state, [t for p in floor.policies for t in followed[id(p)].rules])
@@ -306,6 +310,7 @@ class Tracer:
             if not confines or rule.matches_up_to_port is False or rule.matches:
                 continue
             state.outcomes.add(Action.DENY)
+            side.unmatched = True
             policy = compiled.policy
             side.evidence.append(
                 self._written(side.direction, policy.document, compiled.rule.path, "deny")
@@ -357,6 +362,7 @@ class Tracer:
             )
         side.evidence += told
         state.outcomes |= possible - {Action.PASS}
+        side.perhaps_denied |= Action.DENY in possible and undecided
         state.passed |= Action.PASS in possible
         state.undecided = undecided
 
@@ -409,6 +415,7 @@ class Tracer:
                     )
                 perhaps.append(self._evidence(side, rule, other))
             if perhaps:
+                side.perhaps_denied |= wanted is Action.DENY
                 state.outcomes.add(wanted)
                 side.evidence += perhaps
 

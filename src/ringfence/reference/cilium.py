@@ -71,9 +71,13 @@ def judge_side(snapshot: Snapshot, here: Approach) -> Side:
         own = _judge(snapshot, replace(here, one_node=True), localhost=False)
     if (own.verdict, own.limits) == (other.verdict, other.limits):
         return other
-    # What the own node is allowed by no rule makes no difference where another is allowed.
+    # What the own node is allowed by no rule makes no difference where another is allowed; where
+    # that is denied, they are taken to be two, as everywhere.
     let_in = _judge(snapshot, replace(here, one_node=True), localhost=True)
-    if not host and (let_in.verdict, let_in.limits) == (other.verdict, other.limits):
+    by_rule = own.verdict is Verdict.ALLOW
+    two = other.verdict is Verdict.ALLOW or (other.verdict is Verdict.DENY and not by_rule)
+    let_in_anyway = not host and here.direction is Direction.INGRESS
+    if two and let_in_anyway and let_in.verdict is Verdict.ALLOW:
         return other
     reason = NODES.format(here.peer.name, here.subject.name)
     return Side(Verdict.UNKNOWN, tuple(dict.fromkeys(own.evidence + other.evidence)), (reason,))

@@ -216,6 +216,7 @@ def _allowed(
     modes = {group.limit.authentication for group in groups}
     found: list[Found] = []
     refused: list[Merged] = []
+    perhaps: list[tuple[Found, tuple[Said, ...]]] = []
     for group in groups:
         mode = group.limit.authentication
         limit = group.limit
@@ -240,8 +241,13 @@ def _allowed(
                 refused.append(replace(group, limit=limit))
             case _:
                 why = because or ((answer.because,) if answer.because else ())
-                found.append(Found(Possible(Outcome.ALLOW, group.evidence, why)))
+                perhaps.append((Found(Possible(Outcome.ALLOW, group.evidence, why)), answer.limits))
                 refused.append(replace(group, limit=limit))
+    # What is perhaps allowed of what is allowed anyway adds nothing.
+    limits = [limit for one in found for limit in one.limits]
+    found += [
+        one for one, open_ in perhaps if not open_ or any(limit not in limits for limit in open_)
+    ]
     certain = [one for one in found if _is_sure(one)]
     return certain[:1] or found, refused
 

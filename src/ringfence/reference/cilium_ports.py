@@ -159,8 +159,10 @@ def _port(
             for one in (WITH_PORTS if protocol == "ANY" else (protocol,))
         ]
     first = _number(written, (*path, "port"))
+    # An end that does not lie behind the beginning makes no difference.
+    kept = f"{first}-{last}" if last > first and (first, last) != (0, 65535) else f"{first}"
     return [
-        PortEntry(f"{one}/{first}-{last}", certain(_in_range(one, first, last, here)), limit)
+        PortEntry(f"{one}/{kept}", certain(_in_range(one, first, last, here)), limit)
         for one in (WITH_PORTS if protocol == "ANY" else (protocol,))
     ]
 
