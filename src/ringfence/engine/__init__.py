@@ -89,6 +89,8 @@ class Engine:
         """Keep the snapshot; nothing is computed yet."""
         self.snapshot = snapshot
         self._compiled: dict[int, Compiled] = {}
+        self._last: tuple[Connection, list[View]] | None = None
+        """The last question, which is often asked again for another side of its answer."""
 
     def compiled(self, family: int) -> Compiled:
         """Return what was worked out for a family, working it out on first use."""
@@ -127,6 +129,11 @@ class Engine:
 
     def views(self, connection: Connection) -> list[View]:
         """Return what becomes of each part of a question that the rules of both ends tell apart."""
+        if self._last is None or self._last[0] is not connection:
+            self._last = connection, self._views(connection)
+        return self._last[1]
+
+    def _views(self, connection: Connection) -> list[View]:
         source, destination = connection.source, connection.destination
         compiled = self.compiled(self.family(connection))
         traffic = compiled.classes.traffic
