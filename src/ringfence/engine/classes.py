@@ -210,8 +210,8 @@ class Classes:
 
     def _perhaps_meant(self, policy: Policy) -> int:
         """Return whom a policy may mean of which the subject could not be understood."""
-        if policy.namespace or self.snapshot.profile.cni is not Cni.CALICO:
-            return self._inhabitants(policy.namespace or None)
+        if policy.namespace:
+            return self._inhabitants(policy.namespace)
         # Policies of Kubernetes are for no hosts.
         of_kubernetes = policy.kind in OF_KUBERNETES
         return self.universe.networked | (0 if of_kubernetes else self.universe.hosts)

@@ -28,7 +28,7 @@ class Grid:
         self.classes = compiled.classes
         self._stacks: Stacks = compiled.stacks
         self._config = engine.snapshot.profile.cilium or CiliumConfig()
-        self._free: dict[int, bool] = {}
+        self._free: dict[tuple[int, int], bool] = {}
         icmp = self.classes.traffic.icmp
         self.rows = {
             source: spread(reaches, icmp) for source, reaches in engine.matrix(family).rows()
@@ -82,11 +82,13 @@ class Grid:
             return False
         if not classes.policed >> destination & 1:
             return False
-        known = self._free.get(destination)
+        key = (source, destination)
+        known = self._free.get(key)
         if known is None:
             rules = self._stacks.stack(destination, Direction.INGRESS).rules
-            known = self._free[destination] = self._stacks.is_settled(destination) and not any(
-                rule.action is not Action.ALLOW for rule in rules
+            known = self._free[key] = self._stacks.is_settled(destination) and not any(
+                rule.action is not Action.ALLOW and rule.matched.possible >> source & 1
+                for rule in rules
             )
         return known
 
