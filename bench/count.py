@@ -11,10 +11,12 @@ from pathlib import Path
 def main(path: str) -> None:
     """Print how many endpoints of each sort and how many pairs there are."""
     answer = json.loads(Path(path).read_text())
-    outside = sum(endpoint["kind"] == "External" for endpoint in answer["endpoints"])
+    kinds = [endpoint["kind"] for endpoint in answer["endpoints"]]
+    outside, names = kinds.count("External"), kinds.count("Domain")
     counts = {
-        "workloads": len(answer["endpoints"]) - outside,
+        "workloads": len(kinds) - outside - names,
         "ranges": outside,
+        **({"names": names} if names else {}),
         "pairs": len(answer["connections"]),
     }
     print(json.dumps(counts))

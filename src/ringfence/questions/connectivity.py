@@ -132,8 +132,9 @@ class _Survey:
             own = grid.own_class(units[number].elements[0])
             found = {u: t for c, t in grid.rows[own].items() for u in by_class.get(c, ())}
             if number in twins:
-                everything = grid.classes.traffic.everything
+                zones = grid.classes.zones
                 for other in self._perhaps_the_same_host(units, twins, number):
+                    everything = zones.traffic_to(grid.own_class(units[other].elements[0]))
                     found[other] = (found.get(other, NOTHING)[0], everything)
                 local = grid.rows[twins[number]]
                 for other in self._with_another_host(units, twins, number):

@@ -30,8 +30,9 @@ class Grid:
         self._config = engine.snapshot.profile.cilium or CiliumConfig()
         self._free: dict[tuple[int, int], bool] = {}
         icmp = self.classes.traffic.icmp
+        known: dict[Traffic, Traffic] = {}
         self.rows = {
-            source: spread(reaches, icmp) for source, reaches in engine.matrix(family).rows()
+            source: spread(reaches, icmp, known) for source, reaches in engine.matrix(family).rows()
         }
         """Source class → destination class → traffic."""
 
@@ -93,13 +94,17 @@ class Grid:
         return known
 
 
-def spread(reaches: list[Reach], icmp: int) -> dict[int, Traffic]:
+def spread(
+    reaches: list[Reach], icmp: int, known: dict[Traffic, Traffic] | None = None
+) -> dict[int, Traffic]:
     """Return destination class → traffic; destinations of which only ICMP is unknown left out.
 
     Args:
         reaches: of one source.
         icmp: the traffic classes of ICMP.
+        known: keeps what several sources have in common from being held several times.
     """
+    known = {} if known is None else known
     found: dict[int, Traffic] = {}
     icmp_unknown: dict[int, int] = defaultdict(int)
     for reach in reaches:
@@ -117,4 +122,4 @@ def spread(reaches: list[Reach], icmp: int) -> dict[int, Traffic]:
         for destination, (certain, possible) in found.items():
             if unknown >> destination & 1:
                 found[destination] = (certain, possible | traffic)
-    return found
+    return {destination: known.setdefault(t, t) for destination, t in found.items()}
