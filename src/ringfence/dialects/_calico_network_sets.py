@@ -5,14 +5,13 @@ lib/backend/syncersv1/updateprocessors/networksetprocessor.go`; `libcalico-go/li
 validator.go` validateNetworkSet.
 """
 
-import ipaddress
 from typing import Any, Final
 
 from ringfence.dialects import Context
 from ringfence.dialects._calico_domains import domain
 from ringfence.dialects._calico_metadata import namespace_labels, own_labels
 from ringfence.dialects._calico_tiers import TOP
-from ringfence.dialects._shared import Malformed, fields, items, text
+from ringfence.dialects._shared import Malformed, fields, items, network, text
 from ringfence.model.cluster import NetworkSet
 from ringfence.model.document import Document, Path
 from ringfence.model.label_space import CALICO_NAMESPACE
@@ -83,9 +82,10 @@ def _net(value: Any, path: Path) -> str:  # noqa: ANN401
     Source: validator.go validateCIDR.
     """
     written = text(value, path)
+    bare = "" if "/" in written else "/128" if ":" in written else "/32"
     try:
-        return str(ipaddress.ip_network(written, strict=False))
-    except ValueError:
+        return network(f"{written}{bare}", path)
+    except Malformed:
         raise Malformed(f"`{written[:60]}` is neither a CIDR nor an address", path) from None
 
 

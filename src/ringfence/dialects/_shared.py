@@ -116,15 +116,19 @@ def network(value: Any, path: Path) -> str:  # noqa: ANN401
     """Return a CIDR in canonical form, host bits cleared.
 
     Raises:
-        Malformed: not a CIDR.
+        Malformed: not a CIDR, or an IPv4 one that is mapped into IPv6.
+    Source: kubernetes `pkg/apis/core/validation` IsValidCIDRForLegacyField.
     """
     written = text(value, path)
     try:
         if "/" not in written:
             raise ValueError
-        return str(ipaddress.ip_network(written, strict=False))
+        found = ipaddress.ip_network(written, strict=False)
     except ValueError:
         raise Malformed(f"`{written}` is not a CIDR", path) from None
+    if isinstance(found, ipaddress.IPv6Network) and found.network_address.ipv4_mapped:
+        raise Malformed(f"`{written}` is IPv4 mapped into IPv6", path)
+    return str(found)
 
 
 def label_selector(value: Any, path: Path) -> LabelSelector:  # noqa: ANN401

@@ -46,8 +46,19 @@ class Ports:
                 for port in names.get(declared.name, ()):
                     if port.protocol in (None, declared.protocol):
                         found[port][element].add((declared.protocol, declared.port))
+        # Which host has which names depends on the family judged; the cuts must not.
+        of_hosts = [declared for one in universe.host_endpoints.all for declared in one.ports]
         numbers = {
-            port: frozenset(pair for pairs in at.values() for pair in pairs)
+            port: frozenset(
+                (
+                    *(pair for pairs in at.values() for pair in pairs),
+                    *(
+                        (declared.protocol, declared.port)
+                        for declared in of_hosts
+                        if declared.name == port.name and port.protocol in (None, declared.protocol)
+                    ),
+                )
+            )
             for port, at in found.items()
         }
         self.space = TrafficSpace(

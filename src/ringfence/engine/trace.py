@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Final
 
 from ringfence.engine.classes import Classes
 from ringfence.engine.matches import Matches
@@ -27,6 +28,9 @@ from ringfence.model.rule import (
     Ties,
 )
 from ringfence.model.verdict import Evidence, Verdict
+
+FAILSAFE: Final = "failsafe"
+"""What evidence calls the ports of Calico's host endpoints that no policy closes."""
 
 
 @dataclass(frozen=True)
@@ -451,7 +455,9 @@ class Tracer:
                 )
             )
         policy = compiled.policy
-        return self._written(side.direction, policy.document, compiled.rule.path, action)
+        rule_name = FAILSAFE if policy.tier == tiers.CALICO_FAILSAFE else ""
+        path = compiled.rule.path
+        return self._written(side.direction, policy.document, path, action, rule_name)
 
     def _isolation(self, side: SideTrace, floor: Floor, action: str) -> Iterable[Evidence]:
         for compiled in floor.isolating:

@@ -275,7 +275,7 @@ def read_nets(value: Any, path: Path, *, bare: bool) -> tuple[Network, ...]:  # 
     """Return blocks of addresses; also single addresses where they may stand bare.
 
     Source: `validator/v3` ("cidr": also accepts an IP address without a mask), and for rules
-    validateRule, scanNets: a mask is needed.
+    validateIPNetwork, validateRule, scanNets: a mask is needed, and no host bits.
 
     Raises:
         NotUnderstoodError: something is no block.
@@ -285,7 +285,10 @@ def read_nets(value: Any, path: Path, *, bare: bool) -> tuple[Network, ...]:  # 
         at = (*path, index)
         if bare and isinstance(entry, str) and "/" not in entry:
             entry = f"{entry}/{128 if ':' in entry else 32}"  # noqa: PLW2901
-        found.append(addresses.read_cidr(entry, at))
+        net = addresses.read_cidr(entry, at)
+        if not bare and ipaddress.ip_interface(entry).ip != net.network_address:
+            raise NotUnderstoodError(f"`{entry}` has host bits", at)
+        found.append(net)
     return tuple(found)
 
 
