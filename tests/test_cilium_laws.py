@@ -144,11 +144,11 @@ FIELDS = {
     "fromEndpoints", "fromEntities", "fromCIDR", "fromCIDRSet", "fromNodes", "fromGroups",
     "toEndpoints", "toEntities", "toCIDR", "toCIDRSet", "toNodes", "toGroups", "toServices",
     "toFQDNs", "cidr", "except", "cidrGroupRef", "cidrGroupSelector", "matchName",
-    "matchPattern", "k8sService", "serviceName", "namespace", "k8sServiceSelector", "selector", "aws", "toPorts",
-    "ports", "port", "endPort", "protocol", "rules", "http", "method", "path", "host", "headers",
-    "headerMatches", "mismatch", "secret", "dns", "serverNames", "terminatingTLS", "originatingTLS",
-    "trustedCA", "listener", "envoyConfig", "icmps", "fields", "type", "family", "authentication", "mode",
-    "description", "labels",
+    "matchPattern", "k8sService", "serviceName", "namespace", "k8sServiceSelector", "selector",
+    "aws", "toPorts", "ports", "port", "endPort", "protocol", "rules", "http", "method", "path",
+    "host", "headers", "headerMatches", "mismatch", "secret", "dns", "serverNames",
+    "terminatingTLS", "originatingTLS", "trustedCA", "listener", "envoyConfig", "icmps",
+    "fields", "type", "family", "authentication", "mode", "description", "labels",
 }  # fmt: skip
 
 

@@ -276,21 +276,38 @@ class Engine:
         if local and not cilium and isinstance(destination, PodEnd):
             ingress = _settled(Direction.INGRESS, "own node")
         else:
-            ingress = self._side(
-                compiled, Direction.INGRESS, destination, source, traffic, local=local
-            )
             allowed = (self.snapshot.profile.cilium or CiliumConfig()).local_host_allowed
             to_pod = isinstance(destination, PodEnd) and not self._is_host(destination)
-            if local and allowed and ingress.unmatched and to_pod:
-                # Cilium allows the local host below all policies, so that a deny still holds.
-                told = _settled(Direction.INGRESS, "own node")
-                if ingress.perhaps_denied:
-                    ingress.verdict = Verdict.UNKNOWN
-                    ingress.because.append(f"whether a rule denies {self._words(source)} is open")
-                    ingress.evidence += told.evidence
-                else:
-                    ingress = replace(told, policies=ingress.policies)
+            let_in = local and allowed and to_pod
+            ingress = self._side(
+                compiled,
+                Direction.INGRESS,
+                destination,
+                source,
+                traffic,
+                local=local,
+                let_in=let_in,
+            )
+            if let_in:
+                ingress = self._let_in(ingress, source)
         return Trace(egress, ingress, _each((*egress.notes, *ingress.notes)))
+
+    def _let_in(self, found: SideTrace, host: End) -> SideTrace:
+        """Return what becomes of the ingress from the own node, given what policies make of it.
+
+        Cilium allows the local host below all policies, so that a deny still holds.
+        """
+        by_default = any(piece.rule == "default" for piece in found.evidence)
+        if not (found.unmatched or by_default):
+            return found
+        told = _settled(Direction.INGRESS, "own node")
+        if not found.perhaps_denied:
+            return replace(told, policies=found.policies)
+        if found.verdict is not Verdict.ALLOW:  # as it is in audit mode
+            found.verdict = Verdict.UNKNOWN
+            found.because.append(f"whether a rule denies {self._words(host)} is not known")
+            found.evidence += told.evidence
+        return found
 
     def _either(self, remote: Trace, local: Trace, host: str) -> Trace:
         """Return what is known where a host may be the pod's own node, or another."""
@@ -317,6 +334,7 @@ class Engine:
         traffic: int,
         *,
         local: bool,
+        let_in: bool = False,
     ) -> SideTrace:
         if isinstance(subject, AddressEnd | DomainEnd):
             return _settled(direction, "outside")
@@ -333,7 +351,7 @@ class Engine:
             return self._host_side(compiled, direction, subject, other, traffic, end)
         if not classes.policed >> number & 1:
             return _settled(direction, "host network")
-        found = compiled.tracer.follow(number, direction, traffic, end)
+        found = compiled.tracer.follow(number, direction, traffic, end, let_in=let_in)
         if compiled.forwarding and isinstance(subject, PodEnd) and not self._is_host(subject):
             elsewhere = self._nodes(other) if isinstance(other, PodEnd | NodeEnd) else None
             return compiled.forwarding.follow(

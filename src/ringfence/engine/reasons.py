@@ -66,14 +66,23 @@ def why_perhaps(
 
 
 def why_unreadable(
-    classes: Classes, subject: int, direction: Direction
+    classes: Classes, subject: int, direction: Direction, *, denying_only: bool = False
 ) -> Iterator[tuple[str, Evidence | None]]:
-    """Yield why nothing can be said of a class of subjects, with the evidence if there is any."""
+    """Yield why nothing can be said of a class of subjects, with the evidence if there is any.
+
+    Args:
+        classes: that the subject is of.
+        subject: the class.
+        direction: which side the subject is on.
+        denying_only: whether only policies matter that have rules which deny.
+    """
     if not classes.unreadable >> subject & 1:
         return
     snapshot = classes.snapshot
     for compiled in classes.policies:
         policy = compiled.policy
+        if denying_only and policy.kind == "NetworkPolicy":
+            continue
         document = snapshot.documents[policy.document]
         selected = (compiled.subjects | compiled.perhaps) >> subject & 1
         if selected and (policy.unreadable or policy.subject is None):

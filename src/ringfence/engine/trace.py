@@ -116,7 +116,13 @@ class Tracer:
         self._written = cache(self._locate)
 
     def follow(
-        self, subject: int, direction: Direction, traffic: int, other: OtherEnd
+        self,
+        subject: int,
+        direction: Direction,
+        traffic: int,
+        other: OtherEnd,
+        *,
+        let_in: bool = False,
     ) -> SideTrace:
         """Return the verdict of one direction, with its evidence.
 
@@ -125,11 +131,12 @@ class Tracer:
             direction: which side the subject is on.
             traffic: the number of the traffic class.
             other: the other end.
+            let_in: whether it is let in unless a rule denies that.
         """
         if self._stacks.inert:
             return SideTrace(direction, evidence=[_settled(direction, "never enforced")])
         stack = self._stacks.stack(subject, direction)
-        blind = list(why_unreadable(self._classes, subject, direction))
+        blind = list(why_unreadable(self._classes, subject, direction, denying_only=let_in))
         for clash in self._stacks.clashes(subject):
             blind += why_clashing(self._classes, clash, direction)
         return self.through(stack, subject, traffic, other, blind)

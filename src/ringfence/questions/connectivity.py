@@ -1,7 +1,7 @@
 """Who may connect to whom: every pair of a snapshot, by which traffic."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
@@ -133,7 +133,7 @@ class _Survey:
             found = {u: t for c, t in grid.rows[own].items() for u in by_class.get(c, ())}
             if number in twins:
                 zones = grid.classes.zones
-                for other in self._perhaps_the_same_host(units, twins, number):
+                for other in self._perhaps_the_same_host(units, twins, number, grid):
                     everything = zones.traffic_to(grid.own_class(units[other].elements[0]))
                     found[other] = (found.get(other, NOTHING)[0], everything)
                 local = grid.rows[twins[number]]
@@ -164,11 +164,14 @@ class _Survey:
 
     @staticmethod
     def _perhaps_the_same_host(
-        units: list[Unit], twins: dict[int, int], number: int
-    ) -> Iterable[int]:
-        """Return the hosts that may be on the same node: its own traffic meets no policies."""
-        on_any = units[number].workload is not None
-        return (o for o in twins if o != number and (on_any or units[o].workload is not None))
+        units: list[Unit], twins: dict[int, int], number: int, grid: Grid
+    ) -> Iterator[int]:
+        """Yield the hosts that may be on the same node: its own traffic meets no policies."""
+        mine = {grid.node_name(element) for element in units[number].elements}
+        for other in twins:
+            theirs = {grid.node_name(element) for element in units[other].elements}
+            if other != number and ("" in mine | theirs or mine & theirs):
+                yield other
 
     @staticmethod
     def _with_another_host(units: list[Unit], twins: dict[int, int], number: int) -> list[int]:

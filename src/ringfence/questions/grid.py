@@ -45,6 +45,10 @@ class Grid:
         twin = self.classes.universe.twin.get(element)
         return None if twin is None else self.own_class(twin)
 
+    def node_name(self, element: int) -> str:
+        """Return the name of the node that a host is or runs on; empty where it is not known."""
+        return self.classes.universe.node_name(element)
+
     def between(self, source: int, destination: int) -> Traffic:
         """Return what one element may send another."""
         here, there = self.own_class(source), self.own_class(destination)

@@ -27,6 +27,7 @@ from ringfence.reference.outcome import (
     Possible,
     Selected,
     all_of,
+    any_of,
 )
 
 LISTENER = "a listener of one's own decides, and what that does is not known"
@@ -176,7 +177,8 @@ def _merged(cells: list[Cell], readings: list[Reading], *, learns_names: bool) -
         limit = UNLIMITED
         for index, cell in enumerate(same):
             limit = merge(limit, cell.limit) if index else cell.limit
-        yield Merged(same[0].match, limit, tuple(cell.evidence for cell in same))
+        match = any_of([cell.match for cell in same])
+        yield Merged(match, limit, tuple(cell.evidence for cell in same))
 
 
 def merge(one: Limit, other: Limit) -> Limit:
