@@ -197,7 +197,7 @@ class Matrix:
                 yield reach
                 continue
             found: dict[int, tuple[int, int]] = {}
-            for mask, destinations in self._classes.zones.by_traffic.items():
+            for mask, destinations in self._classes.zones.of(reach.certain | reach.unknown):
                 if common := reach.traffic & mask:
                     sure, may = found.get(common, (0, 0))
                     found[common] = (

@@ -1,7 +1,7 @@
 """Which traffic a destination can get, where what is said on ports is cut zone by zone."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ringfence.engine import bits
 from ringfence.engine.peers import Peers
@@ -60,9 +60,8 @@ class Zones:
         together: dict[int, list[int]] = defaultdict(list)
         for number, mask in enumerate(self._to):
             together[mask].append(number)
-        self.by_traffic = {mask: bits.from_members(found) for mask, found in together.items()}
-        """What can be got → the classes of destinations that can get that alone. Nothing where
-        there are no zones."""
+        self._by_traffic = {mask: bits.from_members(found) for mask, found in together.items()}
+        """What can be got → the classes of destinations that can get that alone."""
 
     def traffic_to(self, number: int) -> int:
         """Return the classes of traffic that a class of destinations can get at all.
@@ -70,3 +69,15 @@ class Zones:
         All of them, but for those of other zones than its own.
         """
         return self._to[number] if self._to else self._everything
+
+    def of(self, destinations: int) -> Iterable[tuple[int, int]]:
+        """Return sets of destinations, each with the traffic that all of it can get.
+
+        Only where there are zones.
+
+        Args:
+            destinations: that the sets hold between them, as a bit set over classes.
+        """
+        if destinations.bit_count() >= len(self._by_traffic):
+            return self._by_traffic.items()
+        return [(self._to[number], 1 << number) for number in bits.members(destinations)]
