@@ -68,6 +68,12 @@ class CompiledRule:
         return self.never_authenticates or any(b.authenticated for b in self.rule.layer7 or ())
 
     @property
+    def decides_elsewhere(self) -> bool:
+        """Whether a listener of one's own, or a parser that is not known here, decides."""
+        rule = self.rule
+        return bool(rule.parser and rule.uncertain) and rule.layer7 is None and not self.merged
+
+    @property
     def never_authenticates(self) -> bool:
         """Whether it asks for what no peers pass."""
         return self.rule.authentication == ALWAYS_FAIL

@@ -108,7 +108,12 @@ class Stack:
             rule
             for rule in self.rules
             if rule.action is Action.ALLOW
-            and (rule.rule.layer7 is not None or rule.rule.confines or rule.merged)
+            and (
+                rule.rule.layer7 is not None
+                or rule.rule.confines
+                or rule.merged
+                or rule.decides_elsewhere
+            )
         ]
 
     @cached_property
@@ -338,9 +343,10 @@ class Stacks:
             if self.audited:
                 # What the proxy refuses is refused all the same.
                 refused = union(
-                    matched(parts, cell)
-                    for rule, parts in wide.items()
-                    if not any(part[0] & cell for part in by_rule.get(rule, ()))
+                    matched(wide[id(rule)], cell)
+                    for rule in stack.limiting
+                    if rule.decides_elsewhere
+                    or not any(part[0] & cell for part in by_rule.get(id(rule), ()))
                 ).possible
                 allowed, denied = allowed | (denied & ~refused), denied & refused
             row = (allowed & ~denied, allowed)

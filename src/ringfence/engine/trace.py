@@ -192,7 +192,7 @@ class Tracer:
             id(rule.compiled) in limiting and rule.matches_up_to_port is not False
             for traced in policies
             for rule in traced.rules
-            if not rule.traffic
+            if not rule.traffic or rule.compiled.decides_elsewhere
         )
 
     def _audited(self, side: SideTrace) -> SideTrace:

@@ -74,7 +74,7 @@ def judge_side(snapshot: Snapshot, here: Approach) -> Side:
     # What the own node is allowed by no rule makes no difference where another is allowed; where
     # that is denied, they are taken to be two, as everywhere.
     let_in = _judge(snapshot, replace(here, one_node=True), localhost=True)
-    by_rule = own.verdict is Verdict.ALLOW
+    by_rule = own.verdict is Verdict.ALLOW and any(piece.object for piece in own.evidence)
     two = other.verdict is Verdict.ALLOW or (other.verdict is Verdict.DENY and not by_rule)
     let_in_anyway = not host and here.direction is Direction.INGRESS
     if two and let_in_anyway and let_in.verdict is Verdict.ALLOW:

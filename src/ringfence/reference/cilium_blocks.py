@@ -20,6 +20,8 @@ from ringfence.reference.schema import NotUnderstoodError
 GROUP_KIND = "CiliumCIDRGroup"
 EXCEPT = "what `except` takes from a group of blocks is left to the version of Cilium"
 NO_GROUP = "a selector of groups that asks for none of their labels may select more than groups"
+NO_BLOCKS = "no blocks"
+"""What groups without any block are known by: there is nothing to be enforced."""
 TWO_VALUES = "a block is in groups that give a label of its two values"
 GROUP_VERSIONS = ("cilium.io/v2", "cilium.io/v2alpha1")
 
@@ -74,7 +76,11 @@ def block_set(value: Any, path: Path, here: Approach, snapshot: Snapshot) -> tup
         groups = [group for group in _groups(snapshot) if group.name == name]
         match = any_of([_group_matches(group, here) for group in groups])
     else:
-        match = _selected(read_selector(content, here_at, GROUP), here, snapshot)
+        selector = read_selector(content, here_at, GROUP)
+        match = _selected(selector, here, snapshot)
+        groups = [group for group in _groups(snapshot) if selector.selects(_labels(group))]
+    if not any(map(_holds_some, groups)) and match == NO:
+        return NO_BLOCKS, NO
     if listed and match.degree is not Degree.NO:
         return known, perhaps(EXCEPT)
     return known, match
@@ -114,6 +120,14 @@ def _selected(selector: Selector, here: Approach, snapshot: Snapshot) -> Match:
         match = addresses.block_matches(block_, [], here) if True in answers else NO
         found.append(match if answers == {True} or match == NO else perhaps(TWO_VALUES))
     return any_of(found)
+
+
+def _holds_some(group: Document) -> bool:
+    """Return whether a group has blocks, or may have: it is not understood."""
+    try:
+        return bool(read_group(group))
+    except NotUnderstoodError:
+        return True
 
 
 def _groups(snapshot: Snapshot) -> list[Document]:

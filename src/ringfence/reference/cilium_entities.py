@@ -69,13 +69,15 @@ def _is(name: str, here: Approach, snapshot: Snapshot) -> Match:
         "host": lambda: certain(isinstance(here.peer, Host) and bool(here.one_node)),
         "remote-node": lambda: certain(isinstance(here.peer, Host) and not here.one_node),
         "world": lambda: certain(isinstance(here.peer, Outside)),
-        "kube-apiserver": lambda: is_api_server(here.peer, snapshot),
+        "kube-apiserver": lambda: is_api_server(here.peer, here.family, snapshot),
     }
     return tests[name]() if name in tests else NO
 
 
-def is_api_server(party: Party, snapshot: Snapshot) -> Match:
+def is_api_server(party: Party, family: int, snapshot: Snapshot) -> Match:
     """Return whether an end is the API server: by the addresses behind `default/kubernetes`.
+
+    Those of the family that is judged.
 
     A pod and a domain name never are.
     """
@@ -83,9 +85,10 @@ def is_api_server(party: Party, snapshot: Snapshot) -> Match:
         return NO
     service = next((s for s in snapshot.services if s.ref == "svc/default/kubernetes"), None)
     backends = service.backends if service else ()
-    known = {int(ipaddress.ip_address(backend.address)) for backend in backends}
-    if not known:
+    if not backends:
         return perhaps(API_SERVER_UNSURE)
+    found = [ipaddress.ip_address(backend.address) for backend in backends]
+    known = {int(address) for address in found if address.version == family}
     inside = [low in known and low == high for low, high in party.place]
     if inside and all(inside):
         return YES

@@ -47,6 +47,8 @@ class Condition:
     key: str
     operator: str
     values: tuple[str, ...] = ()
+    plain: bool = False
+    """Whether it stands in `matchLabels`."""
 
     def holds(self, labels: Labels) -> bool:
         """Return whether it does; NotIn and DoesNotExist do where there is no such label."""
@@ -111,7 +113,7 @@ def read_selector(value: Any, path: Path, source: str = ANY) -> Selector:  # noq
     found = []
     for key, label in sorted(wanted.items(), key=str):
         origin, name = read_key(key, (*at, key), source)
-        found.append(Condition(origin, name, "In", (_value(label, (*at, key)),)))
+        found.append(Condition(origin, name, "In", (_value(label, (*at, key)),), plain=True))
     at = (*path, "matchExpressions")
     for index, entry in enumerate(schema.items(given.get("matchExpressions"), at)):
         found.append(_condition(entry, (*at, index), source))
@@ -193,9 +195,7 @@ def subject_selector(selector: Selector, namespace: str) -> Selector:
     kept = (
         condition
         for condition in selector.conditions
-        if (condition.source, condition.key) != (K8S, CILIUM_NAMESPACE)
-        or condition.operator != "In"
-        or len(condition.values) > 1
+        if (condition.source, condition.key) != (K8S, CILIUM_NAMESPACE) or not condition.plain
     )
     return Selector((*kept, equals(CILIUM_NAMESPACE, namespace)))
 

@@ -14,6 +14,7 @@ from ringfence.model.profile import Enforcement, older_than
 from ringfence.model.rule import Direction
 from ringfence.model.verdict import Evidence
 from ringfence.reference.cilium_answers import Known, Said, unsure
+from ringfence.reference.cilium_blocks import NO_BLOCKS
 from ringfence.reference.cilium_layer7 import ALWAYS_FAIL, UNLIMITED, Limit, meets
 from ringfence.reference.cilium_policy import Cell, Reading
 from ringfence.reference.composition import isolation, walk
@@ -316,7 +317,7 @@ def conflicts(readings: list[Reading], here: Approach, version: str) -> list[tup
     by_key: dict[tuple[str, ...], list[Cell]] = {}
     for reading in readings:
         for cell in reading.cells:
-            if not cell.denies:
+            if not cell.denies and cell.peer.key != NO_BLOCKS:
                 key = cell.key[1:] if older_than(version, 1, 18) else cell.key
                 by_key.setdefault((cell.direction.value, *key), []).append(cell)
     found = []

@@ -153,7 +153,7 @@ def _key(selector: Selector) -> str:
 
 def endpoint(selector: Selector, here: Approach, snapshot: Snapshot) -> Match:
     """Return whether a selector of endpoints selects the peer, whatever the peer is."""
-    api_server = is_api_server(here.peer, snapshot)
+    api_server = is_api_server(here.peer, here.family, snapshot)
     answers = {
         selector.selects(labels_of(here.peer, here, api_server=known))
         for known in ((True, False) if api_server.because else (api_server == YES,))
