@@ -393,7 +393,7 @@ def test_no_service_is_nobody_and_with_ports_perhaps_anybody() -> None:
     written = {"toServices": [{"k8sService": {"serviceName": "none"}}]}
     assert rule("egress", written, services=SERVICES).peers == ()
     anybody = rule("egress", {**written, **PORTS}, services=SERVICES)
-    assert anybody.peers is None
+    assert anybody.peers == (ANYONE,)
     assert "no Service is meant" in anybody.uncertain
 
 

@@ -234,7 +234,11 @@ def _cloud_groups(listed: list[tuple[Path, Any]]) -> Peers:
         given = fields(value, at, ("aws",))
         if "aws" not in given:
             raise Malformed("`aws` is required", at)
-        fields(given["aws"], (*at, "aws"), known)
+        aws = fields(given["aws"], (*at, "aws"), known)
+        text(aws.get("region", ""), (*at, "aws", "region"))
+        for key in known[2:]:
+            for where, name in items(aws.get(key), (*at, "aws", key)):
+                text(name, where)
     why = "which addresses are in a cloud's security group is not known here"
     return Peers((), ANY_BLOCK, why)
 

@@ -14,7 +14,7 @@ from ringfence.dialects._cilium_ports import icmps, ports
 from ringfence.dialects._shared import Malformed, fields, items, one_of
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Path
-from ringfence.model.rule import Action, Direction, Peer, Rule, Traffic
+from ringfence.model.rule import ANYONE, Action, Direction, Peer, Rule, Traffic
 
 PORT_FIELDS: Final = (
     "ports",
@@ -205,7 +205,8 @@ def _rules(
             why = "the value of a header is in a secret"
             rules.append(rule(peers.certain, why, perhaps_boxes=True))
     if peers.perhaps != ():
-        rules.append(rule(peers.perhaps, peers.why))
+        anyone: tuple[Peer, ...] = (ANYONE,)
+        rules.append(rule(anyone if peers.perhaps is None else peers.perhaps, peers.why))
     return rules
 
 

@@ -43,6 +43,8 @@ class Outcome:
     allowed: int = 0
     denied: int = 0
     passed: int = field(default=0)
+    unmatched: int = field(default=0)
+    """Those that are denied, or perhaps are, for want of a rule that allows them."""
 
     def first_match(self, policies: list[Said], ties: Ties) -> None:
         """Let the policies of one order decide, each by its first rule that matches.
@@ -90,6 +92,7 @@ class Outcome:
 
     def confine(self, found: Matches) -> None:
         """Deny what has not been allowed and a proxy would refuse."""
+        self.unmatched |= self.undecided & found.possible
         self._settle(Action.DENY, found)
 
     def _settle(self, action: Action, found: Matches) -> None:

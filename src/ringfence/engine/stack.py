@@ -348,6 +348,7 @@ class Stacks:
                     if rule.decides_elsewhere
                     or not any(part[0] & cell for part in by_rule.get(id(rule), ()))
                 ).possible
+                refused &= outcome.unmatched
                 allowed, denied = allowed | (denied & ~refused), denied & refused
             row = (allowed & ~denied, allowed)
             rows[row] = rows.get(row, 0) | cell
@@ -388,6 +389,7 @@ class Stacks:
                 outcome.allowed |= outcome.undecided
             if floor.tier.unmatched is Action.DENY:
                 outcome.denied |= outcome.undecided
+                outcome.unmatched |= outcome.undecided
                 outcome.undecided = 0
         elif floor.tier == tiers.CILIUM_NORMAL and ends:
             confining = (r for r in stack.limiting if r.rule.confines or r.authenticates)

@@ -175,7 +175,7 @@ class Tracer:
             if not state.undecided:
                 break
             self._decide(side, state, floor, followed, traffic, other)
-        state.refused |= self._is_refused(stack, side.policies)
+        state.refused |= side.unmatched and self._is_refused(stack, side.policies)
         if state.undecided:
             state.outcomes.add(Action.ALLOW)
             side.evidence.append(_settled(direction, "default"))

@@ -356,6 +356,8 @@ def _clash(limits: list[Limit]) -> str:
         return "different modes of authentication"
     names = any(limit.server_names for limit in limits)
     payload = any(limit.http or limit.dns for limit in limits)
-    if names and payload and not any(limit.terminates_tls for limit in limits):
+    # Where a rule has both, it terminates TLS; contexts of TLS that are not equal do not merge.
+    together = any(limit.server_names and (limit.http or limit.dns) for limit in limits)
+    if names and payload and not together:
         return _SERVER_NAMES
     return ""

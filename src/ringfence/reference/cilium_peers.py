@@ -304,6 +304,7 @@ def group(value: Any, path: Path, here: Approach) -> PeerEntry:  # noqa: ANN401
     at = (*path, "aws")
     known = ("labels", "region", "securityGroupsIds", "securityGroupsNames")
     aws = schema.fields(schema.required(given, "aws", path), at, known)
+    schema.text(aws.get("region", ""), (*at, "region"))
     for key in ("securityGroupsIds", "securityGroupsNames"):
         for index, entry in enumerate(schema.items(aws.get(key), (*at, key))):
             schema.text(entry, (*at, key, index))
