@@ -56,7 +56,17 @@ def test_the_cells_of_a_block_are_those_of_its_addresses(cidrs: list[str], probe
 def test_whether_a_block_covers_where_pods_live(
     block: IpPeer, pods: list[str], expected: bool | None
 ) -> None:
-    assert addresses.covers(block, pods) is expected
+    family, _ = addresses.intervals(block)
+    assert addresses.covers(addresses.together((block,), family), family, pods) is expected
+
+
+def test_blocks_may_cover_together_what_none_covers_alone() -> None:
+    blocks = tuple(map(IpPeer, ("192.168.0.0/16", "10.0.0.0/9", "10.128.0.0/9", "fd00::/8")))
+    covered = addresses.together(blocks, 4)
+    assert addresses.covers(covered, 4, ["10.0.0.0/8", "192.168.0.0/16"]) is True
+    assert not addresses.is_whole(covered, 4)
+    halves = (IpPeer("0.0.0.0/1"), IpPeer("128.0.0.0/1"))
+    assert addresses.is_whole(addresses.together(halves, 4), 4)
 
 
 def test_an_ipv4_mapped_address_is_ipv4() -> None:

@@ -45,28 +45,36 @@ def intervals(block: IpPeer) -> tuple[int, tuple[Interval, ...]]:
     return family, tuple(covered)
 
 
-def whole_family(block: IpPeer) -> bool:
-    """Return whether a block covers every address of its family."""
-    family, covered = intervals(block)
-    return covered == ((0, LAST[family]),)
-
-
-def covers(block: IpPeer, cidrs: Sequence[str]) -> bool | None:
-    """Return whether a block holds every address of some CIDRs (True), none (False), or some."""
-    family, covered = intervals(block)
-    spans = [span for version, span in map(interval, cidrs) if version == family]
-    if not spans:
-        return False
-    touched = [any(a <= high and low <= b for a, b in covered) for low, high in spans]
-    if not any(touched):
-        return False
-    merged: list[list[int]] = []
-    for a, b in covered:
-        if merged and merged[-1][1] + 1 == a:
-            merged[-1][1] = b
+@cache
+def together(blocks: tuple[IpPeer, ...], family: int) -> tuple[Interval, ...]:
+    """Return what blocks of a family cover together, ascending, neighbours joined."""
+    spans = sorted(span for b in blocks if intervals(b)[0] == family for span in intervals(b)[1])
+    merged: list[Interval] = []
+    for first, last in spans:
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(merged[-1][1], last)
         else:
-            merged.append([a, b])
-    inside = all(any(a <= low and high <= b for a, b in merged) for low, high in spans)
+            merged.append((first, last))
+    return tuple(merged)
+
+
+def is_whole(covered: Sequence[Interval], family: int) -> bool:
+    """Return whether intervals, as `together` has them, are every address of a family."""
+    return tuple(covered) == ((0, LAST[family]),)
+
+
+def covers(covered: Sequence[Interval], family: int, cidrs: Sequence[str]) -> bool | None:
+    """Return whether intervals hold every address of some CIDRs (True), none (False), or some.
+
+    Args:
+        covered: as `together` has them.
+        family: of the intervals.
+        cidrs: of both families; those of the other one do not count.
+    """
+    spans = [span for version, span in map(interval, cidrs) if version == family]
+    if not any(a <= high and low <= b for low, high in spans for a, b in covered):
+        return False
+    inside = all(any(a <= low and high <= b for a, b in covered) for low, high in spans)
     return True if inside else None
 
 

@@ -104,7 +104,7 @@ class Peers:
                     found &= self.match(part, names=names)
                 return found
             case AnyPeer():
-                return union(self.match(part, names=names) for part in peer.parts)
+                return self._match_any(peer, names=names)
             case NotPeer():
                 return self.match(peer.part, names=False).without(universe.everything)
 
@@ -158,7 +158,7 @@ class Peers:
         one = self._snapshot.network_sets[number]
         if one.unreadable:
             return Matches(0, self._universe.everything)
-        nets = union(self.match(IpPeer(net)) for net in one.nets)
+        nets = self.match(AnyPeer(tuple(map(IpPeer, one.nets))))
         patterns = (DomainPattern(d, Wildcard.COMPONENT) for d in one.domains if names)
         return nets | union(map(self._match_name, patterns))
 
@@ -255,18 +255,36 @@ class Peers:
             heeded |= universe.networked
         return found.within(heeded)
 
-    def _match_addresses(self, peer: IpPeer) -> Matches:
+    def _match_any(self, peer: AnyPeer, *, names: bool) -> Matches:
+        """Return what at least one part matches.
+
+        Calico gathers the blocks of a rule: what lies somewhere within all of them together is
+        met, though no single one is known to hold it.
+        """
+        if self._cni is Cni.CALICO:
+            blocks = tuple(part for part in peer.parts if isinstance(part, IpPeer))
+            if len(blocks) == len(peer.parts):
+                return self._with_twins(self._match_addresses(*blocks))
+        return union(self.match(part, names=names) for part in peer.parts)
+
+    def _match_addresses(self, *blocks: IpPeer) -> Matches:
+        """Return what lies in any of several blocks, which are taken together."""
         universe, family = self._universe, self._family
-        own_family, _ = addresses.intervals(peer)
-        runs = universe.space.cells_of(peer)
         certain = perhaps = 0
-        for first, past in runs:
-            certain |= ((1 << (past - first)) - 1) << (universe.first_cell + first)
-        if own_family != family:
+        runs: list[tuple[int, int]] = []
+        for block_ in blocks:
+            of_block = universe.space.cells_of(block_)
+            for first, past in of_block:
+                certain |= ((1 << (past - first)) - 1) << (universe.first_cell + first)
+            if addresses.intervals(block_)[0] == family:
+                runs += of_block
+        covered = addresses.together(blocks, family)
+        if not covered:
             return Matches(certain)
+        whole = addresses.is_whole(covered, family)
         # Where a name's address lies is not known unless the block is all of IPv4 (or of IPv6,
         # where that is the family asked for).
-        if addresses.whole_family(peer):
+        if whole:
             certain |= universe.names
         else:
             perhaps |= universe.names
@@ -283,12 +301,12 @@ class Peers:
             held = [any(first <= cell < past for first, past in runs) for cell in cells]
             certain |= (bool(held) and all(held)) << element
             perhaps |= any(held) << element
-        match addresses.covers(peer, self._snapshot.pod_cidrs):
+        match addresses.covers(covered, family, self._snapshot.pod_cidrs):
             case True:
                 certain |= pods_somewhere
             case None:
                 perhaps |= pods_somewhere
-        if addresses.whole_family(peer):
+        if whole:
             certain |= hosts_somewhere
         else:
             perhaps |= hosts_somewhere

@@ -7,6 +7,7 @@ known, and none where it has no address of that family.
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from ringfence.model.document import Path
@@ -60,11 +61,25 @@ def block_matches(cidr: Network, excepts: list[Network], here: Approach) -> Matc
             return NO
     if cidr.version != here.family:
         return NO
-    if isinstance(here.peer, OwnPod) and here.peer.assumed:
-        here.notes.add(ASSUMED)
     inside = [_range(cidr)]
     for except_ in excepts:
         inside = _minus(inside, _range(except_))
+    return _held(inside, here)
+
+
+def any_matches(cidrs: Iterable[Network], here: Approach) -> Match:
+    """Return whether the peer's address lies in any of several blocks, taken together.
+
+    What lives somewhere within all of them is in one of them, though it is not known in which.
+    """
+    inside = [_range(cidr) for cidr in cidrs if cidr.version == here.family]
+    return _held(inside, here) if inside else NO
+
+
+def _held(inside: list[tuple[int, int]], here: Approach) -> Match:
+    """Return whether ranges of addresses hold the peer's."""
+    if isinstance(here.peer, OwnPod) and here.peer.assumed:
+        here.notes.add(ASSUMED)
     place = list(here.peer.place)
     missing = place
     for block in inside:

@@ -294,7 +294,7 @@ def read_nets(value: Any, path: Path, *, bare: bool) -> tuple[Network, ...]:  # 
 
 def lies_in(nets: tuple[Network, ...], party: Party, here: Approach) -> Match:
     """Return whether a party's address lies in any of several blocks."""
-    return any_of([addresses.block_matches(net, [], replace(here, peer=party)) for net in nets])
+    return addresses.any_matches(nets, replace(here, peer=party))
 
 
 def read_domain(value: Any, path: Path) -> str:  # noqa: ANN401
