@@ -21,7 +21,7 @@ def test_a_number(section: str) -> None:
     assert traffic(port, section=section) == (PortRange(TCP, 80, 80),)
 
 
-@pytest.mark.parametrize("protocol", [{}, {"protocol": "ANY"}, {"protocol": ""}])
+@pytest.mark.parametrize("protocol", [{}, {"protocol": "ANY"}])
 def test_any_protocol_is_tcp_udp_and_sctp_and_never_icmp(protocol: Any) -> None:
     assert traffic({"port": "53", **protocol}) == tuple(
         PortRange(each, 53, 53) for each in (TCP, UDP, SCTP)
@@ -64,6 +64,7 @@ def test_what_could_be_a_name_is_one() -> None:
         ({"port": "a--b"}, "neither a port nor"),
         ({"port": "a-name-of-sixteen"}, "neither a port nor"),
         ({"port": "80", "protocol": "tcp"}, "`tcp` is none of"),
+        ({"port": "80", "protocol": ""}, "`` is none of"),
         ({"port": "80", "protocol": "ICMP"}, "`ICMP` is none of"),
         ({"port": "0", "protocol": "VRRP"}, "`VRRP` is none of"),
         ({"port": "80", "endPort": 65536}, "not between"),

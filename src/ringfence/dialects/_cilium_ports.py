@@ -19,7 +19,6 @@ ANY: Final = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 
 Source: Cilium `pkg/policy/rule.go`, where a rule is merged for each of the three."""
 PROTOCOLS: Final[dict[str, tuple[Protocol, ...]]] = {
-    "": ANY,
     "ANY": ANY,
     "TCP": (Protocol.TCP,),
     "UDP": (Protocol.UDP,),
@@ -96,8 +95,8 @@ def ports(value: Any, path: Path) -> list[tuple[Path, Port]]:  # noqa: ANN401
 
 def _port(value: Any, path: Path) -> Port:  # noqa: ANN401
     given = fields(value, path, ("port", "endPort", "protocol"))
-    named = text(given.get("protocol", ""), (*path, "protocol"))
-    protocols = PROTOCOLS[one_of(named, (*path, "protocol"), PROTOCOLS)]
+    named = one_of(given.get("protocol", "ANY"), (*path, "protocol"), PROTOCOLS)
+    protocols = PROTOCOLS[named]
     last = integer(given.get("endPort", 0), (*path, "endPort"), 0, 65535)
     at = (*path, "port")
     written = text(given.get("port"), at)

@@ -20,10 +20,6 @@ MOST = 40
 """The most ports of an entry of `toPorts`, and the most fields of one of `icmps`."""
 
 WITH_PORTS = ("TCP", "UDP", "SCTP")
-ICMP = {"ICMP": 4, "ICMPv6": 6, "ICMPV6": 6}
-"""The family of each: over the other one it is not spoken."""
-EXTENDED = ("VRRP", "IGMP", "GRE", "IPIP", "IPV6", "ESP", "AH")
-"""Without ports, and nothing that a question can ask for."""
 FIELDS = ("ports", "rules", "terminatingTLS", "originatingTLS", "serverNames", "listener")
 SOME_TYPES = "only some types of ICMP are meant, and the question does not say which is asked for"
 
@@ -123,13 +119,11 @@ def read_ports(
         ]
         limit = UNLIMITED if denies else read_limit(given, at, ingress=ingress, ports=raw)
         for number, port in enumerate(raw):
-            found += _port(port, (*at, "ports", number), here, limit, denies=denies)
+            found += _port(port, (*at, "ports", number), here, limit)
     return found
 
 
-def _port(
-    given: dict[str, Any], path: Path, here: Approach, limit: Limit, *, denies: bool
-) -> list[PortEntry]:
+def _port(given: dict[str, Any], path: Path, here: Approach, limit: Limit) -> list[PortEntry]:
     """Return one entry per protocol of a port.
 
     `port` is a number or the name of a container port; 0 is every port of the protocol. `endPort`
@@ -139,17 +133,11 @@ def _port(
     Source: Cilium `pkg/policy/l4.go` createL4Filter, toMapState (PortRangeToMaskedPorts).
     """
     at = (*path, "protocol")
-    known = ("ANY", *WITH_PORTS, *ICMP, *EXTENDED)
-    protocol = schema.choice(given.get("protocol", "ANY"), at, known)
+    protocol = schema.choice(given.get("protocol", "ANY"), at, ("ANY", *WITH_PORTS))
     written = schema.text(schema.required(given, "port", path), (*path, "port"))
     last = 0
     if "endPort" in given:
         last = schema.integer(given["endPort"], (*path, "endPort"), 0, 65535)
-    if protocol in EXTENDED:
-        return [PortEntry(f"{protocol}", NO, limit)]
-    if protocol in ICMP:
-        kind = _number(written, (*path, "port"))
-        return [_icmp(kind, ICMP[protocol], here, limit, denies=denies)]
     if _SERVICE_NAME.fullmatch(written):
         name = written.lower()
         return [
