@@ -53,6 +53,7 @@ def build(
     cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, nodes)
     found = services.read(objects, problems)
     inventory = Inventory(objects)
+    found = services.with_host_backends(found, inventory.host_pods(), nodes)
     named = chain(
         inventory.namespaces(),
         (document.namespace for document in objects.policies),

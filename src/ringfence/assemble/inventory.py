@@ -124,6 +124,13 @@ class Inventory:
             )
         return found
 
+    def host_pods(self) -> Iterator[tuple[str, Member]]:
+        """Yield namespace and pod of every pod on the host network; templates are left out."""
+        for draft in self._drafts.values():
+            for member in draft.pods:
+                if member.host_network:
+                    yield draft.namespace, member
+
     def namespaces(self) -> Iterator[str]:
         """Yield the namespaces of the workloads, repeatedly."""
         return (draft.namespace for draft in self._drafts.values())

@@ -5,12 +5,13 @@ Authority: core/v1 `types.go` Service; discovery.k8s.io/v1 `types.go` EndpointSl
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from ringfence.assemble.catalog import Catalog
+from ringfence.assemble.identities import Member
 from ringfence.assemble.pod_specs import protocol
 from ringfence.assemble.values import (
     Malformed,
@@ -25,7 +26,7 @@ from ringfence.assemble.values import (
     text,
     texts,
 )
-from ringfence.model.cluster import Backend, Service, ServicePort
+from ringfence.model.cluster import Backend, Node, Service, ServicePort
 from ringfence.model.document import Document, Path
 from ringfence.model.location import Problem
 from ringfence.model.selector import from_labels
@@ -198,3 +199,47 @@ def _port_order(declared: ServicePort) -> tuple[int, str, str]:
 def _sorted(backends: list[Backend]) -> tuple[Backend, ...]:
     unique = {(b.address, b.pod, tuple(map(_port_order, b.ports))): b for b in backends}
     return tuple(backend for _, backend in sorted(unique.items()))
+
+
+def with_host_backends(
+    services: Sequence[Service], pods: Iterable[tuple[str, Member]], nodes: Sequence[Node]
+) -> tuple[Service, ...]:
+    """Return the Services with what stands behind each on the host network.
+
+    Args:
+        services: as `read` has them.
+        pods: namespace and pod of those on the host network.
+        nodes: whose addresses such a pod has where its own are not told.
+    """
+    by_namespace: defaultdict[str, list[Member]] = defaultdict(list)
+    for namespace, pod in pods:
+        by_namespace[namespace].append(pod)
+    of_node = {node.name: node.addresses for node in nodes}
+    found = []
+    for service in services:
+        wanted = service.selector and {(r.key, *r.values) for r in service.selector.requirements}
+        behind = [
+            Backend(address, ports, f"{service.namespace}/{pod.name}")
+            for pod in by_namespace.get(service.namespace, ())
+            if wanted and wanted <= pod.labels.items()
+            for ports in (_led_to(service, pod),)
+            for address in pod.addresses or of_node.get(pod.node, ())
+        ]
+        if behind:
+            service = msgspec.structs.replace(service, host_backends=_sorted(behind))  # noqa: PLW2901
+        found.append(service)
+    return tuple(found)
+
+
+def _led_to(service: Service, pod: Member) -> tuple[ServicePort, ...]:
+    """Return the ports of a pod that a Service's own lead to, names looked up in the pod."""
+    numbers = {
+        (declared.name, declared.protocol): declared.port for declared in pod.ports if declared.name
+    }
+    found = []
+    for own in service.ports:
+        target = own.target
+        number = target if isinstance(target, int) else numbers.get((target, own.protocol))
+        if number is not None:
+            found.append(ServicePort(number, number, own.protocol))
+    return tuple(found)

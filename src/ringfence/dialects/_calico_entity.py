@@ -5,7 +5,7 @@ validator/v3/validator.go` validateEntityRule and validateRule; `felix/calc/rule
 """
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from ringfence.dialects import _calico_labels as labels
 from ringfence.dialects import _calico_traffic as protocols
 from ringfence.dialects._calico_domains import domain
 from ringfence.dialects._shared import Malformed, fields, filled, items, network
-from ringfence.model.cluster import Service
+from ringfence.model.cluster import Backend, Service
 from ringfence.model.document import Path
 from ringfence.model.label_space import CALICO_NAMESPACE
 from ringfence.model.layer7 import DomainPattern, Wildcard
@@ -208,7 +208,11 @@ def _behind(service: Service) -> tuple[Backends, ...]:
             else PortRange(port.protocol, port.target, port.target)
             for port in service.ports
         ]
-        return (Backends(pods, tuple(found)),)
+        return (Backends(pods, tuple(found)), *_at_addresses(service.host_backends))
+    return _at_addresses(service.backends)
+
+
+def _at_addresses(backends: Iterable[Backend]) -> tuple[Backends, ...]:
     return tuple(
         Backends(
             IpPeer(str(ipaddress.ip_network(backend.address))),
@@ -218,5 +222,5 @@ def _behind(service: Service) -> tuple[Backends, ...]:
                 if isinstance(port.target, int)
             ),
         )
-        for backend in service.backends
+        for backend in backends
     )

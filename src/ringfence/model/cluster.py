@@ -148,6 +148,9 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True):
     source_ranges: tuple[str, ...] = ()
     """`spec.loadBalancerSourceRanges`."""
     backends: tuple[Backend, ...] = ()
+    host_backends: tuple[Backend, ...] = ()
+    """Of the pods that its selector selects, those on the host network: an address each, and the
+    ports that its own lead to there."""
     labels: dict[str, str] | None = None
     """The labels of its own metadata; None where they were not read."""
 
