@@ -99,20 +99,20 @@ def check(situation: Situation, dialect: str) -> None:
             assert now is was, (connection, was, now)
 
 
-@clusters(6)
+@clusters(40)
 @given(situations(sound=True, cni="generic"), st.sampled_from(DIALECTS))
 def test_kubernetes_policies_converted_are_never_wider(situation: Situation, dialect: str) -> None:
     check(situation, dialect)
 
 
-@clusters(6)
+@clusters(40)
 @given(situations(sound=True, cni="calico"), st.sampled_from(DIALECTS))
 def test_calico_policies_converted_are_never_wider(situation: Situation, dialect: str) -> None:
     own = [each for each in situation.policies if each["kind"] != "HostEndpoint"]
     check(replace(situation, policies=own, staged=False), dialect)
 
 
-@clusters(6)
+@clusters(40)
 @given(situations(sound=True, cni="cilium"), cilium_policy_sets(), st.sampled_from(DIALECTS))
 def test_cilium_policies_converted_are_never_wider(
     situation: Situation, own: list[Manifest], dialect: str
