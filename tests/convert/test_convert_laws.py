@@ -51,7 +51,7 @@ def counts(snapshot: Snapshot, engine: Engine, connection: Connection) -> bool:
     if not common or connection.family not in (None, *common):
         return False
     hosts = [end for end in ends if is_host(snapshot, end)]
-    if hosts and engine._same_node(*ends) is not False:
+    if hosts and engine.ends.same_node(*ends) is not False:
         return False
     for end in ends:
         if isinstance(end, DomainEnd) or (isinstance(end, NodeEnd) and end.address):

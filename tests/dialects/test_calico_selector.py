@@ -1,6 +1,6 @@
 """Calico's selector language: the grammar, its errors, hostile input."""
 
-import contextlib
+import re
 
 import pytest
 from hypothesis import given
@@ -214,9 +214,14 @@ def test_long_but_flat_selectors_are_read() -> None:
 
 
 @given(st.text(alphabet="ab'\"(){}!=&|, \tinhasl.", max_size=60))
-def test_any_text_is_a_selector_or_an_error(text: str) -> None:
-    with contextlib.suppress(SelectorError):
-        parse(text)
+def test_any_text_is_a_selector_or_an_error_at_a_column_of_it(text: str) -> None:
+    try:
+        found = parse(text)
+    except SelectorError as error:
+        [column] = re.findall(r"at column (\d+)", str(error))
+        assert 1 <= int(column) <= len(text) + 1
+    else:
+        assert isinstance(found, LabelAnd | LabelOr | LabelNot | LabelIs)
 
 
 # -- written and read again --------------------------------------------------------------------

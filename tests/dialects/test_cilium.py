@@ -353,4 +353,7 @@ def test_no_value_at_any_place_breaks_the_parser(path: Path, odd: Any, version: 
         place = place[part]
     place[path[-1]] = odd
     for kind in (CNP, CCNP):
-        parsed(document(kind, **body), group("g"), version=version)
+        of_kind = document(kind, **body)
+        for each in parsed(of_kind, group("g"), version=version).policies:
+            assert (each.kind, each.name) == (kind, of_kind.name)
+            assert all(rule.path[0] in {"spec", "specs"} for rule in each.rules)

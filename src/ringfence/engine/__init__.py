@@ -14,12 +14,14 @@ import msgspec
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
+from ringfence.engine.ends import Ends
 from ringfence.engine.forwarding import Forwarding
 from ringfence.engine.matrix import Matrix
 from ringfence.engine.stack import Stack, Stacks
-from ringfence.engine.trace import OtherEnd, SideTrace, Tracer
+from ringfence.engine.steps import OtherEnd, SideTrace
+from ringfence.engine.trace import Tracer
 from ringfence.model import icmp
-from ringfence.model.cluster import Identity, Protocol
+from ringfence.model.cluster import Pod, Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.layer7 import Request
 from ringfence.model.profile import CiliumConfig, Cni
@@ -89,8 +91,13 @@ class Engine:
         """Keep the snapshot; nothing is computed yet."""
         self.snapshot = snapshot
         self._compiled: dict[int, Compiled] = {}
+        self.ends = Ends(snapshot, self._node_of)
         self._last: tuple[Connection, list[View]] | None = None
         """The last question, which is often asked again for another side of its answer."""
+
+    def _node_of(self, pod: Pod) -> int | None:
+        """Return the number of a host-network pod's node; compiles the snapshot if need be."""
+        return self.compiled(4).classes.universe.node_of(pod)
 
     def compiled(self, family: int) -> Compiled:
         """Return what was worked out for a family, working it out on first use."""
@@ -141,7 +148,7 @@ class Engine:
         asked = traffic.of(connection.protocol, connection.port, request)
         element = self._elements(compiled, destination, None)[0]
         asked &= compiled.classes.zones.traffic_to(compiled.classes.class_of[element])
-        if self._is_loopback(source, destination):
+        if self.ends.is_loopback(source, destination):
             egress = _settled(Direction.EGRESS, "self")
             return [View(asked, Trace(egress, _settled(Direction.INGRESS, "self"), ()))]
         return [
@@ -182,8 +189,8 @@ class Engine:
             for subject in classes.ways.get(number, (number,)):
                 if subject is not None and classes.policed >> subject & 1:
                     yield subject, compiled.stacks.stack(subject, direction)
-            if isinstance(end, PodEnd) and compiled.forwarding and not self._is_host(end):
-                for stack in compiled.forwarding.stacks_of(self._nodes(end), direction):
+            if isinstance(end, PodEnd) and compiled.forwarding and not self.ends.is_host(end):
+                for stack in compiled.forwarding.stacks_of(self.ends.nodes(end), direction):
                     yield number, stack
 
     def sum_up(self, connection: Connection, views: list[View]) -> Judgement:
@@ -225,7 +232,7 @@ class Engine:
                 for first, last in traffic.icmp_runs()
                 if traffic.of(Protocol.ICMP, first) & mask
             )
-            return ({"icmp": icmp.write(_joined(runs))},)
+            return ({"icmp": icmp.write(icmp.joined(runs))},)
         from ringfence.layer7.words import to_json  # noqa: PLC0415 - only where rules look so far
 
         allowed, excepts = traffic.limits(connection.protocol, connection.port or 0, mask)
@@ -238,18 +245,18 @@ class Engine:
         """Return the way to the verdict on traffic that no rule of either end tells apart."""
         source, destination = connection.source, connection.destination
         traffic = bits.members(cell & -cell)[0]
-        local = self._same_node(source, destination)
+        local = self.ends.same_node(source, destination)
         if local is None and self.snapshot.profile.cni is Cni.CILIUM:
             return self._either(
                 self._trace(compiled, connection, traffic, local=False),
                 self._trace(compiled, connection, traffic, local=True),
-                self._words(destination if isinstance(source, PodEnd) else source),
+                self.ends.words(destination if isinstance(source, PodEnd) else source),
             )
         trace = self._trace(compiled, connection, traffic, local=bool(local))
         notes = list(trace.notes)
-        if trace.ingress.verdict is Verdict.DENY and self._may_share_node(source, destination):
+        if trace.ingress.verdict is Verdict.DENY and self.ends.may_share_node(source, destination):
             notes.append(OWN_NODE_NOTE)
-        if self._may_be_loopback(source, destination):
+        if self.ends.may_be_loopback(source, destination):
             for side in (trace.egress, trace.ingress):
                 if side.verdict is Verdict.DENY:
                     side.verdict = Verdict.UNKNOWN
@@ -268,7 +275,7 @@ class Engine:
             local: whether a host at one end is the node of the pod at the other.
         """
         source, destination = connection.source, connection.destination
-        if local and self._is_host(source) and self._is_host(destination):
+        if local and self.ends.is_host(source) and self.ends.is_host(destination):
             egress = _settled(Direction.EGRESS, "self")
             return Trace(egress, _settled(Direction.INGRESS, "self"), ())
         egress = self._side(compiled, Direction.EGRESS, source, destination, traffic, local=local)
@@ -277,7 +284,7 @@ class Engine:
             ingress = _settled(Direction.INGRESS, "own node")
         else:
             allowed = (self.snapshot.profile.cilium or CiliumConfig()).local_host_allowed
-            to_pod = isinstance(destination, PodEnd) and not self._is_host(destination)
+            to_pod = isinstance(destination, PodEnd) and not self.ends.is_host(destination)
             let_in = local and allowed and to_pod
             ingress = self._side(
                 compiled,
@@ -305,7 +312,7 @@ class Engine:
             return replace(told, policies=found.policies)
         if found.verdict is not Verdict.ALLOW:  # as it is in audit mode
             found.verdict = Verdict.UNKNOWN
-            found.because.append(f"whether a rule denies {self._words(host)} is not known")
+            found.because.append(f"whether a rule denies {self.ends.words(host)} is not known")
             found.evidence += told.evidence
         return found
 
@@ -346,16 +353,16 @@ class Engine:
         by_address = self.snapshot.profile.cni is not Cni.CILIUM or config.cidrs_match_nodes
         if isinstance(other, NodeEnd) and other.address and by_address:
             address = classes.element_of_address(other.address)
-        end = OtherEnd(self._elements(compiled, other, local)[0], self._words(other), address)
+        end = OtherEnd(self._elements(compiled, other, local)[0], self.ends.words(other), address)
         if element in classes.universe.ways:
             return self._host_side(compiled, direction, subject, other, traffic, end)
         if not classes.policed >> number & 1:
             return _settled(direction, "host network")
         found = compiled.tracer.follow(number, direction, traffic, end, let_in=let_in)
-        if compiled.forwarding and isinstance(subject, PodEnd) and not self._is_host(subject):
-            elsewhere = self._nodes(other) if isinstance(other, PodEnd | NodeEnd) else None
+        if compiled.forwarding and isinstance(subject, PodEnd) and not self.ends.is_host(subject):
+            elsewhere = self.ends.nodes(other) if isinstance(other, PodEnd | NodeEnd) else None
             return compiled.forwarding.follow(
-                compiled.tracer, found, number, traffic, end, self._nodes(subject), elsewhere
+                compiled.tracer, found, number, traffic, end, self.ends.nodes(subject), elsewhere
             )
         return found
 
@@ -369,13 +376,13 @@ class Engine:
         end: OtherEnd,
     ) -> SideTrace:
         """Return the side of a host of Calico, by whichever host endpoint it passes."""
-        local = self._stays_on_node(subject, other)
+        local = self.ends.stays_on_node(subject, other)
         if local:
             return _settled(direction, "own node")
         universe = compiled.classes.universe
         element = self._elements(compiled, subject, local=False)[0]
         if universe.crowded >> element & 1:
-            why = f"which of many host endpoints {self._words(subject)} has is not known"
+            why = f"which of many host endpoints {self.ends.words(subject)} has is not known"
             return SideTrace(direction, Verdict.UNKNOWN, because=[why])
         ways = universe.ways[element]
         if isinstance(subject, NodeEnd) and subject.address:
@@ -395,25 +402,6 @@ class Engine:
             sides[-1].because.append(MAY_STAY)
         return _either_side(sides)
 
-    def _stays_on_node(self, host: End, other: End) -> bool | None:
-        """Return whether the other end is on a host's own node; None where it may be."""
-        if not isinstance(other, PodEnd | NodeEnd):
-            return False
-        name = self._host_of(host)
-        nodes = {self._host_of(other)} if self._is_host(other) else self._nodes(other)
-        if not name or not nodes or "" in nodes:
-            return None
-        if nodes == {name}:
-            return True
-        return None if name in nodes else False
-
-    def _nodes(self, end: PodEnd | NodeEnd) -> frozenset[str]:
-        """Return the nodes that an end is on, or may be; one without a name is any."""
-        if isinstance(end, NodeEnd):
-            return frozenset({self.snapshot.nodes[end.node].name})
-        pods = self._identity(end).pods
-        return frozenset(pod.node for pod in (pods if end.pod is None else (pods[end.pod],)))
-
     def _elements(self, compiled: Compiled, end: End, local: bool | None) -> list[int]:  # noqa: FBT001 - three values
         """Return the element that an end is; of a host, where `local` is None, its twin as well."""
         universe = compiled.classes.universe
@@ -431,93 +419,6 @@ class Engine:
             return [element]
         return [twin] if local else [element, twin]
 
-    def _words(self, end: End) -> str:
-        match end:
-            case PodEnd():
-                return self.snapshot.workloads[end.workload].ref
-            case NodeEnd():
-                return f"node {self.snapshot.nodes[end.node].name}"
-            case AddressEnd():
-                return end.address
-            case DomainEnd():
-                return end.name
-
-    def _identity(self, end: PodEnd) -> Identity:
-        return self.snapshot.workloads[end.workload].identities[end.identity]
-
-    # -- loopback and own node ---------------------------------------------------------------
-
-    def _is_loopback(self, source: End, destination: End) -> bool:
-        """Return whether both ends are the same pod, which cannot block itself."""
-        if not (isinstance(source, PodEnd) and isinstance(destination, PodEnd)):
-            return False
-        if (source.workload, source.identity) != (destination.workload, destination.identity):
-            return False
-        if self.snapshot.workloads[source.workload].kind == "Pod":
-            return True
-        return source.pod is not None and source.pod == destination.pod
-
-    def _may_be_loopback(self, source: End, destination: End) -> bool:
-        if not (isinstance(source, PodEnd) and isinstance(destination, PodEnd)):
-            return False
-        same = (source.workload, source.identity) == (destination.workload, destination.identity)
-        return same and (source.pod is None or destination.pod is None)
-
-    def _is_host(self, end: End) -> bool:
-        return isinstance(end, NodeEnd) or (
-            isinstance(end, PodEnd) and self._identity(end).host_network
-        )
-
-    def _host_of(self, end: End) -> str:
-        """Return the node whose address an end has; empty where it has none, or it is unknown."""
-        if isinstance(end, NodeEnd):
-            return self.snapshot.nodes[end.node].name
-        if isinstance(end, PodEnd):
-            identity = self._identity(end)
-            if identity.host_network and identity.pods:
-                pod = identity.pods[end.pod or 0]
-                node = None if pod.node else self.compiled(4).classes.universe.node_of(pod)
-                return pod.node if node is None else self.snapshot.nodes[node].name
-        return ""
-
-    def _same_node(self, source: End, destination: End) -> bool | None:
-        """Return whether one end is the node of the pod at the other; None where it may be.
-
-        A pod is always reached from its own node. Source: types.go, NetworkPolicySpec.Ingress
-        ("the pod's local node"). Cilium tells it from other nodes both ways, and a node's own
-        traffic to itself meets none of the policies that it may have for its nodes.
-        """
-        if self._is_host(source) and self._is_host(destination):
-            if self.snapshot.profile.cni is not Cni.CILIUM:
-                return False
-            names = self._host_of(source), self._host_of(destination)
-            return names[0] == names[1] if all(names) else None
-        for host, pod in ((source, destination), (destination, source)):
-            if not self._is_host(host) or not isinstance(pod, PodEnd) or self._is_host(pod):
-                continue
-            if pod is source and self.snapshot.profile.cni is not Cni.CILIUM:
-                return False
-            name = self._host_of(host)
-            chosen = self._identity(pod).pods
-            if pod.pod is not None:
-                chosen = (chosen[pod.pod],)
-            nodes = {member.node for member in chosen}
-            if not name or not nodes or "" in nodes:
-                return None
-            if nodes == {name}:
-                return True
-            return None if name in nodes else False
-        return False
-
-    def _may_share_node(self, source: End, destination: End) -> bool:
-        if not isinstance(destination, PodEnd) or isinstance(source, AddressEnd | DomainEnd):
-            return False
-        if isinstance(source, PodEnd) and not self._identity(source).host_network:
-            return False
-        host = self._host_of(source)
-        nodes = [pod.node for pod in self._identity(destination).pods]
-        return not host or not nodes or any(node in ("", host) for node in nodes)
-
     # -- families ----------------------------------------------------------------------------
 
     def families(self, end: End) -> frozenset[int]:
@@ -527,10 +428,10 @@ class Engine:
                 return frozenset({_family(end.address)})
             case DomainEnd():
                 return frozenset({4, 6})
-            case PodEnd(pod=int() as number) if self._identity(end).pods[number].addresses:
-                listed = self._identity(end).pods[number].addresses
+            case PodEnd(pod=int() as number) if self.ends.identity(end).pods[number].addresses:
+                listed = self.ends.identity(end).pods[number].addresses
                 return frozenset(map(_family, listed))
-            case PodEnd(pod=int()) if not self._identity(end).host_network:
+            case PodEnd(pod=int()) if not self.ends.identity(end).host_network:
                 return frozenset(map(_family_of_block, self.snapshot.pod_cidrs))
             case _:
                 compiled = self.compiled(4)
@@ -585,17 +486,3 @@ def _either_side(sides: list[SideTrace]) -> SideTrace:
 def _each(items: Iterable[T]) -> tuple[T, ...]:
     """Return the items, each once."""
     return tuple(dict.fromkeys(items))
-
-
-def _joined(runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
-    """Yield ascending runs, those that touch joined."""
-    before: tuple[int, int] | None = None
-    for first, last in runs:
-        if before and before[1] + 1 == first:
-            before = (before[0], last)
-            continue
-        if before:
-            yield before
-        before = (first, last)
-    if before:
-        yield before

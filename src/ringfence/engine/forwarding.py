@@ -17,7 +17,8 @@ from ringfence.engine import bits
 from ringfence.engine.classes import Classes
 from ringfence.engine.rules import CompiledPolicy
 from ringfence.engine.stack import Row, Stack, Stacks
-from ringfence.engine.trace import OtherEnd, SideTrace, Tracer
+from ringfence.engine.steps import OtherEnd, SideTrace
+from ringfence.engine.trace import Tracer
 from ringfence.model.rule import Direction, LabelPeer
 from ringfence.model.tiers import is_before_nat
 from ringfence.model.verdict import Verdict

@@ -10,6 +10,7 @@ from ringfence.engine.matches import Matches
 from ringfence.engine.reasons import why_clashing, why_perhaps, why_unreadable
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.engine.stack import Floor, Stack, Stacks
+from ringfence.engine.steps import OtherEnd, PolicyTrace, RuleTrace, SideTrace, all_of, any_of
 from ringfence.model import tiers
 from ringfence.model.document import Path, path_text
 from ringfence.model.rule import (
@@ -31,71 +32,6 @@ from ringfence.model.verdict import Evidence, Verdict
 
 FAILSAFE: Final = "failsafe"
 """What evidence calls the ports of Calico's host endpoints that no policy closes."""
-
-
-@dataclass(frozen=True)
-class OtherEnd:
-    """The end that a subject's rules call the peer."""
-
-    element: int
-    words: str
-    """What to call it in reasons."""
-    address: int | None = None
-    """The cell of the address that it has, for a node of which one address is meant."""
-
-
-@dataclass(frozen=True)
-class RuleTrace:
-    """How one rule of a policy that selects the subject met the connection."""
-
-    compiled: CompiledRule
-    peer: bool | None
-    """Whether its peers match; None: perhaps."""
-    traffic: bool | None
-    """Whether its ports match, and what it says of what is above them."""
-    ports: bool
-    """Whether its ports alone match."""
-    own: bool | None = True
-    """Whether it applies to the subject at all."""
-    unlearned: bool = False
-    """Whether it names domains of which nothing ever teaches the addresses."""
-
-    @property
-    def matches(self) -> bool | None:
-        """Whether the rule matches; None: perhaps."""
-        return _all((self.peer, self.traffic, self.own))
-
-    @property
-    def matches_up_to_port(self) -> bool | None:
-        """Whether it does but for what it says above the port; None: perhaps."""
-        return _all((self.peer, self.ports, self.own))
-
-
-@dataclass(frozen=True)
-class PolicyTrace:
-    """How the rules of one policy met the connection, in the order in which they are written."""
-
-    policy: CompiledPolicy
-    rules: tuple[RuleTrace, ...]
-
-
-@dataclass
-class SideTrace:
-    """The verdict of one direction."""
-
-    direction: Direction
-    verdict: Verdict = Verdict.ALLOW
-    evidence: list[Evidence] = field(default_factory=list)
-    because: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    policies: list[PolicyTrace] = field(default_factory=list)
-    """Every policy that applies to the subject in this direction, in deciding order."""
-    by_isolation: bool = False
-    """Whether it is denied only because nothing allows it."""
-    unmatched: bool = False
-    """Whether it is denied, or perhaps is, for want of a rule that allows it."""
-    perhaps_denied: bool = False
-    """Whether a rule perhaps denies it besides."""
 
 
 @dataclass
@@ -250,7 +186,7 @@ class Tracer:
         rule = compiled.rule
         if other.address is not None and rule.peers is not None and not rule.unreadable:
             found = [self._match_at(peer, other) for peer in rule.peers]
-            held = _any(found)
+            held = any_of(found)
             return None if held and rule.uncertain else held
         if unlearned and compiled.unseen is not None:
             certain = perhaps = 0
@@ -266,9 +202,9 @@ class Tracer:
         match = self._classes.peers.match
         match peer:
             case AllPeers():
-                return _all([self._match_at(part, other) for part in peer.parts])
+                return all_of([self._match_at(part, other) for part in peer.parts])
             case AnyPeer():
-                return _any([self._match_at(part, other) for part in peer.parts])
+                return any_of([self._match_at(part, other) for part in peer.parts])
             case NotPeer():
                 held = self._match_at(peer.part, other)
                 return None if held is None else not held
@@ -409,7 +345,7 @@ class Tracer:
                 asks = rule.compiled.authenticates
                 asked: bool | None = False
                 if wanted is Action.ALLOW:
-                    asked = never if asks else _any((required, never))
+                    asked = never if asks else any_of((required, never))
                 if asked and not (asks or rule.compiled.rule.authentication):
                     continue
                 if rule.matches and asked is False:
@@ -441,8 +377,8 @@ class Tracer:
         never = [rule for rule in asking if rule.compiled.never_authenticates]
         required = [rule for rule in asking if lacks and not rule.compiled.never_authenticates]
         return (
-            _any(rule.matches_up_to_port for rule in required),
-            _any(rule.matches_up_to_port for rule in never),
+            any_of(rule.matches_up_to_port for rule in required),
+            any_of(rule.matches_up_to_port for rule in never),
         )
 
     # -- evidence ----------------------------------------------------------------------------
@@ -484,22 +420,6 @@ class Tracer:
         return Evidence(
             "network", direction.value, action, document.ref, rule, location.file, location.line
         )
-
-
-def _all(parts: Iterable[bool | None]) -> bool | None:
-    """Return whether all hold; None: perhaps."""
-    listed = tuple(parts)
-    if False in listed:
-        return False
-    return None if None in listed else True
-
-
-def _any(parts: Iterable[bool | None]) -> bool | None:
-    """Return whether any holds; None: perhaps."""
-    listed = tuple(parts)
-    if True in listed:
-        return True
-    return None if None in listed else False
 
 
 def _holds(found: Matches, number: int) -> bool | None:

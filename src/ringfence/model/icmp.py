@@ -65,3 +65,17 @@ def read(text: str) -> list[tuple[int, int]]:
         else:
             found.append((low * 256, high * 256 + 255))
     return found
+
+
+def joined(runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
+    """Yield ascending runs, those that touch joined."""
+    before: tuple[int, int] | None = None
+    for first, last in runs:
+        if before and before[1] + 1 == first:
+            before = (before[0], last)
+            continue
+        if before:
+            yield before
+        before = (first, last)
+    if before:
+        yield before

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-from ringfence.engine.trace import PolicyTrace, RuleTrace, SideTrace
+from ringfence.engine.steps import PolicyTrace, RuleTrace, SideTrace
 from ringfence.model.connection import Connection, DomainEnd, End, PodEnd
 from ringfence.model.document import Document, Path, path_text
 from ringfence.model.explanation import Change

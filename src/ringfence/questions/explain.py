@@ -7,7 +7,7 @@ import msgspec
 
 from ringfence import assemble
 from ringfence.engine import Trace
-from ringfence.engine.trace import PolicyTrace, RuleTrace, SideTrace
+from ringfence.engine.steps import PolicyTrace, RuleTrace, SideTrace
 from ringfence.errors import UsageError
 from ringfence.layer7.undecidable import Undecidable
 from ringfence.model.cluster import Protocol

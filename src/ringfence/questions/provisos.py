@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from ringfence.engine import Engine
-from ringfence.engine.trace import SideTrace
+from ringfence.engine.steps import SideTrace
 from ringfence.layer7.undecidable import Undecidable
 from ringfence.model.connection import Connection
 from ringfence.model.profile import Cni

@@ -1,6 +1,6 @@
 """Why a rule matched a connection or did not, in words."""
 
-from ringfence.engine.trace import RuleTrace
+from ringfence.engine.steps import RuleTrace
 from ringfence.layer7.undecidable import Undecidable
 from ringfence.layer7.words import limit_text, text
 from ringfence.model.connection import Connection, DomainEnd

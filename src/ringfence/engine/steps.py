@@ -1,0 +1,89 @@
+"""How rules and policies met a connection: the steps of a trace, as values."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ringfence.engine.rules import CompiledPolicy, CompiledRule
+from ringfence.model.rule import Direction
+from ringfence.model.verdict import Evidence, Verdict
+
+
+def all_of(parts: Iterable[bool | None]) -> bool | None:
+    """Return whether all hold; None: perhaps."""
+    listed = tuple(parts)
+    if False in listed:
+        return False
+    return None if None in listed else True
+
+
+def any_of(parts: Iterable[bool | None]) -> bool | None:
+    """Return whether any holds; None: perhaps."""
+    listed = tuple(parts)
+    if True in listed:
+        return True
+    return None if None in listed else False
+
+
+@dataclass(frozen=True)
+class OtherEnd:
+    """The end that a subject's rules call the peer."""
+
+    element: int
+    words: str
+    """What to call it in reasons."""
+    address: int | None = None
+    """The cell of the address that it has, for a node of which one address is meant."""
+
+
+@dataclass(frozen=True)
+class RuleTrace:
+    """How one rule of a policy that selects the subject met the connection."""
+
+    compiled: CompiledRule
+    peer: bool | None
+    """Whether its peers match; None: perhaps."""
+    traffic: bool | None
+    """Whether its ports match, and what it says of what is above them."""
+    ports: bool
+    """Whether its ports alone match."""
+    own: bool | None = True
+    """Whether it applies to the subject at all."""
+    unlearned: bool = False
+    """Whether it names domains of which nothing ever teaches the addresses."""
+
+    @property
+    def matches(self) -> bool | None:
+        """Whether the rule matches; None: perhaps."""
+        return all_of((self.peer, self.traffic, self.own))
+
+    @property
+    def matches_up_to_port(self) -> bool | None:
+        """Whether it does but for what it says above the port; None: perhaps."""
+        return all_of((self.peer, self.ports, self.own))
+
+
+@dataclass(frozen=True)
+class PolicyTrace:
+    """How the rules of one policy met the connection, in the order in which they are written."""
+
+    policy: CompiledPolicy
+    rules: tuple[RuleTrace, ...]
+
+
+@dataclass
+class SideTrace:
+    """The verdict of one direction."""
+
+    direction: Direction
+    verdict: Verdict = Verdict.ALLOW
+    evidence: list[Evidence] = field(default_factory=list)
+    because: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    policies: list[PolicyTrace] = field(default_factory=list)
+    """Every policy that applies to the subject in this direction, in deciding order."""
+    by_isolation: bool = False
+    """Whether it is denied only because nothing allows it."""
+    unmatched: bool = False
+    """Whether it is denied, or perhaps is, for want of a rule that allows it."""
+    perhaps_denied: bool = False
+    """Whether a rule perhaps denies it besides."""
