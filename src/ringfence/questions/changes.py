@@ -5,19 +5,20 @@ the workload, else as a new one beside it.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
 import yaml
 
 from ringfence.engine.steps import PolicyTrace, RuleTrace, SideTrace
+from ringfence.layer7.names import matches
 from ringfence.model.connection import Connection, DomainEnd, End, PodEnd
 from ringfence.model.document import Document, Path, path_text
 from ringfence.model.explanation import Change
 from ringfence.model.kinds import group_of
 from ringfence.model.profile import Cni
-from ringfence.model.rule import Action
+from ringfence.model.rule import Action, DomainPeer
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence
 from ringfence.questions.proposed_rules import (
@@ -78,6 +79,13 @@ class Proposals:
             denied.connection,
             looked_above_the_port(denied.side),
         )
+        if isinstance(denied.other, DomainEnd):
+            for traced, rule in _waiting(denied.side, denied.other.name):
+                # The name is allowed already, if only Cilium learnt its addresses.
+                path = rule.compiled.rule.path[:-1]
+                dns = cilium_dns_rule(denied.other.name)
+                self.changes.append(self._insert(traced.policy.policy.document, path, dns, None))
+                return True
         change = self._for_side(denied.side, wanted)
         if change is None:
             return False
@@ -247,6 +255,21 @@ class Proposals:
                 root: Path = ("spec",) if "spec" in document.body else ("specs", 0)
                 return number, (*root, wanted.direction.value)
         return None, ()
+
+
+def _waiting(side: SideTrace, name: str) -> Iterator[tuple[PolicyTrace, RuleTrace]]:
+    """Yield the rules that mean a name, and match only once its addresses are learnt."""
+    for traced in side.policies:
+        for rule in traced.rules:
+            named = (p for p in rule.compiled.rule.peers or () if isinstance(p, DomainPeer))
+            if (
+                rule.unlearned
+                and rule.traffic
+                and rule.own
+                and rule.compiled.action is Action.ALLOW
+                and any(matches(peer.pattern, name) for peer in named)
+            ):
+                yield traced, rule
 
 
 def _is(rule: RuleTrace, traced: PolicyTrace, deciding: Sequence[Evidence]) -> bool:
