@@ -138,8 +138,6 @@ def test_cutting_fails_only_so_often() -> None:
 
 @settings(
     max_examples=100,
-    derandomize=True,
-    database=None,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
