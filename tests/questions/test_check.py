@@ -11,6 +11,7 @@ from ringfence.errors import UsageError
 from ringfence.model.query import Http, Query
 from ringfence.model.verdict import Verdict
 from ringfence.questions.check import Checker, Judge, check
+from ringfence.questions.explain import explain
 
 BY_POD = """
 apiVersion: apps/v1
@@ -201,3 +202,35 @@ spec:
     ported = Query(source="shop/web", destination="shop/db", port=8, protocol="ICMP")
     with pytest.raises(UsageError):
         checker.ask(ported)
+
+
+BEHIND = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  template:
+    metadata: {labels: {app: cart}}
+    spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec: {selector: {app: cart}, ports: [{port: 80, targetPort: http}]}
+"""
+
+
+def test_a_services_port_asked_of_its_pods_is_told() -> None:
+    asked = partial(check, shop(BEHIND), "shop/web")
+    wanted = (
+        "shop/cart declares no port 80, a port of svc/shop/cart: "
+        "to go by way of it, ask svc/shop/cart:80"
+    )
+    assert asked("shop/cart", 80).notes == (wanted,)
+    assert not asked("shop/cart", 8080).notes
+    assert not asked("shop/cart", 81).notes
+    assert not asked("shop/cart", 80, "UDP").notes
+    assert not asked("svc/shop/cart", 80).notes
+    query = Query(source="shop/web", destination="shop/cart", port=80)
+    assert explain(shop(BEHIND), query).hints[0] == wanted

@@ -24,6 +24,7 @@ from ringfence.questions.provisos import Provisos
 from ringfence.questions.requests import Asked
 
 Judge = Literal["engine", "reference"]
+A_SERVICE_HAS_IT = "{0} declares no port {1}, a port of {2}: to go by way of it, ask {2}:{1}"
 NO_PORT_OF_ICMP = "ICMP has no ports: `{}` was not looked at; `icmp` asks for a type"
 
 
@@ -60,6 +61,7 @@ class Checker:
         asked = requests.asked(query)
         sources = self.names.ends(query.source)
         parts: list[Part] = []
+        notes: list[str] = []
         for protocol in asked.protocols:
             if protocol is Protocol.ICMP:
                 parts += self._of_icmp(query, asked, sources)
@@ -68,7 +70,10 @@ class Checker:
             else:
                 targets = self._targets(query, asked.port, protocol)
                 parts += self._pairs(sources, targets, {}, asked.request)
+                notes += self.mistaken(query, targets)
         found = combine(parts)
+        if notes:
+            found = msgspec.structs.replace(found, notes=(*found.notes, *dict.fromkeys(notes)))
         if query.port is not None and asked.protocols == (Protocol.ICMP,):
             note = NO_PORT_OF_ICMP.format(query.port)
             found = msgspec.structs.replace(found, notes=(*found.notes, note))
@@ -128,9 +133,17 @@ class Checker:
         return parts
 
     def _targets(self, query: Query, port: int | str | None, protocol: Protocol) -> list[Target]:
-        source = query.source.split("/")
-        near = source[0] if len(source) > 1 else None
-        return self.names.targets(query.destination, port, protocol, near)
+        return self.names.targets(query.destination, port, protocol, near(query))
+
+    def mistaken(self, query: Query, targets: list[Target]) -> list[str]:
+        """Return what to ask instead, where a Service's port was asked of its pods."""
+        if isinstance(query.port, str) or self.names.service(query.destination, near(query)):
+            return []
+        return [
+            A_SERVICE_HAS_IT.format(target.label, target.port, service.ref)
+            for target in targets
+            if (service := self.names.mistaken(target))
+        ]
 
     def _pairs(
         self,
@@ -166,6 +179,12 @@ class Checker:
             return [None]
         common = self.engine.families(source) & self.engine.families(target)
         return [None] if len(common) < 2 else [4, 6]
+
+
+def near(query: Query) -> str | None:
+    """Return the namespace in which a Service without one is looked for first: the caller's."""
+    namespace, slash, _ = query.source.partition("/")
+    return namespace if slash else None
 
 
 def check(

@@ -20,7 +20,7 @@ from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Judgement, Verdict
 from ringfence.questions import requests
 from ringfence.questions.changes import Denied, Proposals
-from ringfence.questions.check import Checker
+from ringfence.questions.check import Checker, near
 from ringfence.questions.lookups import Lookup
 from ringfence.questions.naming import Named, Names, Target
 from ringfence.questions.rule_words import why
@@ -47,13 +47,12 @@ def explain(snapshot: Snapshot, query: Query, *, namespace: str | None = None) -
         raise UsageError("explain needs a port: `TO:PORT[/PROTOCOL]`")
     checker = Checker(snapshot, namespace=namespace)
     names = checker.names
-    near = query.source.split("/")[0] if "/" in query.source else None
     pairs = []
     for source in names.ends(query.source):
-        for target in names.targets(query.destination, asked.port, protocol, near):
+        for target in names.targets(query.destination, asked.port, protocol, near(query)):
             port = asked.icmp[0] if asked.icmp else target.port
-            found = Connection(source.end, target.end, protocol, port, None, asked.request)
-            pairs.append((source, target, found))
+            wanted = Connection(source.end, target.end, protocol, port, None, asked.request)
+            pairs.append((source, target, wanted))
     judged = [checker.judge(connection).verdict for _, _, connection in pairs]
     chosen = next((n for n, verdict in enumerate(judged) if verdict is not Verdict.ALLOW), 0)
     also = tuple(
@@ -62,9 +61,11 @@ def explain(snapshot: Snapshot, query: Query, *, namespace: str | None = None) -
         if n != chosen
     )
     try:
-        return _Explainer(checker, pairs[chosen]).explain(also)
+        found = _Explainer(checker, pairs[chosen]).explain(also)
     except Undecidable as undecidable:
         raise UsageError(undecidable.reason) from undecidable
+    mistaken = checker.mistaken(query, [pairs[chosen][1]])
+    return msgspec.structs.replace(found, hints=(*mistaken, *found.hints))
 
 
 def _place(target: Target) -> str:

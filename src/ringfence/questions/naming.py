@@ -232,7 +232,7 @@ class Names:
             UnknownNameError: nothing has that name, or no port there has that name.
             UsageError: a Service has no backends or no such port.
         """
-        if service := self._service(name, near):
+        if service := self.service(name, near):
             return self._behind(service, port, protocol)
         found = []
         for named in self.ends(name):
@@ -245,7 +245,42 @@ class Names:
                 found.append(Target(named.end, named.label, port, protocol))
         return found
 
-    def _service(self, name: str, near: str | None) -> Service | None:
+    def mistaken(self, target: Target) -> Service | None:
+        """Return the Service whose port was named as if it were the pod's own; None if none was.
+
+        That is so where the pod declares no such port, and a Service before it has one that leads
+        to another.
+        """
+        if not isinstance(target.end, PodEnd) or target.port is None:
+            return None
+        identity = self.snapshot.workloads[target.end.workload].identities[target.end.identity]
+        asked = (target.port, target.protocol)
+        if any((port.port, port.protocol) == asked for port in identity.ports):
+            return None
+        for service in self._offering.get(asked, ()):
+            if service.selector is not None and selects(service.selector, identity.labels):
+                namespace = self.snapshot.workloads[target.end.workload].namespace
+                if service.namespace == namespace:
+                    return service
+        return None
+
+    @cached_property
+    def _offering(self) -> dict[tuple[int, Protocol], list[Service]]:
+        """The Services that have a port which leads to another number."""
+        found: dict[tuple[int, Protocol], list[Service]] = defaultdict(list)
+        for service in self.snapshot.services:
+            for port in service.ports:
+                if port.target != port.port:
+                    found[port.port, port.protocol].append(service)
+        return found
+
+    def service(self, name: str, near: str | None) -> Service | None:
+        """Return the Service that a name stands for; None if it stands for something else.
+
+        Raises:
+            UnknownNameError: it is written as a Service's, and none has it.
+            UsageError: it is ambiguous.
+        """
         if matched := CLUSTER_DNS.fullmatch(name.lower()):
             key = (matched[2], matched[1])
             if key not in self._services:
