@@ -233,4 +233,4 @@ def test_a_services_port_asked_of_its_pods_is_told() -> None:
     assert not asked("shop/cart", 80, "UDP").notes
     assert not asked("svc/shop/cart", 80).notes
     query = Query(source="shop/web", destination="shop/cart", port=80)
-    assert explain(shop(BEHIND), query).hints[0] == wanted
+    assert explain(shop(BEHIND), query).judgement.notes == (wanted,)

@@ -64,8 +64,9 @@ def explain(snapshot: Snapshot, query: Query, *, namespace: str | None = None) -
         found = _Explainer(checker, pairs[chosen]).explain(also)
     except Undecidable as undecidable:
         raise UsageError(undecidable.reason) from undecidable
-    mistaken = checker.mistaken(query, [pairs[chosen][1]])
-    return msgspec.structs.replace(found, hints=(*mistaken, *found.hints))
+    notes = (*checker.mistaken(query, [pairs[chosen][1]]), *found.judgement.notes)
+    judgement = msgspec.structs.replace(found.judgement, notes=notes)
+    return msgspec.structs.replace(found, judgement=judgement)
 
 
 def _place(target: Target) -> str:
