@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.model.rule import Direction
-from ringfence.model.verdict import Evidence, Verdict
+from ringfence.model.verdict import Evidence, Judgement, Verdict
 
 
 def all_of(parts: Iterable[bool | None]) -> bool | None:
@@ -87,3 +87,41 @@ class SideTrace:
     """Whether it is denied, or perhaps is, for want of a rule that allows it."""
     perhaps_denied: bool = False
     """Whether a rule perhaps denies it besides."""
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The whole way to a verdict."""
+
+    egress: SideTrace
+    ingress: SideTrace
+    notes: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the verdict that the two sides come to."""
+        return self.egress.verdict & self.ingress.verdict
+
+    @property
+    def judgement(self) -> Judgement:
+        """Return the verdict with its evidence."""
+        verdict = self.verdict
+        because = (*self.egress.because, *self.ingress.because)
+        return Judgement(
+            verdict=verdict,
+            egress=self.egress.verdict,
+            ingress=self.ingress.verdict,
+            evidence=(*self.egress.evidence, *self.ingress.evidence),
+            unknown_because=tuple(dict.fromkeys(because)) if verdict is Verdict.UNKNOWN else (),
+            notes=self.notes,
+        )
+
+
+def settled(direction: Direction, rule: str) -> Evidence:
+    """Return the evidence for what no policy can decide: that it is allowed, and by what."""
+    return Evidence("network", direction.value, "allow", None, rule)
+
+
+def settled_side(direction: Direction, rule: str) -> SideTrace:
+    """Return a side that no policy can decide."""
+    return SideTrace(direction, evidence=[settled(direction, rule)])

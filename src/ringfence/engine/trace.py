@@ -10,7 +10,16 @@ from ringfence.engine.matches import Matches
 from ringfence.engine.reasons import why_clashing, why_perhaps, why_unreadable
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.engine.stack import Floor, Stack, Stacks
-from ringfence.engine.steps import OtherEnd, PolicyTrace, RuleTrace, SideTrace, all_of, any_of
+from ringfence.engine.steps import (
+    OtherEnd,
+    PolicyTrace,
+    RuleTrace,
+    SideTrace,
+    all_of,
+    any_of,
+    settled,
+    settled_side,
+)
 from ringfence.model import tiers
 from ringfence.model.document import Path, path_text
 from ringfence.model.rule import (
@@ -70,7 +79,7 @@ class Tracer:
             let_in: whether it is let in unless a rule denies that.
         """
         if self._stacks.inert:
-            return SideTrace(direction, evidence=[_settled(direction, "never enforced")])
+            return settled_side(direction, "never enforced")
         stack = self._stacks.stack(subject, direction)
         blind = list(why_unreadable(self._classes, subject, direction, denying_only=let_in))
         for clash in self._stacks.clashes(subject):
@@ -114,7 +123,7 @@ class Tracer:
         state.refused |= side.unmatched and self._is_refused(stack, side.policies)
         if state.undecided:
             state.outcomes.add(Action.ALLOW)
-            side.evidence.append(_settled(direction, "default"))
+            side.evidence.append(settled(direction, "default"))
         side.verdict = _verdict(state.outcomes)
         side.by_isolation &= state.outcomes == {Action.DENY}
         if side.verdict is not Verdict.UNKNOWN:
@@ -433,7 +442,3 @@ def _verdict(outcomes: set[Action]) -> Verdict:
     if len(outcomes) > 1:
         return Verdict.UNKNOWN
     return Verdict.ALLOW if outcomes == {Action.ALLOW} else Verdict.DENY
-
-
-def _settled(direction: Direction, rule: str) -> Evidence:
-    return Evidence("network", direction.value, "allow", None, rule)

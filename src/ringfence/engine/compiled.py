@@ -1,0 +1,46 @@
+"""All that is worked out once per family of IP, and which elements the ends are in it."""
+
+from dataclasses import dataclass
+
+from ringfence.engine.classes import Classes
+from ringfence.engine.forwarding import Forwarding
+from ringfence.engine.stack import Stacks
+from ringfence.engine.trace import Tracer
+from ringfence.model.connection import AddressEnd, DomainEnd, End, NodeEnd, PodEnd
+from ringfence.model.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """All that is worked out once for pods judged by their addresses of one family."""
+
+    classes: Classes
+    stacks: Stacks
+    tracer: Tracer
+    forwarding: Forwarding
+    """What host endpoints say of traffic that passes by them; falsy where they say nothing."""
+
+    def elements(self, end: End, local: bool | None) -> list[int]:  # noqa: FBT001 - three values
+        """Return the element that an end is; of a host, where `local` is None, its twin as well."""
+        universe = self.classes.universe
+        match end:
+            case PodEnd():
+                element = universe.first_identity[end.workload] + end.identity
+            case NodeEnd():
+                element = universe.first_node + end.node
+            case AddressEnd():
+                return [self.classes.element_of_address(end.address)]
+            case DomainEnd():
+                return [universe.of_name(end.name)]
+        twin = universe.twin.get(element)
+        if twin is None or local is False:
+            return [element]
+        return [twin] if local else [element, twin]
+
+
+def compile_snapshot(snapshot: Snapshot, family: int) -> Compiled:
+    """Return what can be worked out of a snapshot, pods judged by their addresses of a family."""
+    classes = Classes(snapshot, family)
+    stacks = Stacks(classes)
+    stacks.forwarding = forwarding = Forwarding(classes, stacks)
+    return Compiled(classes, stacks, Tracer(classes, stacks), forwarding)

@@ -1,0 +1,232 @@
+"""Questions cut into the parts that rules tell apart, and their answers summed up into one.
+
+A question may leave open what rules look at: the request, the type of an ICMP message, what is
+inside a port. Each part that the rules of both ends treat alike is followed by itself (`sides`).
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ringfence.engine.compiled import Compiled, compile_snapshot
+from ringfence.engine.ends import Ends
+from ringfence.engine.matrix import Matrix
+from ringfence.engine.sides import Sides
+from ringfence.engine.stack import Stack
+from ringfence.engine.steps import Trace, settled_side
+from ringfence.model import icmp
+from ringfence.model.cluster import Pod, Protocol
+from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
+from ringfence.model.layer7 import Request
+from ringfence.model.profile import Cni
+from ringfence.model.rule import Direction
+from ringfence.model.snapshot import Snapshot
+from ringfence.model.verdict import Judgement, Verdict
+
+
+@dataclass(frozen=True)
+class View:
+    """What becomes of the part of a question that no rule of either side tells apart."""
+
+    traffic: int
+    """Its classes of traffic."""
+    trace: Trace
+
+
+class Engine:
+    """Answers questions about one snapshot; compiles it on the first."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        """Keep the snapshot; nothing is computed yet."""
+        self.snapshot = snapshot
+        self._compiled: dict[int, Compiled] = {}
+        self.ends = Ends(snapshot, self._node_of)
+        self._last: tuple[Connection, list[View]] | None = None
+        """The last question, which is often asked again for another side of its answer."""
+
+    def _node_of(self, pod: Pod) -> int | None:
+        """Return the number of a host-network pod's node; compiles the snapshot if need be."""
+        return self.compiled(4).classes.universe.node_of(pod)
+
+    def compiled(self, family: int) -> Compiled:
+        """Return what was worked out for a family, working it out on first use."""
+        found = self._compiled.get(family)
+        if found is None:
+            found = self._compiled[family] = compile_snapshot(self.snapshot, family)
+        return found
+
+    def matrix(self, family: int) -> Matrix:
+        """Return all pairs at once, pods judged by their addresses of a family."""
+        compiled = self.compiled(family)
+        return Matrix(compiled.classes, compiled.stacks)
+
+    def judge(self, connection: Connection) -> Judgement:
+        """Return the verdict on one connection, with its evidence.
+
+        Where the connection leaves open what a rule looks at, and it is allowed for some of that
+        and denied for the rest, it is allowed, limited to the former.
+        """
+        return self.sum_up(connection, self.views(connection))
+
+    def trace(self, connection: Connection) -> Trace:
+        """Return the whole way to the verdict on one connection.
+
+        Of one that leaves open what rules tell apart: the way to the part that is allowed.
+        """
+        rank = (Verdict.ALLOW, Verdict.UNKNOWN, Verdict.DENY)
+        return min(
+            (view.trace for view in self.views(connection)),
+            key=lambda trace: rank.index(trace.verdict),
+        )
+
+    def views(self, connection: Connection) -> list[View]:
+        """Return what becomes of each part of a question that the rules of both ends tell apart."""
+        if self._last is None or self._last[0] is not connection:
+            self._last = connection, self._views(connection)
+        return self._last[1]
+
+    def _views(self, connection: Connection) -> list[View]:
+        source, destination = connection.source, connection.destination
+        compiled = self.compiled(self.family(connection))
+        traffic = compiled.classes.traffic
+        request = self._as_compared(connection.request)
+        asked = traffic.of(connection.protocol, connection.port, request)
+        element = compiled.elements(destination, None)[0]
+        asked &= compiled.classes.zones.traffic_to(compiled.classes.class_of[element])
+        if self.ends.is_loopback(source, destination):
+            egress = settled_side(Direction.EGRESS, "self")
+            return [View(asked, Trace(egress, settled_side(Direction.INGRESS, "self"), ()))]
+        sides = Sides(compiled, self.ends)
+        return [
+            View(cell, sides.follow(connection, cell))
+            for cell in self._cells(compiled, source, destination, asked)
+        ]
+
+    def _as_compared(self, request: Request) -> Request:
+        """Return a request with its path as the profile's rules see it."""
+        if self.snapshot.profile.cni is not Cni.CALICO or request.path is None:
+            return request
+        from ringfence.layer7 import calico_paths  # noqa: PLC0415 - only where a path is asked for
+
+        path = calico_paths.normalised(request.path) or calico_paths.UNMATCHED
+        return msgspec.structs.replace(request, path=path)
+
+    def _cells(self, compiled: Compiled, source: End, destination: End, asked: int) -> list[int]:
+        """Return the traffic asked about, cut where rules of either end tell it apart."""
+        cells = [asked]
+        if asked.bit_count() == 1:
+            return cells
+        classes, stacks = compiled.classes, compiled.stacks
+        for end, direction in ((source, Direction.EGRESS), (destination, Direction.INGRESS)):
+            for subject, stack in self._stacks(compiled, end, direction):
+                masks = {p[0] for rule in stack.rules for p in stacks.parts(rule, stack, subject)}
+                masks.add(classes.traffic.icmp)
+                for mask in masks:
+                    cells = [p for cell in cells for p in (cell & mask, cell & ~mask) if p]
+        return cells
+
+    def _stacks(
+        self, compiled: Compiled, end: End, direction: Direction
+    ) -> Iterator[tuple[int, Stack]]:
+        """Yield all that may decide for an end, and as what subject."""
+        classes = compiled.classes
+        for element in compiled.elements(end, None):
+            number = classes.class_of[element]
+            for subject in classes.ways.get(number, (number,)):
+                if subject is not None and classes.policed >> subject & 1:
+                    yield subject, compiled.stacks.stack(subject, direction)
+            if isinstance(end, PodEnd) and compiled.forwarding and not self.ends.is_host(end):
+                for stack in compiled.forwarding.stacks_of(self.ends.nodes(end), direction):
+                    yield number, stack
+
+    def sum_up(self, connection: Connection, views: list[View]) -> Judgement:
+        """Return one verdict for the parts of a question."""
+        judged = [view.trace.judgement for view in views]
+        if len(judged) == 1:
+            return judged[0]
+        verdicts = {one.verdict for one in judged}
+        notes = tuple(dict.fromkeys(note for one in judged for note in one.notes))
+        if Verdict.UNKNOWN in verdicts:
+            chosen = [one for one in judged if one.verdict is Verdict.UNKNOWN]
+        elif len(verdicts) == 1:
+            chosen = judged
+        else:
+            chosen = [one for one in judged if one.verdict is Verdict.ALLOW]
+        first = chosen[0]
+        limited: tuple[dict[str, Any], ...] = ()
+        if len(verdicts) == 2 and Verdict.UNKNOWN not in verdicts:
+            mask = 0
+            for view, one in zip(views, judged, strict=True):
+                mask |= view.traffic if one.verdict is Verdict.ALLOW else 0
+            limited = self._limits(connection, mask)
+        return Judgement(
+            verdict=first.verdict,
+            egress=first.egress,
+            ingress=first.ingress,
+            evidence=tuple(dict.fromkeys(piece for one in chosen for piece in one.evidence)),
+            unknown_because=tuple(
+                dict.fromkeys(why for one in chosen for why in one.unknown_because)
+            ),
+            limited_to=limited,
+            notes=notes,
+        )
+
+    def _limits(self, connection: Connection, mask: int) -> tuple[dict[str, Any], ...]:
+        """Return in the shape of answers what of a question is allowed."""
+        traffic = self.compiled(self.family(connection)).classes.traffic
+        if connection.protocol is Protocol.ICMP and connection.port is None:
+            runs = (
+                (first, last)
+                for first, last in traffic.icmp_runs()
+                if traffic.of(Protocol.ICMP, first) & mask
+            )
+            return ({"icmp": icmp.write(icmp.joined(runs))},)
+        from ringfence.layer7.words import to_json  # noqa: PLC0415 - only where rules look so far
+
+        allowed, excepts = traffic.limits(connection.protocol, connection.port or 0, mask)
+        found = [to_json(box) for box in allowed or ()]
+        return (*found, *({"except": to_json(box)} for box in excepts))
+
+    # -- families ----------------------------------------------------------------------------
+
+    def families(self, end: End) -> frozenset[int]:
+        """Return the IP families that an end can be reached over."""
+        match end:
+            case AddressEnd():
+                return frozenset({_family(end.address)})
+            case DomainEnd():
+                return frozenset({4, 6})
+            case PodEnd(pod=int() as number) if self.ends.identity(end).pods[number].addresses:
+                listed = self.ends.identity(end).pods[number].addresses
+                return frozenset(map(_family, listed))
+            case PodEnd(pod=int()) if not self.ends.identity(end).host_network:
+                return frozenset(map(_family_of_block, self.snapshot.pod_cidrs))
+            case _:
+                compiled = self.compiled(4)
+                return compiled.classes.universe.families[compiled.elements(end, None)[0]]
+
+    def family(self, connection: Connection) -> int:
+        """Return the family by which a connection is judged: as asked, else IPv4 if both can."""
+        if connection.family:
+            return connection.family
+        ends = (connection.source, connection.destination)
+        # An address of the outside has one family alone, a node may have both.
+        for end in sorted(ends, key=lambda end: not isinstance(end, AddressEnd)):
+            if isinstance(end, AddressEnd):
+                return _family(end.address)
+            if isinstance(end, NodeEnd) and (listed := self.snapshot.nodes[end.node].addresses):
+                return _family(end.address or listed[0])
+        common = self.families(connection.source) & self.families(connection.destination)
+        return 6 if common == {6} else 4
+
+
+def _family(address: str) -> int:
+    parsed = ipaddress.ip_address(address)
+    return 4 if parsed.version == 4 or parsed.ipv4_mapped else 6
+
+
+def _family_of_block(cidr: str) -> int:
+    return ipaddress.ip_network(cidr, strict=False).version
