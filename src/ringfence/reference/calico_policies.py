@@ -309,23 +309,53 @@ def _tier(
     bare = name != "default" and not policy.name.startswith(f"{name}.")
     if bare and older_than(snapshot.profile.version, 3, 32):
         raise NotUnderstoodError(f"must begin with `{name}.`", ("metadata", "name"))
-    fixed = fixed_tiers(snapshot.profile)
-    if name in fixed:
-        return fixed[name]
+    fixed = fixed_tiers(snapshot.profile).get(name)
     for document in calico_ends.of_title(snapshot, "Tier.projectcalico.org"):
         if document.name != name:
             continue
         try:
-            spec, at = calico_ends.spec_of(document, needed=False), ("spec",)
-            given = schema.fields(spec, at, ("order", "defaultAction"))
-            named = given.get("defaultAction", "Deny")
-            action = schema.choice(named, (*at, "defaultAction"), ("Deny", "Pass"))
-            order = _order(given.get("order"), (*at, "order"))
+            found = _read_tier(document)
+            if fixed:
+                _hold_fixed(found, fixed)
         except NotUnderstoodError as error:
             why = f"its tier could not be read: {not_understood(document, error)}"
             raise NotUnderstoodError(why, path) from error
-        return Tier(order, name, ties=Ties.NAME, unmatched=Action(action.lower()))
+        return fixed or found.tier
+    if fixed:
+        return fixed
     raise NotUnderstoodError(f"the tier `{name}` is not in the input", path)
+
+
+@dataclass(frozen=True)
+class _ReadTier:
+    """A tier as its object has it, and which of its two fields that says at all."""
+
+    tier: Tier
+    given: frozenset[str]
+
+
+def _read_tier(document: Document) -> _ReadTier:
+    spec, at = calico_ends.spec_of(document, needed=False), ("spec",)
+    given = schema.fields(spec, at, ("order", "defaultAction"))
+    named = given.get("defaultAction", "Deny")
+    action = schema.choice(named, (*at, "defaultAction"), ("Deny", "Pass"))
+    order = _order(given.get("order"), (*at, "order"))
+    tier = Tier(order, document.name, ties=Ties.NAME, unmatched=Action(action.lower()))
+    return _ReadTier(tier, frozenset(given))
+
+
+def _hold_fixed(read: _ReadTier, fixed: Tier) -> None:
+    """Hold that the object of a tier which every cluster has says nothing else of it.
+
+    Source: VAL validateTier.
+
+    Raises:
+        NotUnderstoodError: it does, and Calico refuses it.
+    """
+    if "order" in read.given and read.tier.order != fixed.order:
+        raise NotUnderstoodError(f"must be {fixed.order:g}", ("spec", "order"))
+    if "defaultAction" in read.given and read.tier.unmatched != fixed.unmatched:
+        raise NotUnderstoodError(f"must be {fixed.unmatched}", ("spec", "defaultAction"))
 
 
 # -- Kubernetes' own -----------------------------------------------------------------------------
