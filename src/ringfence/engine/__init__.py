@@ -15,8 +15,10 @@ A question goes through the files of this room from the top of this list to the 
     - `reasons`: why something is unknown, in words
     - `forwarding`: what host endpoints say of traffic that their nodes forward
 - `matrix`: all pairs of classes at once
-- `stack`: which policies apply to a class of subjects, in which order, and what they allow
-    - `outcome`: what becomes of all peers as the policies of a stack decide
+    - `endings`: stacks that end in a union, which is added up peer by peer
+- `rows`: what a stack allows, for all peers at once
+    - `outcome`: what becomes of the peers as the policies of a stack decide
+- `stack`: which policies apply to a class of subjects, and in which order they decide
     - `proxy`: what Cilium's rules of layer 7 do to each other
 - `classes`: elements gathered into classes, and the policies compiled to them
     - `rules`: compiled rules as values

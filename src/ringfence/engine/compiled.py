@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from ringfence.engine.classes import Classes
+from ringfence.engine.endings import Endings
 from ringfence.engine.forwarding import Forwarding
+from ringfence.engine.rows import Rows
 from ringfence.engine.stack import Stacks
 from ringfence.engine.trace import Tracer
 from ringfence.model.connection import AddressEnd, DomainEnd, End, NodeEnd, PodEnd
@@ -16,6 +18,8 @@ class Compiled:
 
     classes: Classes
     stacks: Stacks
+    rows: Rows
+    endings: Endings
     tracer: Tracer
     forwarding: Forwarding
     """What host endpoints say of traffic that passes by them; falsy where they say nothing."""
@@ -42,5 +46,7 @@ def compile_snapshot(snapshot: Snapshot, family: int) -> Compiled:
     """Return what can be worked out of a snapshot, pods judged by their addresses of a family."""
     classes = Classes(snapshot, family)
     stacks = Stacks(classes)
-    stacks.forwarding = forwarding = Forwarding(classes, stacks)
-    return Compiled(classes, stacks, Tracer(classes, stacks), forwarding)
+    rows = Rows(classes, stacks)
+    rows.forwarding = forwarding = Forwarding(classes, stacks, rows)
+    endings, tracer = Endings(classes, rows), Tracer(classes, stacks)
+    return Compiled(classes, stacks, rows, endings, tracer, forwarding)

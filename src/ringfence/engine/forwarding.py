@@ -15,8 +15,9 @@ from typing import Final
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
+from ringfence.engine.rows import Row, Rows
 from ringfence.engine.rules import CompiledPolicy
-from ringfence.engine.stack import Row, Stack, Stacks
+from ringfence.engine.stack import Stack, Stacks
 from ringfence.engine.steps import OtherEnd, SideTrace
 from ringfence.engine.trace import Tracer
 from ringfence.model.rule import Direction, LabelPeer
@@ -52,9 +53,9 @@ class Passage:
 class Forwarding:
     """The policies for forwarded traffic, of one set of classes."""
 
-    def __init__(self, classes: Classes, stacks: Stacks) -> None:
+    def __init__(self, classes: Classes, stacks: Stacks, rows: Rows) -> None:
         """Find the host endpoints that have such policies."""
-        self._classes, self._stacks = classes, stacks
+        self._classes, self._stacks, self._rows = classes, stacks, rows
         self._hosts = classes.universe.host_endpoints
         self._gates = self._find_gates(
             [found for found in classes.policies if found.policy.forward]
@@ -206,7 +207,7 @@ class Forwarding:
             if gate.unreadable:
                 rows = tuple((mask, sure & ~passing, may) for mask, sure, may in rows)
                 continue
-            allowed = self._stacks.evaluated(self.stack(gate, direction), subject)
+            allowed = self._rows.through(self.stack(gate, direction), subject)
             deniable = outside if passage.certain and not gate.before_nat else 0
             rows = tuple(
                 (mask & other, sure & (certain | ~passing), may & (possible | ~deniable))

@@ -61,7 +61,7 @@ class Engine:
     def matrix(self, family: int) -> Matrix:
         """Return all pairs at once, pods judged by their addresses of a family."""
         compiled = self.compiled(family)
-        return Matrix(compiled.classes, compiled.stacks)
+        return Matrix(compiled.classes, compiled.stacks, compiled.rows, compiled.endings)
 
     def judge(self, connection: Connection) -> Judgement:
         """Return the verdict on one connection, with its evidence.
@@ -119,10 +119,10 @@ class Engine:
         cells = [asked]
         if asked.bit_count() == 1:
             return cells
-        classes, stacks = compiled.classes, compiled.stacks
+        classes, rows = compiled.classes, compiled.rows
         for end, direction in ((source, Direction.EGRESS), (destination, Direction.INGRESS)):
             for subject, stack in self._stacks(compiled, end, direction):
-                masks = {p[0] for rule in stack.rules for p in stacks.parts(rule, stack, subject)}
+                masks = {p[0] for rule in stack.rules for p in rows.parts(rule, stack, subject)}
                 masks.add(classes.traffic.icmp)
                 for mask in masks:
                     cells = [p for cell in cells for p in (cell & mask, cell & ~mask) if p]

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
+from ringfence.engine.endings import Ending, Endings, HeadRow
+from ringfence.engine.rows import Row, Rows
 from ringfence.engine.rules import CompiledRule
-from ringfence.engine.stack import Ending, HeadRow, Row, Stack, Stacks
+from ringfence.engine.stack import Stack, Stacks
 from ringfence.model.rule import Direction
 
 BLOCK = 1024
@@ -49,9 +51,10 @@ class Reach:
 class Matrix:
     """Both directions ANDed, for every ordered pair of classes."""
 
-    def __init__(self, classes: Classes, stacks: Stacks) -> None:
+    def __init__(self, classes: Classes, stacks: Stacks, rows: Rows, endings: Endings) -> None:
         """Turn round what the destinations accept."""
         self._classes, self._stacks = classes, stacks
+        self._rows, self._endings = rows, endings
         self._certain, self._perhaps = _Accepting(classes.count), _Accepting(classes.count)
         self._denied, self._maybe_denied = _Accepting(classes.count), _Accepting(classes.count)
         """What is taken out of what the unions accept."""
@@ -64,14 +67,14 @@ class Matrix:
         whole: dict[tuple[Row, ...], list[int]] = defaultdict(list)
         for destination in range(classes.count):
             stack = self._stack_that_decides(destination)
-            ending = stack and stacks.ending(stack)
+            ending = stack and endings.of(stack)
             if stack and ending:
                 self._add_union(destination, stack, ending)
             else:
-                whole[stacks.rows(destination, Direction.INGRESS)].append(destination)
-        for rows, destinations in whole.items():
+                whole[rows.of(destination, Direction.INGRESS)].append(destination)
+        for accepted, destinations in whole.items():
             accepting = bits.from_members(destinations)
-            for mask, certain, possible in rows:
+            for mask, certain, possible in accepted:
                 self._certain.add(mask, certain, accepting)
                 self._perhaps.add(mask, possible & ~certain, accepting)
 
@@ -92,7 +95,7 @@ class Matrix:
         classes, stacks = self._classes, self._stacks
         if not classes.policed >> destination & 1 or stacks.inert:
             return None
-        if not stacks.is_settled(destination):
+        if not self._rows.is_settled(destination):
             return None
         return stacks.stack(destination, Direction.INGRESS)
 
@@ -102,7 +105,7 @@ class Matrix:
         self._add_rules(ending.denying, destination, self._denied, self._maybe_denied)
         if classes.icmp_is_open:
             self._perhaps.add(classes.traffic.icmp, classes.everything, here)
-        head = self._stacks.head(destination, stack, ending)
+        head = self._endings.head(destination, stack, ending)
         if any(allowed | denied for _, allowed, denied, _ in head):
             self._governed[head] |= here
 
@@ -174,7 +177,7 @@ class Matrix:
     def _reaches(self, source: int, certain: ByTraffic, perhaps: ByTraffic) -> list[Reach]:
         sure: ByTraffic = {}
         may: ByTraffic = {}
-        for mask, allowed, possible in self._stacks.rows(source, Direction.EGRESS):
+        for mask, allowed, possible in self._rows.of(source, Direction.EGRESS):
             unsure = possible & ~allowed
             for traffic, destinations in certain.items():
                 if common := mask & traffic:

@@ -8,7 +8,6 @@ from collections import defaultdict
 
 from ringfence.engine import Engine, bits
 from ringfence.engine.matrix import Reach
-from ringfence.engine.stack import Stacks
 from ringfence.model.profile import CiliumConfig
 from ringfence.model.rule import Action, Direction
 
@@ -26,7 +25,7 @@ class Grid:
         compiled = engine.compiled(family)
         self.family = family
         self.classes = compiled.classes
-        self._stacks: Stacks = compiled.stacks
+        self._stacks, self._settled = compiled.stacks, compiled.rows.is_settled
         self._config = engine.snapshot.profile.cilium or CiliumConfig()
         self._free: dict[tuple[int, int], bool] = {}
         icmp = self.classes.traffic.icmp
@@ -91,7 +90,7 @@ class Grid:
         known = self._free.get(key)
         if known is None:
             rules = self._stacks.stack(destination, Direction.INGRESS).rules
-            known = self._free[key] = self._stacks.is_settled(destination) and not any(
+            known = self._free[key] = self._settled(destination) and not any(
                 rule.action is not Action.ALLOW and rule.matched.possible >> source & 1
                 for rule in rules
             )
