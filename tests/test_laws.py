@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.internal.conjecture.providers import AVAILABLE_PROVIDERS, HypothesisProvider
 
-from every_connection import connections, named, pod_ends, traffic
+from every_connection import connections, named, pod_ends, requests_over, traffic
+from every_request import requests
+from literal_boxes import admits
 from policy_strategies import Manifest, network_policies, network_policy_rules
 from ringfence import assemble, reference
 from ringfence.engine import Engine
@@ -28,6 +31,7 @@ from ringfence.model import icmp
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.connectivity import ANY, Allowance, Connectivity, Pair, Peer
+from ringfence.model.layer7 import ANYTHING
 from ringfence.model.outside import parse_range
 from ringfence.model.profile import Cni
 from ringfence.model.snapshot import Snapshot
@@ -88,12 +92,29 @@ def test_both_judges_agree(situation: Situation) -> None:
 @clusters(60)
 @given(situations())
 def test_connectivity_is_what_the_judge_says_of_every_pair(situation: Situation) -> None:
-    snapshot = situation.snapshot()
+    assert_listed_as_judged(situation.snapshot())
+
+
+@pytest.mark.parametrize("cni", ["calico", "cilium"])
+def test_connectivity_is_what_the_judge_says_where_rules_look_above_the_port(cni: str) -> None:
+    @clusters(25)
+    @given(situations(cni=cni))
+    def hold(situation: Situation) -> None:
+        snapshot = situation.snapshot()
+        if requests(snapshot):
+            assert_listed_as_judged(snapshot)
+
+    hold()
+
+
+def assert_listed_as_judged(snapshot: Snapshot) -> None:
+    """Hold that pairs allow what the judge allows, what is said above the port included."""
     engine = Engine(snapshot)
     answer = connectivity(snapshot)
     pairs = {(pair.source, pair.destination): pair for pair in answer.connections}
     members = {peer.name: list(members_of(peer, snapshot)) for peer in answer.endpoints}
     ported = [(protocol, port) for protocol, port in traffic(snapshot) if port != 0]
+    said = requests(snapshot)
     asked = [
         (source, destination, kind)
         for source, destination in product(members, repeat=2)
@@ -101,17 +122,20 @@ def test_connectivity_is_what_the_judge_says_of_every_pair(situation: Situation)
         if pairs_are_listed(members[source], members[destination])
         for kind in ported
     ]
+    rng = random.Random(4)
     if len(asked) > 600:
-        asked = random.Random(4).sample(asked, 600)
+        asked = rng.sample(asked, 600)
     for source, destination, (protocol, port) in asked:
         pair = pairs.get((source, destination), Pair(source, destination, ()))
+        # What is open above the port is asked about, too.
+        request = rng.choice([ANYTHING, *rng.sample(requests_over(protocol, said), 1)])
         for one, other in product(members[source], members[destination]):
             for family in engine.families(one) & engine.families(other):
-                connection = Connection(one, other, protocol, port, family)
+                connection = Connection(one, other, protocol, port, family, request)
                 found = engine.judge(connection)
                 if any(piece.rule in {"own node", "self"} for piece in found.evidence):
                     continue  # not listed: always so, and for this node alone
-                wanted = listed(pair, protocol, port, family)
+                wanted = listed(pair, connection, snapshot.profile.cni)
                 if Verdict.UNKNOWN in wanted and is_host(snapshot, one) != is_host(snapshot, other):
                     continue  # whether it is the own node is known of pods, not of workloads
                 assert found.verdict in wanted, (connection, pair)
@@ -157,14 +181,16 @@ def pairs_are_listed(sources: list[End], destinations: list[End]) -> bool:
     return not isinstance(one, DomainEnd) and any(isinstance(e, PodEnd) for e in (one, other))
 
 
-def listed(pair: Pair, protocol: Protocol, port: int | None, family: int) -> set[Verdict]:
+def listed(pair: Pair, asked: Connection, cni: Cni) -> set[Verdict]:
     """Return the verdicts that a pair's lists leave possible for some traffic."""
+    protocol = asked.protocol
 
     def holds(allowances: tuple[Allowance, ...], name: str) -> bool:
         return any(
             allowance.protocol == name
-            and allowance.ip_family in {None, family}
-            and (not allowance.ports or in_ports(name, allowance.ports, port))
+            and allowance.ip_family in {None, asked.family}
+            and (not allowance.ports or in_ports(name, allowance.ports, asked.port))
+            and (asked.request == ANYTHING or admits(allowance, asked.request, cni))
             for allowance in allowances
         )
 
@@ -174,7 +200,7 @@ def listed(pair: Pair, protocol: Protocol, port: int | None, family: int) -> set
         if holds(pair.allow, "ICMP"):
             return {Verdict.ALLOW}
         return {Verdict.DENY, Verdict.UNKNOWN}
-    # The questions leave open what is said above the port: if some of that is unknown, it is.
+    # Where the question leaves open what is said above the port: if some of that is unknown, it is.
     if holds(pair.unknown, ANY) or holds(pair.unknown, protocol.value):
         return {Verdict.UNKNOWN}
     if holds(pair.allow, ANY) or holds(pair.allow, protocol.value):

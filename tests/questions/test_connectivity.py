@@ -81,6 +81,15 @@ def test_pods_of_a_workload_are_told_apart_only_where_policies_do() -> None:
     assert "shop/shard" in names(connectivity(shop(allow_all)))
 
 
+def test_pods_of_a_workload_that_differ_only_towards_the_outside_are_told_apart() -> None:
+    inside = BY_POD.replace(
+        "shard-0}}\n", "shard-0}}\n  ingress: [{from: [{namespaceSelector: {}}]}]\n"
+    )
+    answer = connectivity(shop(inside))
+    assert traffic(answer, "0.0.0.0-203.0.112.255", "shop/shard[shard-0]") == []
+    assert traffic(answer, "0.0.0.0-203.0.112.255", "shop/shard[shard-1]") == [("ANY", "")]
+
+
 def test_nodes_are_listed_where_a_policy_names_nodes() -> None:
     assert "node/n1" not in names(connectivity(shop()))
     answer = connectivity(shop(NODES))

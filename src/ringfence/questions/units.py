@@ -130,18 +130,26 @@ class Units:
         per_family: list[list[tuple[object, ...]]] = []
         for grid in self._grids:
             classes, rows = grid.classes, grid.rows
-            concerned = self._concerned(classes)
-            inside = self._inside(classes)
+            universe = classes.universe
+            concerned = set(classes.class_of[universe.first_cell : universe.first_name])
+            inside, several = self._inside(classes), self._several(classes)
+            concerned |= several
             written = {t: self._write(*t, None) for row in rows.values() for t in row.values()}
             columns: dict[int, list[tuple[int, Written]]] = defaultdict(list)
-            for source in inside:
-                row = rows[source]
-                for destination in concerned & row.keys():
+            for source, row in rows.items():
+                # What is outside is compared by its pairs with what is inside alone.
+                for destination in (concerned if source in inside else several) & row.keys():
                     columns[destination].append((source, written[row[destination]]))
             contents: list[tuple[object, ...]] = [
                 (
                     classes.families[number],
-                    tuple(sorted((d, written[t]) for d, t in rows[number].items() if d in inside)),
+                    tuple(
+                        sorted(
+                            (d, written[t])
+                            for d, t in rows[number].items()
+                            if number in several or d in inside
+                        )
+                    ),
                     tuple(sorted(columns[number])),
                 )
                 if number in concerned
@@ -167,10 +175,10 @@ class Units:
         found = set(classes.class_of[: universe.first_node])
         return found.union(classes.class_of[n] for n in nodes if policed(universe, n))
 
-    def _concerned(self, classes: Classes) -> set[int]:
-        """Return the classes of which two may have to be compared."""
+    def _several(self, classes: Classes) -> set[int]:
+        """Return the classes of workloads that have several identities."""
         universe = classes.universe
-        found = set(classes.class_of[universe.first_cell : universe.first_name])
+        found: set[int] = set()
         for number, workload in enumerate(self._snapshot.workloads):
             if len(workload.identities) > 1:
                 first = universe.first_identity[number]
