@@ -23,7 +23,7 @@ A question goes through the files of this room from the top of this list to the 
 - `classes`: elements gathered into classes, and the policies compiled to them
     - `rules`: compiled rules as values
     - `peers`, `labels`, `host_endpoints`: which elements a peer stands for
-    - `ports`: which traffic a rule's ports and port names stand for
+    - `shares`, `ports`: which traffic a rule means; what port names stand for
     - `matches`: three-valued sets
 - `universe`: the elements: identities, nodes, cells of addresses, domain names
 - `traffic`, `spaces`, `zones`: classes of traffic, above the port where rules look there

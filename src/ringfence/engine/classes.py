@@ -16,14 +16,14 @@ from ringfence.engine.addresses import AddressSpace
 from ringfence.engine.matches import Matches, union
 from ringfence.engine.peers import Peers, api_server, block
 from ringfence.engine.ports import Ports
-from ringfence.engine.rules import CompiledPolicy, CompiledRule, Part, Share
+from ringfence.engine.rules import CompiledPolicy, CompiledRule
+from ringfence.engine.shares import Shares, names
 from ringfence.engine.universe import Universe
 from ringfence.engine.zones import Zones, destinations
 from ringfence.model.label_space import CILIUM_RESERVED
-from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
+from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.profile import Cni
 from ringfence.model.rule import (
-    NETWORK_POLICY,
     Action,
     Direction,
     DomainPeer,
@@ -31,10 +31,8 @@ from ringfence.model.rule import (
     EntityPeer,
     IpPeer,
     LabelPeer,
-    NamedPort,
     Peer,
     Policy,
-    PortRange,
     Rule,
     leaves,
 )
@@ -166,10 +164,18 @@ class Classes:
         self._subjects = [narrow(found) for found in of_policies]
         self.blind = [compact[found] for found in blind]
         """Per blind spot of the snapshot, the classes that it concerns."""
-        self._names = {
+        names = {
             port: {mask: compact[found] for mask, found in at.items()}
             for port, at in self._ports.resolved.items()
         }
+        self.shares = Shares(
+            self._ports,
+            self.everything,
+            self.in_family,
+            names,
+            icmp_is_open=self.icmp_is_open,
+        )
+        """The traffic that rules mean, and of whom."""
 
     def _gather(self, distinct: dict[int, int]) -> None:
         universe = self.universe
@@ -299,64 +305,13 @@ class Classes:
                 compiled.unseen = tuple(
                     found for found, only in zip(peers, taught, strict=True) if not only
                 )
-        compiled.names = _names(rule.traffic)
-        compiled.not_names = _names(rule.not_traffic)
-        compiled.shares = self._shares(compiled, 0, 0)
-        compiled.split = tuple(self._split(compiled, compiled.matched))
+        compiled.names = names(rule.traffic)
+        compiled.not_names = names(rule.not_traffic)
+        compiled.shares = self.shares.of(compiled, 0, 0)
+        compiled.split = tuple(self.shares.split(compiled, compiled.matched))
         if compiled.unseen is not None:
-            compiled.split_unseen = tuple(self._split(compiled, union(compiled.unseen)))
+            compiled.split_unseen = tuple(self.shares.split(compiled, union(compiled.unseen)))
         return compiled
-
-    def _shares(self, compiled: CompiledRule, named: int, not_named: int) -> tuple[Share, ...]:
-        """Return the traffic of a rule whose names stand for some.
-
-        Args:
-            compiled: the rule.
-            named: the traffic that its names stand for.
-            not_named: the traffic that the names which it excludes stand for.
-        """
-        rule = compiled.rule
-        whole = rule.traffic is None or rule.unreadable is not None
-        ranges = [] if whole else [p for p in rule.traffic or () if isinstance(p, PortRange)]
-        excluded = [] if rule.unreadable else list(rule.not_traffic)
-        of_family = any(isinstance(p, PortRange) and p.family for p in (*ranges, *excluded))
-        shares = []
-        for family in (4, 6) if of_family else (None,):
-            mask = self.traffic.everything if whole else self._ports.mask(ranges, family) | named
-            if whole and compiled.policy.tier == NETWORK_POLICY and self.icmp_is_open:
-                mask &= ~self.traffic.icmp
-            mask &= ~(self._ports.mask(excluded, family) | not_named) & compiled.only
-            certain, perhaps = mask, 0
-            if rule.layer7 is not None and not rule.unreadable and Layer7() not in rule.layer7:
-                held, maybe = self.traffic.limit(rule.layer7)
-                certain, perhaps = mask & held, mask & maybe & ~held
-            peers = self.everything if family is None else self.in_family[family]
-            if certain | perhaps:
-                shares.append(Share(certain, perhaps, peers))
-        return tuple(shares)
-
-    def _split(self, compiled: CompiledRule, matched: Matches) -> Iterator[Part]:
-        """Yield the parts of an egress rule, its names resolved at each destination."""
-        groups = {(0, 0): self.everything}
-        for index, names in enumerate((compiled.names, compiled.not_names)):
-            for port in names:
-                refined: dict[tuple[int, int], int] = {}
-                for (named, not_named), where in groups.items():
-                    left = where
-                    for mask, at in self._names[port].items():
-                        if here := where & at:
-                            key = (named, not_named | mask) if index else (named | mask, not_named)
-                            refined[key] = refined.get(key, 0) | here
-                            left &= ~at
-                    if left:
-                        key = (named, not_named)
-                        refined[key] = refined.get(key, 0) | left
-                groups = refined
-        for (named, not_named), where in groups.items():
-            shares = (
-                self._shares(compiled, named, not_named) if named | not_named else compiled.shares
-            )
-            yield from parts(shares, matched.within(where))
 
     def widened(self, compiled: CompiledRule) -> CompiledRule:
         """Return a rule without what it says above the port."""
@@ -371,25 +326,6 @@ class Classes:
     def icmp_is_open(self) -> bool:
         """Whether NetworkPolicy's effect on ICMP is left open: it is, unless the CNI is known."""
         return self.snapshot.profile.cni is Cni.GENERIC
-
-    def named_at(self, port: NamedPort, destination: int) -> int:
-        """Return the traffic that a port's name stands for at a class of pods."""
-        found = 0
-        for mask, at in self._names[port].items():
-            if at >> destination & 1:
-                found |= mask
-        return found
-
-    def shares_at(self, compiled: CompiledRule, destination: int) -> tuple[Share, ...]:
-        """Return the traffic of a rule, its names resolved at a destination."""
-        if not (compiled.names or compiled.not_names):
-            return compiled.shares
-        named = not_named = 0
-        for port in compiled.names:
-            named |= self.named_at(port, destination)
-        for port in compiled.not_names:
-            not_named |= self.named_at(port, destination)
-        return self._shares(compiled, named, not_named)
 
     # -- looking up --------------------------------------------------------------------------
 
@@ -411,17 +347,3 @@ def by_name(rule: Rule) -> bool:
     Source: docs.tigera.io, domain-based policy: they are for egress rules that allow.
     """
     return rule.direction is Direction.EGRESS and rule.action is Action.ALLOW
-
-
-def parts(shares: tuple[Share, ...], matched: Matches) -> Iterator[Part]:
-    """Yield the parts of a rule for peers that match it."""
-    for share in shares:
-        found = matched.within(share.peers)
-        if share.certain and (found.certain | found.perhaps):
-            yield share.certain, found.certain, found.perhaps
-        if share.perhaps and found.possible:
-            yield share.perhaps, 0, found.possible
-
-
-def _names(traffic: tuple[object, ...] | None) -> tuple[NamedPort, ...]:
-    return tuple(port for port in traffic or () if isinstance(port, NamedPort))

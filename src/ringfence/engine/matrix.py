@@ -122,7 +122,7 @@ class Matrix:
             applies = rule.applies(destination)
             if applies is False:
                 continue
-            for share in self._classes.shares_at(rule, destination):
+            for share in self._classes.shares.at(rule, destination):
                 for peer in rule.peers:
                     found = peer.within(share.peers)
                     if applies:

@@ -8,10 +8,11 @@ and evaluation goes on as if it had not matched.
 from collections.abc import Iterable
 from typing import Protocol
 
-from ringfence.engine.classes import Classes, parts
+from ringfence.engine.classes import Classes
 from ringfence.engine.matches import union
 from ringfence.engine.outcome import Lacking, Outcome, matched, said
 from ringfence.engine.rules import CompiledRule, Part
+from ringfence.engine.shares import parts
 from ringfence.engine.stack import Floor, Stack, Stacks
 from ringfence.model import tiers
 from ringfence.model.profile import Cni
@@ -108,7 +109,7 @@ class Rows:
         return [
             (
                 rule.applies(subject),
-                self._classes.shares_at(rule, subject) if by_name else (),
+                self._classes.shares.at(rule, subject) if by_name else (),
             )
             for rule in rules
         ]
@@ -128,7 +129,7 @@ class Rows:
             unseen = rule.unseen is not None and not stack.learns_names
             found = rule.split_unseen if unseen else rule.split
         else:
-            found = tuple(parts(self._classes.shares_at(rule, subject), rule.matched))
+            found = tuple(parts(self._classes.shares.at(rule, subject), rule.matched))
         if applies is None:
             found = tuple((mask, 0, certain | perhaps) for mask, certain, perhaps in found)
         return found

@@ -182,7 +182,7 @@ class Tracer:
     def _traffic_of(self, rule: CompiledRule, destination: int, peer: int) -> Matches:
         """Return the classes of traffic that a rule means at a destination, of one peer."""
         certain = perhaps = 0
-        for share in self._classes.shares_at(rule, destination):
+        for share in self._classes.shares.at(rule, destination):
             if share.peers >> peer & 1:
                 certain |= share.certain
                 perhaps |= share.perhaps
