@@ -10,7 +10,8 @@ A question goes through the files of this room from the top of this list to the 
     - `compiled`: what is worked out once per family of IP; which elements an end is
     - `ends`: what two ends are to each other: one pod, a pod and its node
 - `sides`: one part from both ends; what the network settles without policies
-    - `trace`: through a stack, rule by rule, with the evidence
+    - `trace`: through a stack, tier by tier, with the evidence
+    - `encounters`: how the rules of a policy meet the connection
     - `steps`: the values that a trace is made of
     - `reasons`: why something is unknown, in words
     - `forwarding`: what host endpoints say of traffic that their nodes forward

@@ -6,37 +6,21 @@ from functools import cache
 from typing import Final
 
 from ringfence.engine.classes import Classes
-from ringfence.engine.matches import Matches
+from ringfence.engine.encounters import Encounters
 from ringfence.engine.reasons import why_clashing, why_perhaps, why_unreadable
-from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.engine.stack import Floor, Stack, Stacks
 from ringfence.engine.steps import (
     OtherEnd,
     PolicyTrace,
     RuleTrace,
     SideTrace,
-    all_of,
     any_of,
     settled,
     settled_side,
 )
 from ringfence.model import tiers
 from ringfence.model.document import Path, path_text
-from ringfence.model.rule import (
-    NETWORK_POLICY,
-    Action,
-    AllPeers,
-    AnyPeer,
-    Direction,
-    Entity,
-    EntityPeer,
-    IpPeer,
-    LabelPeer,
-    NotPeer,
-    Peer,
-    Resolution,
-    Ties,
-)
+from ringfence.model.rule import NETWORK_POLICY, Action, Direction, Resolution, Ties
 from ringfence.model.verdict import Evidence, Verdict
 
 FAILSAFE: Final = "failsafe"
@@ -45,10 +29,14 @@ FAILSAFE: Final = "failsafe"
 
 @dataclass
 class _State:
+    """What may have become of the connection so far."""
+
     outcomes: set[Action] = field(default_factory=set)
     undecided: bool = True
     passed: bool = False
+    """Whether a rule of this tier may have passed it to the next."""
     refused: bool = False
+    """Whether a proxy refuses it, whatever audit mode lets pass."""
 
 
 class Tracer:
@@ -58,6 +46,7 @@ class Tracer:
         """Keep what was compiled."""
         self._classes, self._stacks = classes, stacks
         self._snapshot = classes.snapshot
+        self._encounters = Encounters(classes)
         self._written = cache(self._locate)
 
     def follow(
@@ -106,7 +95,7 @@ class Tracer:
         direction = stack.direction
         side = SideTrace(direction)
         followed = {
-            id(policy): self._meet(policy, stack, subject, traffic, other)
+            id(policy): self._encounters.of(policy, stack, subject, traffic, other)
             for policy in stack.policies
         }
         side.policies = list(followed.values())
@@ -151,82 +140,7 @@ class Tracer:
             side.because.clear()
         return side
 
-    # -- matching ----------------------------------------------------------------------------
-
-    def _meet(
-        self, policy: CompiledPolicy, stack: Stack, subject: int, traffic: int, other: OtherEnd
-    ) -> PolicyTrace:
-        classes = self._classes
-        number = classes.class_of[other.element]
-        destination = subject if stack.direction is Direction.INGRESS else number
-        traced = []
-        for rule in stack.rules_of(policy):
-            wide = classes.widened(rule)
-            ports = bool(self._traffic_of(wide, destination, number).certain >> traffic & 1)
-            said: bool | None = ports
-            if wide is not rule:
-                said = _holds(self._traffic_of(rule, destination, number), traffic)
-            unlearned = rule.unseen is not None and not stack.learns_names
-            traced.append(
-                RuleTrace(
-                    rule,
-                    self._match(rule, other, number, unlearned=unlearned),
-                    said,
-                    ports,
-                    rule.applies(subject),
-                    unlearned,
-                )
-            )
-        return PolicyTrace(policy, tuple(traced))
-
-    def _traffic_of(self, rule: CompiledRule, destination: int, peer: int) -> Matches:
-        """Return the classes of traffic that a rule means at a destination, of one peer."""
-        certain = perhaps = 0
-        for share in self._classes.shares.at(rule, destination):
-            if share.peers >> peer & 1:
-                certain |= share.certain
-                perhaps |= share.perhaps
-        return Matches(certain, perhaps)
-
-    def _match(
-        self, compiled: CompiledRule, other: OtherEnd, number: int, *, unlearned: bool
-    ) -> bool | None:
-        """Return whether a rule's peers match the other end; None: perhaps."""
-        rule = compiled.rule
-        if other.address is not None and rule.peers is not None and not rule.unreadable:
-            found = [self._match_at(peer, other) for peer in rule.peers]
-            held = any_of(found)
-            return None if held and rule.uncertain else held
-        if unlearned and compiled.unseen is not None:
-            certain = perhaps = 0
-            for match in compiled.unseen:
-                certain |= match.certain
-                perhaps |= match.perhaps
-            return _holds(Matches(certain, perhaps), number)
-        return _holds(compiled.matched, number)
-
-    def _match_at(self, peer: Peer, other: OtherEnd) -> bool | None:
-        """Return whether a peer matches a node of which one address is meant; None: perhaps."""
-        assert other.address is not None  # noqa: S101 - only such ends are matched so
-        match = self._classes.peers.match
-        match peer:
-            case AllPeers():
-                return all_of([self._match_at(part, other) for part in peer.parts])
-            case AnyPeer():
-                return any_of([self._match_at(part, other) for part in peer.parts])
-            case NotPeer():
-                held = self._match_at(peer.part, other)
-                return None if held is None else not held
-            case IpPeer() | EntityPeer(Entity.KUBE_APISERVER):
-                return _holds(match(peer), other.address)
-            case LabelPeer():
-                by_labels = self._classes.peers.match_own_labels(peer.expression)
-                by_address = _holds(match(peer), other.address)
-                return by_address or _holds(by_labels, other.element) or by_address
-            case _:
-                return _holds(match(peer), other.element)
-
-    # -- deciding, as `Stacks` does for all peers at once --------------------------------------
+    # -- deciding, as `rows` does for all peers at once ----------------------------------------
 
     def _decide(
         self,
@@ -429,13 +343,6 @@ class Tracer:
         return Evidence(
             "network", direction.value, action, document.ref, rule, location.file, location.line
         )
-
-
-def _holds(found: Matches, number: int) -> bool | None:
-    """Return whether a member is in a set; None: perhaps."""
-    if found.certain >> number & 1:
-        return True
-    return None if found.perhaps >> number & 1 else False
 
 
 def _verdict(outcomes: set[Action]) -> Verdict:
