@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from every_connection import connections
@@ -118,6 +118,53 @@ def maps(value: Any) -> Iterator[Manifest]:
     elif isinstance(value, list):
         for child in value:
             yield from maps(child)
+
+
+# -- what is staged ------------------------------------------------------------------------------
+
+
+@clusters(30)
+@given(situations(cni="calico", sound=True))
+def test_staged_policies_count_as_if_they_were_the_enforced_ones(situation: Situation) -> None:
+    planned = replace(situation, staged=True).snapshot()
+    carried_out = replace(situation, policies=as_enforced(situation.policies), staged=False)
+    after = carried_out.snapshot()
+    assume(planned.workloads == after.workloads and planned.profile == after.profile)
+    now, then = Engine(planned), Engine(after)
+    for number, connection in enumerate(connections(planned, 80)):
+        wanted = told(then, connection)
+        assert told(now, connection) == wanted, connection
+        if number % 4 == 0:
+            assert literal(planned, connection) == wanted, connection
+
+
+def as_enforced(policies: list[Manifest]) -> list[Manifest]:
+    """Return policies as they are once what is staged among them has been carried out."""
+    plans = [policy for policy in policies if policy["kind"].startswith("Staged")]
+    found = [policy for policy in policies if not policy["kind"].startswith("Staged")]
+    names = [identity(plan) for plan in plans]
+    assume(len(set(map(str, names))) == len(names))  # which of two counts is not said
+    for plan, name in zip(plans, names, strict=True):
+        action = plan["spec"].get("stagedAction", "Set")
+        if action in ("Set", "Delete"):
+            found = [policy for policy in found if identity(policy) != name]
+        if action == "Set":
+            spec = {key: value for key, value in plan["spec"].items() if key != "stagedAction"}
+            kubernetes = plan["kind"] == "StagedKubernetesNetworkPolicy"
+            api = "networking.k8s.io/v1" if kubernetes else plan["apiVersion"]
+            kind = plan["kind"].removeprefix("Staged").removeprefix("Kubernetes")
+            found.append({**plan, "apiVersion": api, "kind": kind, "spec": spec})
+    return found
+
+
+def identity(policy: Manifest) -> tuple[bool, str, str | None, str]:
+    """Return what tells which policy it is: whose kind, namespace, name without its tier."""
+    name, spec = policy["metadata"]["name"], policy["spec"]
+    kind = policy["kind"].removeprefix("Staged")
+    own = "calico" in policy["apiVersion"] and not kind.startswith("Kubernetes")
+    if own:
+        name = name.removeprefix(f"{spec.get('tier', 'default')}.")
+    return own, kind.removeprefix("Kubernetes"), policy["metadata"].get("namespace"), name
 
 
 # -- the strategies themselves -------------------------------------------------------------------
