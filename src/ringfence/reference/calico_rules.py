@@ -16,6 +16,7 @@ from ringfence.model.rule import Direction
 from ringfence.reference import (
     calico_ends,
     calico_http,
+    calico_objects,
     calico_ports,
     calico_selectors,
     calico_services,
@@ -77,7 +78,7 @@ def read(value: Any, path: Path, here: Approach, setting: Setting) -> Read:  # n
     """
     given = schema.fields(value, path, _RULE)
     action = schema.choice(given.get("action"), (*path, "action"), ACTIONS)
-    schema.fields(given.get("metadata", {}), (*path, "metadata"), ("annotations",))
+    _hold_remarks(given.get("metadata", {}), (*path, "metadata"))
     source, destination = (
         (here.peer, here.subject)
         if here.direction is Direction.INGRESS
@@ -98,6 +99,22 @@ def read(value: Any, path: Path, here: Approach, setting: Setting) -> Read:  # n
         limits = answer.limits
         here.notes.add(ENVOY)
     return Read(all_of(criteria), action, limits)
+
+
+def _hold_remarks(value: Any, path: Path) -> None:  # noqa: ANN401
+    """Hold that what a rule says of itself is of the right form: texts by name.
+
+    Source: V3 RuleMetadata.
+
+    Raises:
+        NotUnderstoodError: it is not.
+    """
+    at = (*path, "annotations")
+    remarks = schema.fields(value, path, ("annotations",)).get("annotations", {})
+    if not isinstance(remarks, dict):
+        raise NotUnderstoodError("must be a mapping", at)
+    for key, remark in remarks.items():
+        schema.text(remark, (*at, key))
 
 
 def _http(given: dict[str, Any], path: Path, here: Approach, action: str) -> calico_http.Answer:
@@ -159,7 +176,7 @@ def _entity(
     path = (*path, which)
     given = schema.fields(rule.get(which, {}), path, _ENTITY)
     nets, not_nets = (
-        calico_ends.read_nets(given.get(name), (*path, name), bare=False)
+        calico_objects.read_nets(given.get(name), (*path, name), bare=False)
         for name in ("nets", "notNets")
     )
     families.take(nets, (*path, "nets"))
@@ -314,7 +331,7 @@ def _domains(
     """
     at = (*path, "domains")
     names = tuple(
-        calico_ends.read_domain(entry, (*at, index))
+        calico_objects.read_domain(entry, (*at, index))
         for index, entry in enumerate(schema.items(given["domains"], at))
     )
     if not names:
