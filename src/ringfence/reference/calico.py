@@ -15,6 +15,7 @@ from ringfence.reference import (
     calico_chain,
     calico_ends,
     calico_hosts,
+    calico_objects,
     calico_policies,
     calico_staged,
     exemptions,
@@ -84,7 +85,7 @@ def _pod(snapshot: Snapshot, here: Approach, pod: OwnPod) -> Side:
 def _profiles(snapshot: Snapshot, pod: OwnPod) -> tuple[str, ...]:
     """Return the names of a pod's profiles; that of its account only where an object has it."""
     account = f"ksa.{pod.namespace}.{pod.service_account}"
-    objects = {document.name for document in calico_ends.of_title(snapshot, "Profile")}
+    objects = {document.name for document in calico_objects.of_title(snapshot, "Profile")}
     return (f"kns.{pod.namespace}", *((account,) if account in objects else ()))
 
 

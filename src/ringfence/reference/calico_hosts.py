@@ -15,14 +15,15 @@ from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Verdict
 from ringfence.reference import (
     calico_chain,
-    calico_ends,
+    calico_objects,
     calico_policies,
     calico_rules,
     calico_staged,
     schema,
 )
 from ringfence.reference.calico_chain import Trail
-from ringfence.reference.calico_ends import DEFAULT_ALLOW, HostEndpoint, Known
+from ringfence.reference.calico_ends import Known
+from ringfence.reference.calico_objects import DEFAULT_ALLOW, HostEndpoint
 from ringfence.reference.calico_policies import Rules, Standing
 from ringfence.reference.calico_rules import Setting
 from ringfence.reference.ends import Approach, Host, Outside, identity_of, node_name_of
@@ -119,7 +120,7 @@ def through_profiles(
     Source: CHAIN endpointIptablesChain ("jump to each profile in turn"); CHECK; Calico
     `resources.DefaultAllowProfile`, conversion.go NamespaceToProfile.
     """
-    documents = {one.name: one for one in calico_ends.of_title(all_.snapshot, "Profile")}
+    documents = {one.name: one for one in calico_objects.of_title(all_.snapshot, "Profile")}
     of_namespaces = [f"kns.{one.name}" for one in all_.snapshot.namespaces]
     for name in names:
         document = documents.get(name)
@@ -135,7 +136,7 @@ def through_profiles(
                 read=lambda value, path, at: calico_rules.read(value, path, at, Setting(all_, "")),
             )
             try:
-                spec = calico_ends.spec_of(document, needed=False)
+                spec = calico_objects.spec_of(document, needed=False)
                 schema.fields(spec, ("spec",), ("ingress", "egress", "labelsToApply"))
                 section = ("spec", here.direction.value)
                 listed = schema.items(spec.get(here.direction.value), section)

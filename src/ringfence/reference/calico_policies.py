@@ -20,13 +20,15 @@ from ringfence.model.snapshot import Snapshot
 from ringfence.reference import (
     admin_network_policy,
     calico_ends,
+    calico_objects,
     calico_rules,
     calico_selectors,
     cluster_network_policy,
     network_policy,
     schema,
 )
-from ringfence.reference.calico_ends import HostEndpoint, Known
+from ringfence.reference.calico_ends import Known
+from ringfence.reference.calico_objects import HostEndpoint
 from ringfence.reference.calico_rules import Read, Setting
 from ringfence.reference.calico_selectors import Selector
 from ringfence.reference.composition import ADMIN, BASELINE, CLUSTER
@@ -86,7 +88,7 @@ def select(document: Document, subject: Subject, all_: Known) -> Standing | None
     Raises:
         NotUnderstoodError: whether it does, or where it stands, cannot be told.
     """
-    if group_of(document.api_version) in calico_ends.GROUPS:
+    if group_of(document.api_version) in calico_objects.GROUPS:
         if document.kind.endswith("KubernetesNetworkPolicy"):
             return _staged_kubernetes(document, subject, all_.snapshot.profile)
         return _own(document, subject, all_)
@@ -112,7 +114,7 @@ def _own(document: Document, subject: Subject, all_: Known) -> Standing | None:
         isinstance(subject, OwnPod) and subject.namespace == document.namespace
     ):
         return None
-    spec, at = calico_ends.spec_of(document, needed=False), ("spec",)
+    spec, at = calico_objects.spec_of(document, needed=False), ("spec",)
     selects = _subject(spec, at, is_global=is_global)
     if isinstance(subject, OwnPod):
         labels = calico_ends.pod_labels(all_.snapshot, subject)
@@ -310,7 +312,7 @@ def _tier(
     if bare and older_than(snapshot.profile.version, 3, 32):
         raise NotUnderstoodError(f"must begin with `{name}.`", ("metadata", "name"))
     fixed = fixed_tiers(snapshot.profile).get(name)
-    for document in calico_ends.of_title(snapshot, "Tier.projectcalico.org"):
+    for document in calico_objects.of_title(snapshot, "Tier.projectcalico.org"):
         if document.name != name:
             continue
         try:
@@ -335,7 +337,7 @@ class _ReadTier:
 
 
 def _read_tier(document: Document) -> _ReadTier:
-    spec, at = calico_ends.spec_of(document, needed=False), ("spec",)
+    spec, at = calico_objects.spec_of(document, needed=False), ("spec",)
     given = schema.fields(spec, at, ("order", "defaultAction"))
     named = given.get("defaultAction", "Deny")
     action = schema.choice(named, (*at, "defaultAction"), ("Deny", "Pass"))
@@ -418,7 +420,7 @@ def _staged_kubernetes(document: Document, subject: Subject, profile: Profile) -
     """
     if not isinstance(subject, OwnPod) or subject.namespace != document.namespace:
         return None
-    spec = calico_ends.spec_of(document, needed=False)
+    spec = calico_objects.spec_of(document, needed=False)
     plain = {key: value for key, value in spec.items() if key != "stagedAction"}
     found = network_policy.select_by(plain, document, subject, Cni.CALICO)
     return _standing(found, tiers.CALICO_DEFAULT, profile) if found else None

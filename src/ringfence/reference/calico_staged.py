@@ -6,7 +6,7 @@ ConvertStagedPolicyToEnforced) and its siblings.
 
 from ringfence.model.document import Document
 from ringfence.model.snapshot import Snapshot
-from ringfence.reference import calico_ends, calico_policies
+from ringfence.reference import calico_objects, calico_policies
 from ringfence.reference.composition import enforced_kinds
 from ringfence.reference.schema import NotUnderstoodError
 
@@ -27,10 +27,10 @@ def enforced(snapshot: Snapshot) -> list[Document]:
     Source: V3 StagedAction; NPA `site-src/implementations.md` for Kubernetes' own kinds.
     """
     kinds = OWN_KINDS | enforced_kinds(snapshot.profile)
-    found = calico_ends.of_title(snapshot, *kinds)
+    found = calico_objects.of_title(snapshot, *kinds)
     if not snapshot.staged:
         return found
-    for document in calico_ends.of_title(snapshot, *_STAGED):
+    for document in calico_objects.of_title(snapshot, *_STAGED):
         action = _staged_action(document)
         if action not in ("Set", "Delete", ""):
             continue
