@@ -20,17 +20,20 @@ EXAMPLES = """
 """
 NOTE = """
 What was written is read back, judged by the profile that enforces it, and held against the verdicts
-of the policies as they are: TCP, UDP, SCTP and what is said above them, between workloads, nodes,
-the outside, and the domain names that policies speak of. What the dialect cannot say stays closed,
-and is told with its file and line. If more would be allowed than before, nothing is written.
+of the policies as they are: TCP, UDP, SCTP and what is said above them, and ICMP, between
+workloads, nodes, the outside, and the domain names that policies speak of. What the dialect cannot
+say stays closed, and is told with its file and line. If more would be allowed than before, nothing
+is written. NetworkPolicy leaves ICMP to the CNI: where the other side settles it, that is told.
 
-exit codes: 0 every verdict is the same; 1 some differ; 3 that could not be evaluated"""
+exit codes: 0 every verdict is the same; 1 some differ; 3 that could not be evaluated (with --strict
+also where a verdict is unknown, or ICMP is left to the CNI on one side alone)"""
 
 SHOWN = 20
 """How many differences of a kind the text names; JSON has all of them."""
 COUNTS = (
-    "compared: TCP, UDP and SCTP with what is said above them, between pods, nodes, the outside "
-    "and named domains; not ICMP, nor a pod's own node, which the profiles treat differently"
+    "compared: TCP, UDP and SCTP with what is said above them, and ICMP, between pods, nodes, the "
+    "outside and named domains, over each IP family; not a pod's own node, which the profiles "
+    "treat differently"
 )
 
 
@@ -116,7 +119,8 @@ def _exit_code(found: "Conversion", *, strict: bool) -> int:
     comparison = found.comparison
     if comparison.wider or comparison.narrower:
         return 1
-    return 3 if comparison.undecided or (strict and comparison.unknown) else 0
+    unknown = comparison.unknown or comparison.left_to_cni
+    return 3 if comparison.undecided or (strict and unknown) else 0
 
 
 # -- the report ------------------------------------------------------------------------------
@@ -146,17 +150,26 @@ def _text(
     )
     comparison = found.comparison
     if found.proved:
-        yield f"proved: {_count(comparison.pairs, 'pair')}, every verdict is the same"
+        but = ", but for ICMP (below)" if comparison.left_to_cni else ""
+        yield f"proved: {_count(comparison.pairs, 'pair')}, every verdict is the same{but}"
     else:
-        yield f"NOT the same: {_count(comparison.pairs, 'pair')}"
+        yield f"NOT the same: {comparison.differing:,} of {_count(comparison.pairs, 'pair')} differ"
     yield f"  {COUNTS}"
     if comparison.unknown:
-        yield f"  unknown before, and where not listed now too: {comparison.unknown} of the pairs"
+        yield f"  unknown before, and where not listed now too: {comparison.unknown:,} of the pairs"
     wider = [each.said for each in comparison.wider]
     for title, listed in (("allowed, and was not", wider), ("closed", comparison.narrower)):
         if listed:
             yield f"{title}:"
             yield from _some(f"{one.source} -> {one.destination}  {one.ports}" for one in listed)
+    if comparison.left_to_cni:
+        yield "ICMP, which NetworkPolicy leaves to the CNI:"
+        for left in comparison.left_to_cni:
+            example = left.example
+            yield (
+                f"  was {left.was}, is {left.now}: {_count(left.pairs, 'pair')}, as "
+                f"{example.source} -> {example.destination}  {example.ports}"
+            )
     for reason in comparison.undecided:
         yield f"cannot be told: {reason}"
     yield from (f"cannot be read back: {problem}" for problem in found.problems)
@@ -172,6 +185,7 @@ def _told(found: "Conversion") -> Iterator[str]:
         Effect.WIDER: "said with more",
         Effect.NARROWER: "cannot be said",
         Effect.TODAY: "said of what is in the cluster now",
+        Effect.LEFT: "not converted",
         Effect.NOTE: "to be known",
     }
     for effect, title in titles.items():
@@ -217,10 +231,20 @@ def _json(found: "Conversion") -> str:
         "read": found.read,
         "written": found.written,
         "pairs": comparison.pairs,
+        "differing": comparison.differing,
         "wider": listed(each.said for each in comparison.wider),
         "narrower": listed(comparison.narrower),
         "unknown": comparison.unknown,
         "undecided": list(comparison.undecided),
+        "left_to_cni": [
+            {
+                "was": each.was,
+                "now": each.now,
+                "pairs": each.pairs,
+                "example": listed([each.example])[0],
+            }
+            for each in comparison.left_to_cni
+        ],
         "told": msgspec.to_builtins(found.told),
         "unsupported": msgspec.to_builtins(found.unsupported),
         "conditions": list(found.conditions),

@@ -103,7 +103,7 @@ class Algebra:
         both = simplified(both)
         if rest:
             found.append(msgspec.structs.replace(box, subject=both, peers=rest))
-        if traffic := box.traffic.minus(other.traffic, self._resolved):
+        if traffic := box.traffic.minus(other.traffic, self._resolved, allow=allow):
             found.append(msgspec.structs.replace(box, subject=both, traffic=traffic))
         return found
 

@@ -12,15 +12,17 @@ from typing import Final
 
 import msgspec
 
+from ringfence.convert import icmp_sets
 from ringfence.convert.algebra import Algebra, Box
 from ringfence.convert.drafts import Draft, Drafts
-from ringfence.convert.flatten import Flat, flatten
+from ringfence.convert.flatten import Deniable, Flat, flatten
 from ringfence.convert.lift import Step
 from ringfence.convert.speak import Speaker
-from ringfence.convert.terms import ALL_PODS, NameTerm, Pods, PodsTerm
+from ringfence.convert.terms import ALL_PODS, NameTerm, Pods, PodsTerm, possible
 from ringfence.convert.told import Effect, Origin, Told
-from ringfence.convert.traffic import Amount
+from ringfence.convert.traffic import ALL, Amount
 from ringfence.dialects._write_calico import EARLY
+from ringfence.errors import UsageError
 from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.rule import ADMIN, Action, Direction, Rule
 from ringfence.model.tiers import CALICO_DEFAULT
@@ -71,18 +73,18 @@ class Arrangement:
         parts = (msgspec.structs.replace(rule, peers=(peer,)) for peer in rule.peers)
         return [kept for part in parts for kept in self._tame(part, origin)]
 
-    def _flat(self, steps: Sequence[Step], *, denies: bool) -> Flat:
-        flat = flatten(steps, self._algebra, denies=denies)
+    def _flat(self, steps: Sequence[Step], deniable: Deniable | None = None) -> Flat:
+        flat = flatten(steps, self._algebra, deniable)
         self.told |= dict.fromkeys(flat.told)
         return flat
 
     # -- unions ------------------------------------------------------------------------------
 
-    def union(self, steps: Steps, *, denies: bool) -> list[Draft]:
-        """Return policies of which all together say what is allowed."""
+    def union(self, steps: Steps, deniable: Deniable | None = None) -> list[Draft]:
+        """Return policies of which all together say what is allowed, and what is denied."""
         drafts = Drafts()
         for direction in Direction:
-            flat = self._flat(steps[direction], denies=denies)
+            flat = self._flat(steps[direction], deniable)
             self._gather(drafts, flat, direction)
         return drafts.all()
 
@@ -164,7 +166,7 @@ class Arrangement:
         beside = Drafts()
         ingress = list(steps[Direction.INGRESS])
         if any(_of_others(step.box) for step in ingress if step.action is Action.DENY):
-            flat = self._flat([_without_pods(step) for step in ingress], denies=False)
+            flat = self._flat([_without_pods(step) for step in ingress])
             self._gather(beside, flat, Direction.INGRESS, "-outside", self._beside)
             closed = {s.box.subject for s in ingress if s.action is Action.DENY and s.box.is_whole}
             for subject, origin in flat.isolated:
@@ -174,18 +176,67 @@ class Arrangement:
                     ingress.append(Step(Action.ALLOW, box, origin))
         listed = {
             Direction.INGRESS: [
-                step for step in ingress if step.box.peers is None or step.box.peers
+                step
+                for step in self._icmp_last(ingress)
+                if step.box.peers is None or step.box.peers
             ],
-            Direction.EGRESS: list(steps[Direction.EGRESS]),
+            Direction.EGRESS: self._icmp_last(steps[Direction.EGRESS]),
         }
         ordered = self._in_order(listed, "", MOST_RULES)
-        for number, draft in enumerate(ordered):
+        if len(ordered) > LAST_PRIORITY:
+            ordered = self._in_order(listed, "", MOST_RULES, by_object=False)
+        for draft, number in zip(ordered, _priorities(ordered), strict=True):
             draft.tier, draft.order = ADMIN, number
         return [*ordered, *beside.all()]
 
-    def _in_order(self, steps: Steps, suffix: str, most: int) -> list[Draft]:
-        """Return one policy for each run of steps of one object and subject, in their order."""
-        runs = {direction: self._runs(found, direction, most) for direction, found in steps.items()}
+    def _icmp_last(self, steps: Sequence[Step]) -> list[Step]:
+        """Return steps of which none denies ICMP apart, which a ClusterNetworkPolicy cannot say.
+
+        It is taken out of what is allowed after it; at the very end, where all else was allowed,
+        ports are allowed and what is left is denied.
+        """
+        found: list[Step] = []
+        closed: list[Box] = []
+        last: list[Step] = []
+        for step in steps:
+            traffic = step.box.traffic
+            if step.action is Action.ALLOW:
+                pieces = self._algebra.subtract(step.box, closed, allow=True)
+                if self._algebra.taken_loss():
+                    what = "the ICMP that is denied before it cannot be taken out of it exactly"
+                    told = step.origin.tell(what, "less is allowed", Effect.NARROWER)
+                    self.told[told] = None
+                found += [msgspec.structs.replace(step, box=piece) for piece in pieces]
+            elif traffic.icmp and not traffic.is_all:
+                if ported := traffic.ported():
+                    found.append(_with_traffic(step, ported))
+                closed.append(_with_traffic(step, Amount(0, icmp=traffic.icmp)).box)
+                ported = ALL.ported()
+                allowing = msgspec.structs.replace(step, action=Action.ALLOW, isolation=False)
+                last += [_with_traffic(allowing, ported), _with_traffic(step, ALL)]
+                if traffic.icmp != icmp_sets.EVERYTHING:
+                    what = f"{self._speaker.language} cannot deny some ICMP alone"
+                    told = step.origin.tell(what, "more: all ICMP is denied", Effect.NARROWER)
+                    self.told[told] = None
+            else:
+                found.append(step)
+        return [*found, *last]
+
+    def _in_order(
+        self, steps: Steps, suffix: str, most: int, *, by_object: bool = True
+    ) -> list[Draft]:
+        """Return one policy for each run of steps of one subject, in their order.
+
+        Args:
+            steps: what is to be said.
+            suffix: of the policies' names.
+            most: so many rules of a direction may one policy have.
+            by_object: whether those of several objects are kept apart.
+        """
+        runs = {
+            direction: self._runs(found, direction, most, by_object=by_object)
+            for direction, found in steps.items()
+        }
         sequence = _merged(
             [run.key for run in runs[Direction.INGRESS]],
             [run.key for run in runs[Direction.EGRESS]],
@@ -201,13 +252,15 @@ class Arrangement:
             for key in sequence
         ]
 
-    def _runs(self, steps: Sequence[Step], direction: Direction, most: int) -> list["_Run"]:
+    def _runs(
+        self, steps: Sequence[Step], direction: Direction, most: int, *, by_object: bool
+    ) -> list["_Run"]:
         runs: list[_Run] = []
         for step in steps:
             rules = self._rules(step.box, step.action, direction, step.origin)
             if not rules:
                 continue
-            key = (step.origin.document, step.box.subject)
+            key = (step.origin.document if by_object else 0, step.box.subject)
             if not runs or runs[-1].key != key or len(runs[-1].rules) + len(rules) > most:
                 runs.append(_Run(key, step.origin))
             runs[-1].rules += rules
@@ -226,6 +279,33 @@ class _Run:
 def _draft(runs: Sequence[_Run], suffix: str) -> Draft:
     rules = [each for run in runs for each in run.rules]
     return Draft(runs[0].origin, runs[0].key[1], rules, suffix=suffix)
+
+
+def _priorities(drafts: Sequence[Draft]) -> list[int]:
+    """Return the priorities of policies that decide one after the other.
+
+    Where there are more policies than priorities, those that have no subject in common share one.
+
+    Raises:
+        UsageError: there are still too few.
+    """
+    if len(drafts) <= LAST_PRIORITY + 1:
+        return list(range(len(drafts)))
+    after: dict[Pods, int] = {}
+    """Per subject, the first priority that is free behind the policies that have it."""
+    found = []
+    for draft in drafts:
+        overlapping = (free for other, free in after.items() if possible(other | draft.subject))
+        found.append(max(overlapping, default=0))
+        after[draft.subject] = found[-1] + 1
+    needed = max(found) + 1
+    if needed > LAST_PRIORITY + 1:
+        raise UsageError(
+            f"these policies would need {needed:,} ClusterNetworkPolicies that decide one after "
+            f"the other, and a tier has {LAST_PRIORITY + 1:,} priorities (0 to {LAST_PRIORITY:,}): "
+            "nothing was written"
+        )
+    return found
 
 
 def _merged(
@@ -272,6 +352,10 @@ def _reads_dns(steps: Sequence[Step], subject: Pods) -> bool:
         if step.box.subject <= subject
         for box in step.box.layer7 or ()
     )
+
+
+def _with_traffic(step: Step, traffic: Amount) -> Step:
+    return msgspec.structs.replace(step, box=msgspec.structs.replace(step.box, traffic=traffic))
 
 
 def _of_others(box: Box) -> bool:

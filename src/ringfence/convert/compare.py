@@ -1,10 +1,10 @@
 """Holds the verdicts of two snapshots of one cluster against each other, pair by pair.
 
 Both are cut by what either tells apart: the same pods, the same ranges of addresses, the same
-names, the same ports. What counts are TCP, UDP and SCTP, and what is said above them, between
-pods, nodes, the outside's addresses, and the domain names that a policy speaks of. ICMP is left
-out, which NetworkPolicy leaves to the implementation; so is a pod's own node, which the profiles
-treat differently on purpose.
+names, the same ports. What counts are TCP, UDP and SCTP, and what is said above them, and ICMP,
+between pods, nodes, the outside's addresses, and the domain names that a policy speaks of. A pod's
+own node is left out, which the profiles treat differently on purpose. Where one side leaves ICMP
+to the CNI, as NetworkPolicy does, and the other settles it, that is told by itself.
 """
 
 from functools import cached_property
@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from ringfence.assemble import distinctions, identities
-from ringfence.engine import Engine
+from ringfence.convert import blocks
+from ringfence.convert.sides import Allowed, Known, Side, Traffic
 from ringfence.engine.addresses import interval, parse
 from ringfence.engine.addresses import text as range_text
 from ringfence.engine.universe import Universe
@@ -33,12 +34,13 @@ from ringfence.model.rule import (
 )
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement
-from ringfence.prove import amounts, port_sets
-from ringfence.prove.amounts import Amount
-from ringfence.questions.connectivity import spread
+from ringfence.prove.amounts import NOTHING, Amount
 from ringfence.questions.naming import Names
 
 UNUSED: Final = Tier(0, "compared")
+ALLOWED: Final = "allowed"
+DENIED: Final = "denied"
+CNI: Final = "left to the CNI"
 
 
 class Difference(msgspec.Struct, frozen=True, order=True):
@@ -57,11 +59,24 @@ class Wider(msgspec.Struct, frozen=True):
     now: Judgement
 
 
+class LeftToCni(msgspec.Struct, frozen=True, order=True):
+    """ICMP that NetworkPolicy leaves to the CNI on one side, and that the other side settles."""
+
+    was: str
+    """`allowed`, `denied`, or `left to the CNI`."""
+    now: str
+    pairs: int
+    example: Difference
+
+
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it; equal where nothing is listed."""
 
     pairs: int
-    """Ordered pairs of workloads, nodes and ranges that were compared."""
+    """Ordered pairs of workloads, nodes and ranges that were compared, once for each IP family
+    that they talk over."""
+    differing: int = 0
+    """How many of them are listed below."""
     wider: tuple[Wider, ...] = ()
     """Allowed now, or perhaps allowed, and was not."""
     narrower: tuple[Difference, ...] = ()
@@ -70,6 +85,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs of which something was unknown before; the same is unknown now, unless listed."""
     undecided: tuple[str, ...] = ()
     """Why what is said on some ports could not be compared."""
+    left_to_cni: tuple[LeftToCni, ...] = ()
+    """What becomes of ICMP where one side leaves it to the CNI; counted apart, no difference."""
 
     @property
     def equal(self) -> bool:
@@ -80,7 +97,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 def compare(old: Snapshot, new: Snapshot) -> Comparison:
     """Return what differs between two snapshots of the same workloads."""
     one, other = alike(old, new)
-    sides = _Side(one), _Side(other)
+    sides = Side(one), Side(other)
     found = _Found(sides)
     for family in (4, 6):
         found.look(family)
@@ -108,6 +125,9 @@ def _cutting(side: Snapshot) -> Policy:
     """Return a policy of nobody, which only cuts addresses and names as a side's policies do."""
     sets: list[Peer] = [IpPeer(net) for found in side.network_sets for net in found.nets]
     sets += [
+        IpPeer(blocks.single(address)) for host in side.host_endpoints for address in host.addresses
+    ]
+    sets += [
         DomainPeer(DomainPattern(name, Wildcard.COMPONENT))
         for found in side.network_sets
         for name in found.domains
@@ -131,63 +151,28 @@ def _cutting(side: Snapshot) -> Policy:
     )
 
 
-class _Side:
-    """The verdicts of one snapshot."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.engine = Engine(snapshot)
-        self._rows: dict[int, dict[int, dict[int, tuple[int, int]]]] = {}
-        self._known: dict[tuple[int, int, int], tuple[Amount, Amount]] = {}
-
-    def class_of(self, family: int, element: int) -> int:
-        return self.engine.compiled(family).classes.class_of[element]
-
-    def between(self, family: int, source: int, destination: int) -> tuple[Amount, Amount]:
-        """Return what is certainly allowed between two classes, and what perhaps is."""
-        if family not in self._rows:
-            icmp = self.engine.compiled(family).classes.traffic.icmp
-            self._rows[family] = {
-                number: spread(reaches, icmp)
-                for number, reaches in self.engine.matrix(family).rows()
-            }
-        masks = self._rows[family][source].get(destination, (0, 0))
-        key = (family, *masks)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = (
-                self._amount(family, masks[0]),
-                self._amount(family, masks[1]),
-            )
-        return found
-
-    def _amount(self, family: int, mask: int) -> Amount:
-        traffic = self.engine.compiled(family).classes.traffic
-        ported = mask & ~traffic.icmp
-        if ported == traffic.everything & ~traffic.icmp:
-            return amounts.EVERYTHING
-        return amounts.of_allowances(traffic.allowances(ported, ported), family)
-
-
 class _Found:
     """Collects the differences."""
 
-    def __init__(self, sides: tuple[_Side, _Side]) -> None:
+    def __init__(self, sides: tuple[Side, Side]) -> None:
         self._old, self._new = sides
         self._names = Names(self._old.snapshot)
-        self._pairs = self._unknown = 0
+        self._pairs = self._unknown = self._differing = 0
         self._wider: dict[Difference, Wider] = {}
         self._narrower: dict[Difference, None] = {}
         self._undecided: dict[str, None] = {}
-        self._differing: dict[tuple[Amount, ...], tuple[Amount, Amount] | str | None] = {}
+        self._left: dict[tuple[str, str], LeftToCni] = {}
+        self._known: dict[tuple[Allowed, Allowed], _Change] = {}
 
     def comparison(self) -> Comparison:
         return Comparison(
             pairs=self._pairs,
+            differing=self._differing,
             wider=tuple(self._wider.values()),
             narrower=tuple(sorted(self._narrower)),
             unknown=self._unknown,
             undecided=tuple(self._undecided),
+            left_to_cni=tuple(sorted(self._left.values())),
         )
 
     @cached_property
@@ -268,34 +253,42 @@ class _Found:
         ends: list[tuple[int, int]],
     ) -> None:
         """Compare what some pairs may send, that are all of the same two classes on each side."""
-        self._pairs += len(ends)
-        was, perhaps = self._old.between(family, classes[0][0], classes[1][0])
-        now, maybe = self._new.between(family, classes[0][1], classes[1][1])
-        self._unknown += len(ends) * (was != perhaps)
-        if not ends or (was, perhaps) == (now, maybe):
+        if not ends:
             return
-        four = (was, perhaps, now, maybe)
-        if four not in self._differing:
-            self._differing[four] = _difference(*four)
-        found = self._differing[four]
-        if isinstance(found, str):
-            self._undecided[found] = None
-        elif found is not None:
-            for source, destination in ends:
-                self._tell(family, source, destination, *found)
+        self._pairs += len(ends)
+        was = self._old.between(family, classes[0][0], classes[1][0])
+        now = self._new.between(family, classes[0][1], classes[1][1])
+        self._unknown += len(ends) * was.is_unknown
+        if was == now:
+            return
+        if (was, now) not in self._known:
+            self._known[was, now] = _change(was, now)
+        change = self._known[was, now]
+        self._undecided |= dict.fromkeys(change.undecided)
+        self._differing += len(ends) * change.differs
+        for source, destination in ends:
+            self._tell(family, source, destination, change)
 
-    def _tell(self, family: int, source: int, destination: int, more: Amount, less: Amount) -> None:
+    def _tell(self, family: int, source: int, destination: int, change: "_Change") -> None:
         ends = self._name(family, source), self._name(family, destination)
-        if less:
-            self._narrower[Difference(*ends, less.text())] = None
-        if more:
-            said = Difference(*ends, more.text())
-            protocol, port = port_sets.edges(more.ports)[0]
+        if change.less:
+            self._narrower[Difference(*ends, change.less.text(family))] = None
+        if change.more:
+            said = Difference(*ends, change.more.text(family))
+            protocol, port = change.more.sample()
             connection = Connection(
                 self._end(family, source), self._end(family, destination), protocol, port, family
             )
             self._wider[said] = Wider(
                 said, self._old.engine.judge(connection), self._new.engine.judge(connection)
+            )
+        for words, icmp in change.left:
+            found = self._left.get(words)
+            example = Difference(*ends, Traffic(NOTHING, icmp).text(family))
+            self._left[words] = (
+                msgspec.structs.replace(found, pairs=found.pairs + 1)
+                if found
+                else LeftToCni(*words, 1, example)
             )
 
     def _name(self, family: int, element: int) -> str:
@@ -320,13 +313,56 @@ class _Found:
         return PodEnd(*universe.identities[element])
 
 
-def _difference(
-    was: Amount, perhaps: Amount, now: Amount, maybe: Amount
-) -> tuple[Amount, Amount] | str | None:
-    """Return what is allowed more, and less; why that cannot be told; None where it is equal."""
+class _Change(msgspec.Struct, frozen=True):
+    """What differs between what two sides allow."""
+
+    more: Traffic
+    less: Traffic
+    undecided: tuple[str, ...]
+    left: tuple[tuple[tuple[str, str], Amount], ...]
+    """ICMP, by what becomes of it before and after."""
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.more or self.less or self.undecided)
+
+
+def _change(was: Allowed, now: Allowed) -> _Change:
+    """Return what is allowed more, and less, by what is certain and by what is possible."""
+    more, less = [NOTHING, NOTHING], [NOTHING, NOTHING]
+    undecided: dict[str, None] = {}
+    left: list[tuple[tuple[str, str], Amount]] = []
     try:
-        more = (maybe - perhaps) | (now - was)
-        less = (was - now) | (perhaps - maybe)
-    except Undecidable as undecidable:
-        return str(undecidable)
-    return (more, less) if more or less else None
+        more[0], less[0] = _difference(was.ports, now.ports)
+    except Undecidable as error:
+        undecided[str(error)] = None
+    try:
+        more[1], less[1] = _difference(was.icmp, now.icmp)
+        open_ = was.left_to_cni | now.left_to_cni
+        if open_:
+            left = _left(was, now)
+            more[1], less[1] = more[1] - open_, less[1] - open_
+    except Undecidable as error:
+        undecided[str(error)] = None
+    return _Change(Traffic(*more), Traffic(*less), tuple(undecided), tuple(left))
+
+
+def _difference(was: Known, now: Known) -> tuple[Amount, Amount]:
+    more = (now.perhaps - was.perhaps) | (now.surely - was.surely)
+    less = (was.surely - now.surely) | (was.perhaps - now.perhaps)
+    return more, less
+
+
+def _left(was: Allowed, now: Allowed) -> list[tuple[tuple[str, str], Amount]]:
+    """Return the ICMP that one side alone leaves to the CNI, by what becomes of it."""
+    only_was, only_now = was.left_to_cni - now.left_to_cni, now.left_to_cni - was.left_to_cni
+    return [
+        (words, found)
+        for words, found in (
+            ((CNI, ALLOWED), only_was & now.icmp.surely),
+            ((CNI, DENIED), only_was - now.icmp.perhaps),
+            ((ALLOWED, CNI), only_now & was.icmp.surely),
+            ((DENIED, CNI), only_now - was.icmp.perhaps),
+        )
+        if found
+    ]

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from ringfence.assemble import building
+from ringfence.convert import hosts
 from ringfence.convert.algebra import Algebra
 from ringfence.convert.arrange import Arrangement, Banned, Steps
 from ringfence.convert.compare import Comparison, Wider, compare
@@ -14,7 +15,7 @@ from ringfence.convert.known import Known
 from ringfence.convert.lift import Lift
 from ringfence.convert.speak import ClusterNetworkPolicy, Kubernetes, Speaker
 from ringfence.convert.speak_calico import Calico
-from ringfence.convert.speak_cilium import Cilium
+from ringfence.convert.speak_cilium import Cilium, deniable
 from ringfence.convert.told import Effect, Origin, Told
 from ringfence.convert.traffic import resolve
 from ringfence.dialects import _write_calico, _write_cilium, _write_kubernetes
@@ -134,7 +135,7 @@ class _Work:
             if not more:
                 break
             banned |= more
-        told = (*lift.told, *self._staged(), *attempt.told)
+        told = (*lift.told, *hosts.tell(self._snapshot), *self._staged(), *attempt.told)
         return self._result(attempt, found, told)
 
     def _result(
@@ -216,9 +217,9 @@ class _Work:
         """Return steps as drafts of policies."""
         match self.dialect:
             case "kubernetes":
-                return arrangement.union(steps, denies=False)
+                return arrangement.union(steps)
             case "cilium":
-                return arrangement.union(arrangement.with_lookups(steps), denies=True)
+                return arrangement.union(arrangement.with_lookups(steps), deniable)
             case "calico":
                 return arrangement.calico(steps)
             case _:

@@ -4,7 +4,7 @@ A union of what is allowed: of each rule that allows, what no earlier step denie
 is closed by rules alone, and not by an isolation, all that they leave is allowed beside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -12,9 +12,11 @@ from ringfence.convert.algebra import Algebra, Box
 from ringfence.convert.lift import Step
 from ringfence.convert.terms import Pods, possible, simplified
 from ringfence.convert.told import Effect, Origin, Told
+from ringfence.convert.traffic import Amount
 from ringfence.model.rule import Action
 
 Said = tuple[Box, Origin]
+Deniable = Callable[[Amount], tuple[Amount, Amount]]
 
 
 class Flat(msgspec.Struct, frozen=True):
@@ -28,13 +30,14 @@ class Flat(msgspec.Struct, frozen=True):
     told: tuple[Told, ...]
 
 
-def flatten(steps: Sequence[Step], algebra: Algebra, *, denies: bool) -> Flat:
+def flatten(steps: Sequence[Step], algebra: Algebra, deniable: Deniable | None = None) -> Flat:
     """Return steps without order.
 
     Args:
         steps: of one direction.
         algebra: of the cluster.
-        denies: whether the language has rules that deny, which win over those that allow.
+        deniable: parts traffic into what rules can deny, which win over those that allow, and
+            what they cannot; None where the language has no such rules.
     """
     isolated: dict[tuple[Pods, int], Origin] = {}
     closed: list[Box] = []
@@ -53,12 +56,16 @@ def flatten(steps: Sequence[Step], algebra: Algebra, *, denies: bool) -> Flat:
                 told[step.origin.tell(what, "the pods that are left now", Effect.TODAY)] = None
             allowed += [(piece, step.origin) for piece in pieces]
             before.append(step.box)
-        elif denies and not step.isolation:
+            continue
+        unsaid = [step.box]
+        if deniable and not step.isolation:
             pieces = algebra.subtract(step.box, before, allow=False)
-            denied += [(piece, step.origin) for piece in pieces]
-        else:
-            closed.append(step.box)
-            isolated.setdefault((step.box.subject, step.origin.document), step.origin)
+            parted = [(piece, deniable(piece.traffic)) for piece in pieces]
+            denied += [(_with(piece, said), step.origin) for piece, (said, _) in parted if said]
+            unsaid = [_with(piece, other) for piece, (_, other) in parted if other]
+        for box in unsaid:
+            closed.append(box)
+            isolated.setdefault((box.subject, step.origin.document), step.origin)
     subjects = [(subject, origin) for (subject, _), origin in isolated.items()]
     allowed = [said for one in allowed for said in _confined(one, [s for s, _ in subjects])]
     for subject, origin in subjects:
@@ -68,6 +75,10 @@ def flatten(steps: Sequence[Step], algebra: Algebra, *, denies: bool) -> Flat:
             told[origin.tell(what, "less is allowed", Effect.NARROWER)] = None
         allowed += [(piece, origin) for piece in rest]
     return Flat(tuple(dict.fromkeys(allowed)), tuple(denied), tuple(subjects), tuple(told))
+
+
+def _with(box: Box, traffic: Amount) -> Box:
+    return msgspec.structs.replace(box, traffic=traffic)
 
 
 def _confined(said: Said, subjects: Sequence[Pods]) -> list[Said]:

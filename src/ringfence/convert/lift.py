@@ -6,6 +6,7 @@ in every dialect; what only the labels of a profile can say is told in the pods 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, TypeVar
 
@@ -34,6 +35,16 @@ class Step(msgspec.Struct, frozen=True):
     origin: Origin
     isolation: bool = False
     """Whether it denies because the tier does, not because a rule says so."""
+
+
+@dataclass
+class _Passed:
+    """What the rules of a tier leave to the next one, of what follows them in their own."""
+
+    surely: list[Box]
+    """No more than they say: nothing else may be taken out of what is denied."""
+    perhaps: list[Box]
+    """No less than they say: nothing of it may stay in what is allowed."""
 
 
 ALWAYS: Final = Step(
@@ -77,24 +88,23 @@ class Lift:
 
     def _of_tier(self, tier: Tier, policies: Sequence[Policy], direction: Direction) -> list[Step]:
         found: list[Step] = []
-        passed: list[Box] = []
+        passed = _Passed([], [])
         for policy, rule in _in_order(tier, policies, direction):
             if rule.action is Action.LOG:
                 self._tell(policy, rule, "it logs, which is not converted", "nothing", Effect.NOTE)
                 continue
-            if policy.forward or policy.kind == "HostEndpoint":
-                what = "it is for hosts, or for what they forward, which is not converted"
-                self._tell(policy, rule, what, "nothing", Effect.NOTE)
-            boxes = self._boxes(policy, rule)
             if rule.action is Action.PASS:
-                passed += boxes
+                passed.surely += self._boxes(policy, rule, cover=False)
+                passed.perhaps += self._boxes(policy, rule, cover=True)
                 continue
-            found += self._steps(policy, rule, boxes, passed)
+            allow = rule.action is Action.ALLOW
+            boxes = self._boxes(policy, rule, cover=not allow)
+            found += self._steps(policy, rule, boxes, passed.perhaps if allow else passed.surely)
         for policy in policies:
             if direction in policy.isolates and tier.unmatched is Action.DENY:
                 whole = [Box(subject) for subject in self._subjects(policy, None)]
                 for box in whole:
-                    left = self._algebra.subtract(box, passed, allow=False)
+                    left = self._algebra.subtract(box, passed.surely, allow=False)
                     found += [
                         Step(Action.DENY, each, origin(self._snapshot, policy), isolation=True)
                         for each in left
@@ -112,10 +122,13 @@ class Lift:
 
     # -- one rule ----------------------------------------------------------------------------
 
-    def _boxes(self, policy: Policy, rule: Rule) -> list[Box]:
+    def _boxes(self, policy: Policy, rule: Rule, *, cover: bool) -> list[Box]:
         """Return what a rule says, for each alternative of its subject.
 
-        Of one that allows no more than it says, of the others no less.
+        Args:
+            policy: the rule's.
+            rule: the rule.
+            cover: whether more may be meant than it says, rather than less.
         """
         allow = rule.action is Action.ALLOW
         if rule.uncertain:
@@ -128,19 +141,19 @@ class Lift:
                 self._tell(policy, rule, what, "nothing is passed on", Effect.NARROWER)
                 return []
             self._tell(policy, rule, what, "it holds without the condition", Effect.NARROWER)
-        traffic = read(rule.traffic, rule.not_traffic, self._resolved)
+        traffic = read(rule.traffic, rule.not_traffic, self._resolved, cover=cover)
         if not traffic or rule.layer7 == ():
             return []
-        peers = self._telling(policy, rule, lambda: self._reader.peers(rule.peers, cover=not allow))
+        peers = self._telling(policy, rule, lambda: self._reader.peers(rule.peers, cover=cover))
         if peers is not None and not peers:
             return []
         return [
-            Box(subject, peers, traffic, rule.layer7) for subject in self._subjects(policy, rule)
+            Box(subject, peers, traffic, rule.layer7)
+            for subject in self._subjects(policy, rule, cover=cover)
         ]
 
-    def _subjects(self, policy: Policy, rule: Rule | None) -> list[Pods]:
+    def _subjects(self, policy: Policy, rule: Rule | None, *, cover: bool = True) -> list[Pods]:
         """Return the pods that a policy, or one of its rules, is for."""
-        cover = rule is None or rule.action is not Action.ALLOW
         parts = [policy.subject]
         if rule is not None and rule.subjects is not None:
             parts.append(rule.subjects)

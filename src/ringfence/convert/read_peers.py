@@ -207,7 +207,6 @@ class PeerReader:
             case AllPeers(parts):
                 return self.pods(parts, cover=cover)
             case NodePeer() | EntityPeer(Entity.HOST | Entity.REMOTE_NODE):
-                self._tell("policies of hosts are not converted", "nothing", Effect.NOTE)
                 return []
             case _:
                 terms = self._extent(peer, cover=cover)

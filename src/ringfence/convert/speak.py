@@ -36,6 +36,7 @@ from ringfence.model.rule import (
     NodePeer,
     Peer,
     PodPeer,
+    PortRange,
     Rule,
     Traffic,
 )
@@ -111,7 +112,6 @@ class Speaker(ABC):
 
     # -- traffic -----------------------------------------------------------------------------
 
-    has_icmp = True
     names_any_protocol = False
     """Whether a port's name stands for whatever protocol a pod declares it with."""
 
@@ -119,9 +119,16 @@ class Speaker(ABC):
         """Return traffic as a rule has it; names that would stand for more, as numbers."""
         if self.names_any_protocol:
             amount = self._names_alone(amount, action, at)
-        if amount.icmp and not self.has_icmp:
-            self.tell(at, f"{self.language} knows no ICMP", "nothing of ICMP", Effect.NOTE)
-        return amount.traffic(icmp=self.has_icmp)
+        if amount.is_all:
+            return None
+        return amount.traffic(self.icmp(amount.icmp, action, at))
+
+    @abstractmethod
+    def icmp(self, found: int, action: Action, at: Origin) -> Sequence[PortRange]:
+        """Return what the dialect says of types of ICMP, as in `icmp_sets`.
+
+        Of what is allowed no more, of what is denied no less.
+        """
 
     def _names_alone(self, amount: Amount, action: Action, at: Origin) -> Amount:
         kept: set[NamedPort] = set()
@@ -303,7 +310,13 @@ class Kubernetes(ByLabels):
     """NetworkPolicy."""
 
     language = "a NetworkPolicy"
-    has_icmp = False
+
+    def icmp(self, found: int, action: Action, at: Origin) -> Sequence[PortRange]:  # noqa: ARG002
+        """Return nothing: only a rule for all traffic means ICMP too."""
+        if found:
+            instead = "it is left to the CNI, and most close it"
+            self.tell(at, f"{self.language} cannot say ICMP apart", instead, Effect.NARROWER)
+        return ()
 
     def term(
         self,
@@ -323,8 +336,22 @@ class ClusterNetworkPolicy(ByLabels):
     """ClusterNetworkPolicy: in ingress it knows pods alone."""
 
     language = "a ClusterNetworkPolicy"
-    has_icmp = False
     names_any_protocol = True
+
+    def traffic(self, amount: Amount, action: Action, at: Origin) -> tuple[Traffic, ...] | None:
+        """Return traffic as a rule has it: with ICMP only where it is all traffic."""
+        if action is Action.DENY and amount.icmp and not amount.is_all:
+            what = f"{self.language} cannot deny ICMP apart"
+            self.tell(at, what, "more: all traffic is denied", Effect.NARROWER)
+            return None
+        return super().traffic(amount, action, at)
+
+    def icmp(self, found: int, action: Action, at: Origin) -> Sequence[PortRange]:  # noqa: ARG002
+        """Return nothing: only a rule for all traffic means ICMP too."""
+        if found:
+            what = f"{self.language} cannot allow ICMP apart"
+            self.tell(at, what, "nothing of ICMP", Effect.NARROWER)
+        return ()
 
     def anyone(self, direction: Direction) -> tuple[Peer, ...] | None:
         """Return all pods, and of what is sent, all addresses."""

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Final
 
+from ringfence.convert import icmp_sets
 from ringfence.convert.speak import ByAddress, Unsayable
 from ringfence.convert.terms import NAME_LABEL, Literal, NameTerm, Of, Pods, PodsTerm, Term
-from ringfence.convert.told import Origin
+from ringfence.convert.told import Effect, Origin
 from ringfence.dialects._emit_calico_selectors import Unsayable as NoSelector
 from ringfence.dialects._emit_calico_selectors import selector_text
+from ringfence.model.cluster import Protocol
 from ringfence.model.label_space import (
     CALICO_NAMESPACE,
     CALICO_NAMESPACE_PREFIX,
@@ -17,7 +19,7 @@ from ringfence.model.label_space import (
 )
 from ringfence.model.layer7 import Form, Layer7
 from ringfence.model.proposal import Edition
-from ringfence.model.rule import Action, Direction, DomainPeer, LabelPeer, Peer
+from ringfence.model.rule import Action, Direction, DomainPeer, LabelPeer, Peer, PortRange
 from ringfence.model.selector import (
     LabelAnd,
     LabelExpression,
@@ -44,6 +46,24 @@ class Calico(ByAddress):
         except NoSelector:
             return False
         return True
+
+    def icmp(self, found: int, action: Action, at: Origin) -> Sequence[PortRange]:
+        """Return ICMP as Calico says it: all of a family, or type by type, or code by code.
+
+        Source: Calico `libcalico-go/lib/validator/v3/validator.go`, types are 0 to 254.
+        """
+        said: dict[PortRange, None] = {}
+        for part in icmp_sets.parts(found):
+            if _is_sayable(part):
+                said[part] = None
+                continue
+            what = "Calico lists single types of ICMP, up to 254"
+            if action is Action.ALLOW:
+                self.tell(at, what, "nothing of the other ICMP", Effect.NARROWER)
+            else:
+                self.tell(at, what, "more: all ICMP is denied", Effect.NARROWER)
+                said[PortRange(Protocol.ICMP, family=part.family)] = None
+        return tuple(said)
 
     def check_limits(self, limits: tuple[Layer7, ...], direction: Direction) -> None:
         """Check that limits are of HTTP, and of what Calico sees of it.
@@ -81,6 +101,11 @@ class Calico(ByAddress):
                 return [DomainPeer(pattern)]
             case _:
                 return self.blocks(term, beside, action, direction)
+
+
+def _is_sayable(part: PortRange) -> bool:
+    whole = (part.first, part.last) == (0, icmp_sets.SIZE - 1)
+    return whole or (part.first // 256 == part.last // 256 < 255)
 
 
 def expression(pods: Pods) -> LabelAnd:

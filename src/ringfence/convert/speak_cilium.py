@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ringfence.convert import icmp_sets
 from ringfence.convert.speak import Speaker, Unsayable, pods_within
 from ringfence.convert.terms import (
     ALL_PODS,
@@ -37,7 +38,6 @@ from ringfence.model.rule import (
     LabelPeer,
     Peer,
     PortRange,
-    Traffic,
 )
 from ringfence.model.selector import (
     EVERYTHING,
@@ -64,15 +64,14 @@ class Cilium(Speaker):
         known = literal.of in (Of.POD, Of.NAMESPACE, Of.ACCOUNT)
         return known and literal.requirement.operator in KUBERNETES_OPERATORS
 
-    def traffic(self, amount: Amount, action: Action, at: Origin) -> tuple[Traffic, ...] | None:
-        """Return traffic as a rule has it: of ICMP single types alone, with all their codes."""
-        if amount.is_all:
-            return None
-        types = tuple(part for part in amount.icmp or () if _is_single_type(part))
-        if amount.icmp is None or types != amount.icmp:
-            what = "Cilium lists single types of ICMP, without codes"
-            self.tell(at, what, "nothing of the other ICMP", Effect.NOTE)
-        return super().traffic(Amount(amount.ports, amount.names, types), action, at)
+    def icmp(self, found: int, action: Action, at: Origin) -> Sequence[PortRange]:  # noqa: ARG002
+        """Return single types of ICMP, with all their codes, which is all that Cilium lists."""
+        said, rest = types(found)
+        if rest:
+            # What is denied comes here without the rest (`deniable`).
+            what = "Cilium lists some single types of ICMP, without codes"
+            self.tell(at, what, "nothing of the other ICMP", Effect.NARROWER)
+        return said
 
     def check_limits(self, limits: tuple[Layer7, ...], direction: Direction) -> None:
         """Check that limits are ones that Cilium has.
@@ -148,6 +147,25 @@ class Cilium(Speaker):
             case _:
                 pass
         return found
+
+
+def types(found: int) -> tuple[list[PortRange], int]:
+    """Return the types that one rule can list, and what is left of the set.
+
+    Source: Cilium `pkg/policy/api/icmp.go`: the type is a number, and there are up to 40 fields.
+    """
+    listed = [part for part in icmp_sets.parts(found) if _is_single_type(part)]
+    if sum(1 if part.family else 2 for part in listed) > icmp_sets.MOST:
+        return [], found
+    return listed, found & ~icmp_sets.union(listed)
+
+
+def deniable(amount: Amount) -> tuple[Amount, Amount]:
+    """Return what rules that deny can say of some traffic, and what they cannot."""
+    if amount.is_all:
+        return amount, Amount(0)
+    _, rest = types(amount.icmp)
+    return Amount(amount.ports, amount.names, amount.icmp & ~rest), Amount(0, icmp=rest)
 
 
 def _is_single_type(part: PortRange) -> bool:

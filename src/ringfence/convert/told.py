@@ -19,6 +19,8 @@ class Effect(StrEnum):
     TODAY = "today"
     """The same for what is in the cluster now; what comes later is not covered, so that it stays
     closed, or, of what is only denied or isolated, is not."""
+    LEFT = "left"
+    """It is not converted at all: what hosts send and receive."""
     NOTE = "note"
     """Worth knowing; no verdict changes."""
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from ringfence.convert import icmp_sets
 from ringfence.model.cluster import Protocol
 from ringfence.model.rule import NamedPort, PortRange, Traffic
 from ringfence.model.snapshot import Snapshot
@@ -20,77 +21,83 @@ class Amount(msgspec.Struct, frozen=True):
     ports: int
     """As in `port_sets`."""
     names: frozenset[NamedPort] = frozenset()
-    icmp: tuple[PortRange, ...] | None = ()
-    """None: all of it."""
+    icmp: int = icmp_sets.NOTHING
+    """As in `icmp_sets`."""
 
     def __bool__(self) -> bool:
         """Return whether there is any at all."""
-        return bool(self.ports or self.names or self.icmp is None or self.icmp)
+        return bool(self.ports or self.names or self.icmp)
 
     @property
     def is_all(self) -> bool:
         """Return whether it is all traffic of every protocol."""
-        return self.ports == port_sets.EVERYTHING and self.icmp is None
+        return self.ports == port_sets.EVERYTHING and self.icmp == icmp_sets.EVERYTHING
 
-    def minus(self, other: "Amount", resolved: Resolved) -> "Amount":
-        """Return what of this one the other does not ask for, or less.
+    def minus(self, other: "Amount", resolved: Resolved, *, allow: bool = True) -> "Amount":
+        """Return what of this one the other does not ask for.
 
-        A port's name stands for the numbers that pods give it now: what they may be is taken
-        away, and a name is kept only where it cannot mean what is taken away.
+        A port's name stands for the numbers that pods give it now. One that may mean what is
+        taken away is dropped where less may be left rather than more; else the numbers that it
+        may also mean stand in its place, for all pods.
+
+        Args:
+            other: what is taken away.
+            resolved: the ports' names.
+            allow: whether less may be left rather than more.
         """
         taken = other.ports | numbers(other.names, resolved)
-        names = frozenset(
-            port
-            for port in self.names
-            if port not in other.names and not numbers((port,), resolved) & taken
-        )
-        if other.icmp is None:
-            icmp: tuple[PortRange, ...] | None = ()
-        elif self.icmp is None:
-            icmp = None if not other.icmp else _outside(other.icmp)
-        else:
-            icmp = tuple(part for part in self.icmp if not any(_meet(part, o) for o in other.icmp))
-        return Amount(self.ports & ~taken, names, icmp)
+        kept = self.names - other.names
+        names = frozenset(port for port in kept if not numbers((port,), resolved) & taken)
+        ports = self.ports & ~taken
+        if not allow:
+            # Not every pod gives the other's names to these numbers.
+            ports |= self.ports & numbers(other.names, resolved) & ~other.ports
+            ports |= numbers(kept - names, resolved) & ~other.ports
+        return Amount(ports, names, self.icmp & ~other.icmp)
 
     def touches(self, other: "Amount", resolved: Resolved) -> bool:
         """Return whether the two may have something in common."""
         mine = self.ports | numbers(self.names, resolved)
         others = other.ports | numbers(other.names, resolved)
-        if mine & others or self.names & other.names:
-            return True
-        if self.icmp is None or other.icmp is None:
-            return (self.icmp is None or bool(self.icmp)) and (
-                other.icmp is None or bool(other.icmp)
-            )
-        return any(_meet(one, two) for one in self.icmp for two in other.icmp)
+        return bool(mine & others or self.names & other.names or self.icmp & other.icmp)
 
-    def traffic(self, *, icmp: bool) -> tuple[Traffic, ...] | None:
+    def ported(self) -> "Amount":
+        """Return it without ICMP."""
+        return Amount(self.ports, self.names)
+
+    def traffic(self, icmp: Iterable[PortRange] = ()) -> tuple[Traffic, ...] | None:
         """Return it as rules have it; None for all traffic.
 
         Args:
-            icmp: whether the language has words for ICMP.
+            icmp: what the language says of its ICMP.
         """
         if self.is_all:
             return None
         named = sorted(self.names, key=_by_name)
-        found: list[Traffic] = [*_ranges(self.ports), *named]
-        if icmp and self.icmp is None:
-            found.append(PortRange(Protocol.ICMP))
-        elif icmp:
-            found += self.icmp or ()
-        return tuple(found)
+        return (*_ranges(self.ports), *named, *icmp)
 
 
-ALL: Final = Amount(port_sets.EVERYTHING, frozenset(), None)
+ALL: Final = Amount(port_sets.EVERYTHING, frozenset(), icmp_sets.EVERYTHING)
 
 
 def read(
-    traffic: Sequence[Traffic] | None, not_traffic: Iterable[Traffic], resolved: Resolved
+    traffic: Sequence[Traffic] | None,
+    not_traffic: Iterable[Traffic],
+    resolved: Resolved,
+    *,
+    cover: bool = False,
 ) -> Amount:
-    """Return what a rule asks for, without what it excludes."""
+    """Return what a rule asks for, without what it excludes.
+
+    Args:
+        traffic: what it asks for; None for all.
+        not_traffic: what it excludes.
+        resolved: the ports' names.
+        cover: whether more may be meant rather than less, where it cannot be said exactly.
+    """
     wanted = ALL if traffic is None else _gather(traffic)
     excluded = _gather(not_traffic)
-    return wanted.minus(excluded, resolved) if excluded else wanted
+    return wanted.minus(excluded, resolved, allow=not cover) if excluded else wanted
 
 
 def _by_name(port: NamedPort) -> tuple[str, str]:
@@ -100,19 +107,16 @@ def _by_name(port: NamedPort) -> tuple[str, str]:
 def _gather(traffic: Iterable[Traffic]) -> Amount:
     ports = 0
     names: set[NamedPort] = set()
-    icmp: list[PortRange] = []
-    whole = False
+    icmp = icmp_sets.NOTHING
     for part in traffic:
         match part:
             case NamedPort():
                 names.add(part)
-            case PortRange(Protocol.ICMP, 0, 65535, None):
-                whole = True
             case PortRange() if part.protocol is Protocol.ICMP:
-                icmp.append(part)
+                icmp |= icmp_sets.of(part)
             case PortRange():
                 ports |= port_sets.ports(part.protocol, part.first, part.last)
-    return Amount(ports, frozenset(names), None if whole else tuple(dict.fromkeys(icmp)))
+    return Amount(ports, frozenset(names), icmp)
 
 
 def resolve(snapshot: Snapshot) -> Resolved:
@@ -148,21 +152,3 @@ def _ranges(ports: int) -> Iterable[PortRange]:
             edges.append(65536)
         for first, past in zip(edges[::2], edges[1::2], strict=True):
             yield PortRange(protocol, first, past - 1)
-
-
-def _meet(one: PortRange, other: PortRange) -> bool:
-    apart = {one.family, other.family} == {4, 6}
-    return not apart and one.first <= other.last and other.first <= one.last
-
-
-def _outside(taken: Iterable[PortRange]) -> tuple[PortRange, ...]:
-    """Return the types of ICMP that none of the ranges meets."""
-    found = []
-    start = 0
-    for part in sorted(taken, key=lambda part: part.first):
-        if part.first > start:
-            found.append(PortRange(Protocol.ICMP, start, part.first - 1))
-        start = max(start, part.last + 1)
-    if start <= 65535:
-        found.append(PortRange(Protocol.ICMP, start, 65535))
-    return tuple(found)
