@@ -13,6 +13,8 @@ from ringfence.model.rule import (
     NETWORK_POLICY,
     Action,
     Direction,
+    IpPeer,
+    NamedPort,
     Peer,
     PodPeer,
     Policy,
@@ -28,6 +30,17 @@ BOTH = (Direction.INGRESS, Direction.EGRESS)
 EGRESS, INGRESS = Direction.EGRESS, Direction.INGRESS
 HTTPS = PortRange(Protocol.TCP, 443, 443)
 OWN = from_labels({"app": "web"})
+DATA, SHOP = (from_labels({"kubernetes.io/metadata.name": name}) for name in ("data", "shop"))
+DB = PodPeer(DATA, from_labels({"app": "db"}))
+BLOCK = IpPeer("192.0.2.0/24")
+TRAFFIC: tuple[Traffic, ...] = (
+    PortRange(Protocol.UDP),
+    PortRange(Protocol.TCP, 0, 80),
+    PortRange(Protocol.SCTP, 8000, 8100),
+    NamedPort("http", Protocol.TCP),
+    NamedPort("dns", None),
+)
+"""Every form of ports."""
 
 
 def http(*methods: str, paths: tuple[str, ...] = ()) -> Layer7:
@@ -41,6 +54,9 @@ def http(*methods: str, paths: tuple[str, ...] = ()) -> Layer7:
             paths=tuple(written) or None,
         )
     )
+
+
+POST = http("POST", paths=("/v1/payments",))
 
 
 def rule(

@@ -2,7 +2,24 @@ import math
 
 import pytest
 
-from emitted import BOTH, EGRESS, HTTPS, INGRESS, emit, http, policy, read_back, rule, spec
+from emitted import (
+    BLOCK,
+    BOTH,
+    DATA,
+    DB,
+    EGRESS,
+    HTTPS,
+    INGRESS,
+    POST,
+    SHOP,
+    TRAFFIC,
+    emit,
+    http,
+    policy,
+    read_back,
+    rule,
+    spec,
+)
 from ringfence import dialects
 from ringfence.model.cluster import Protocol
 from ringfence.model.label_space import CALICO_NAMESPACE, CALICO_SERVICE_ACCOUNT
@@ -17,7 +34,6 @@ from ringfence.model.rule import (
     EntityPeer,
     IpPeer,
     LabelPeer,
-    NamedPort,
     NodePeer,
     NotPeer,
     Peer,
@@ -39,12 +55,6 @@ from ringfence.model.selector import (
     from_labels,
 )
 from ringfence.model.tiers import CALICO_DEFAULT
-
-DATA = from_labels({"kubernetes.io/metadata.name": "data"})
-SHOP = from_labels({"kubernetes.io/metadata.name": "shop"})
-DB = PodPeer(DATA, from_labels({"app": "db"}))
-BLOCK = IpPeer("192.0.2.0/24")
-POST = http("POST", paths=("/v1/payments",))
 
 
 def account(namespace: str, name: str) -> LabelPeer:
@@ -134,21 +144,14 @@ def test_ports_stand_at_the_destination_in_both_directions() -> None:
 
 
 def test_every_form_of_traffic() -> None:
-    traffic: tuple[Traffic, ...] = (
-        PortRange(Protocol.UDP),
-        PortRange(Protocol.TCP, 0, 80),
-        PortRange(Protocol.SCTP, 8000, 8100),
-        NamedPort("http", Protocol.TCP),
-        NamedPort("dns", None),
-    )
-    found = spec(emit("calico", rule(BLOCK, traffic=traffic)))["egress"]
+    found = spec(emit("calico", rule(BLOCK, traffic=TRAFFIC)))["egress"]
     assert [(r.get("protocol"), r["destination"].get("ports")) for r in found] == [
         ("UDP", None),
         ("TCP", ["1:80", "http"]),
         ("SCTP", ["8000:8100"]),
         (None, ["dns"]),
     ]
-    read_back(emit("calico", rule(BLOCK, traffic=traffic)), "calico")
+    read_back(emit("calico", rule(BLOCK, traffic=TRAFFIC)), "calico")
 
 
 def test_icmp_is_said_by_family_type_and_code() -> None:

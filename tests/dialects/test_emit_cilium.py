@@ -3,7 +3,23 @@ from typing import Any
 import pytest
 import re2
 
-from emitted import BOTH, EGRESS, HTTPS, INGRESS, emit, http, policy, read_back, rule, spec
+from emitted import (
+    BLOCK,
+    BOTH,
+    DB,
+    EGRESS,
+    HTTPS,
+    INGRESS,
+    POST,
+    SHOP,
+    TRAFFIC,
+    emit,
+    http,
+    policy,
+    read_back,
+    rule,
+    spec,
+)
 from ringfence import dialects
 from ringfence.errors import UsageError
 from ringfence.model.cluster import Protocol
@@ -18,13 +34,11 @@ from ringfence.model.rule import (
     EntityPeer,
     IpPeer,
     LabelPeer,
-    NamedPort,
     NodePeer,
     NotPeer,
     Peer,
     PodPeer,
     PortRange,
-    Traffic,
 )
 from ringfence.model.selector import (
     EVERYTHING,
@@ -38,11 +52,6 @@ from ringfence.model.selector import (
 )
 from ringfence.model.tiers import CILIUM_NORMAL
 
-DATA = from_labels({"kubernetes.io/metadata.name": "data"})
-SHOP = from_labels({"kubernetes.io/metadata.name": "shop"})
-DB = PodPeer(DATA, from_labels({"app": "db"}))
-BLOCK = IpPeer("192.0.2.0/24")
-POST = http("POST", paths=("/v1/payments",))
 DNS_PORTS = (PortRange(Protocol.UDP, 53, 53), PortRange(Protocol.TCP, 53, 53))
 KUBE_DNS = PodPeer(
     from_labels({"kubernetes.io/metadata.name": "kube-system"}),
@@ -168,14 +177,7 @@ def test_blocks_with_exceptions() -> None:
 
 
 def test_every_form_of_traffic() -> None:
-    traffic: tuple[Traffic, ...] = (
-        PortRange(Protocol.UDP),
-        PortRange(Protocol.TCP, 0, 80),
-        PortRange(Protocol.SCTP, 8000, 8100),
-        NamedPort("http", Protocol.TCP),
-        NamedPort("dns", None),
-        PortRange(Protocol.ICMP, 2048, 2303, family=4),
-    )
+    traffic = (*TRAFFIC, PortRange(Protocol.ICMP, 2048, 2303, family=4))
     emission = emit("cilium", rule(BLOCK, traffic=traffic))
     ports, icmps = egress(emission)
     assert ports["toPorts"][0]["ports"] == [

@@ -1,94 +1,30 @@
-from typing import Any
-
 import pytest
 import yaml
 
+from emitted import BLOCK, DB, EGRESS, HTTPS, SHOP, TRAFFIC, emit, policy, rule, spec
 from ringfence import dialects
 from ringfence.errors import UsageError
 from ringfence.model.cluster import Protocol
 from ringfence.model.layer7 import DomainPattern, Form, HttpMatch, Layer7, Text, exact
 from ringfence.model.proposal import (
     GENERATED,
-    Emission,
-    ProposedPolicy,
-    ProposedRule,
     Substitute,
     Surroundings,
 )
 from ringfence.model.rule import (
-    NETWORK_POLICY,
     Action,
-    Direction,
     DomainPeer,
     IpPeer,
-    NamedPort,
     NodePeer,
-    Peer,
     PodPeer,
-    Policy,
     PortRange,
-    Rule,
     Traffic,
 )
-from ringfence.model.selector import EVERYTHING, LabelSelector, Operator, Requirement, from_labels
-
-BOTH = (Direction.INGRESS, Direction.EGRESS)
-HTTPS = PortRange(Protocol.TCP, 443, 443)
-ALLOW, EGRESS = Action.ALLOW, Direction.EGRESS
-
-
-def rule(
-    *peers: Peer,
-    traffic: tuple[Traffic, ...] | None = (HTTPS,),
-    action: Action = ALLOW,
-    direction: Direction = EGRESS,
-    why: tuple[str, ...] = (),
-    layer7: tuple[Layer7, ...] | None = None,
-) -> ProposedRule:
-    return ProposedRule(
-        rule=Rule(
-            direction=direction,
-            action=action,
-            peers=peers,
-            traffic=traffic,
-            path=(),
-            layer7=layer7,
-        ),
-        why=why,
-    )
-
-
-def policy(*rules: ProposedRule, name: str = "web", namespace: str = "shop") -> ProposedPolicy:
-    return ProposedPolicy(
-        policy=Policy(
-            document=-1,
-            kind="NetworkPolicy",
-            namespace=namespace,
-            name=name,
-            tier=NETWORK_POLICY,
-            subject=PodPeer(from_labels({}), from_labels({"app": "web"})),
-            isolates=BOTH,
-        ),
-        rules=rules,
-        subject=("shop/web",),
-        folder=namespace,
-        file=name,
-    )
-
-
-def emit(*rules: ProposedRule, **surroundings: object) -> Emission:
-    around = Surroundings(**surroundings)  # type: ignore[arg-type]
-    return dialects.emit("kubernetes", [policy(*rules)], around)
-
-
-def spec(emission: Emission) -> Any:
-    [file] = emission.files
-    return yaml.safe_load(file.text)["spec"]
+from ringfence.model.selector import EVERYTHING, LabelSelector, Operator, Requirement
 
 
 def test_a_file_reads_well() -> None:
-    peer = PodPeer(from_labels({"kubernetes.io/metadata.name": "data"}), from_labels({"app": "db"}))
-    [file] = emit(rule(peer, why=("to data/db, 443: the ledger",))).files
+    [file] = emit("kubernetes", rule(DB, why=("to data/db, 443: the ledger",))).files
     assert file.path == "shop/web.yaml"
     assert file.text == (
         f"# {GENERATED}\n"
@@ -123,21 +59,13 @@ def test_a_file_reads_well() -> None:
 
 
 def test_pods_of_the_own_namespace_need_no_namespace() -> None:
-    peer = PodPeer(from_labels({"kubernetes.io/metadata.name": "shop"}), EVERYTHING)
-    assert spec(emit(rule(peer)))["egress"] == [
+    assert spec(emit("kubernetes", rule(PodPeer(SHOP, EVERYTHING))))["egress"] == [
         {"to": [{"podSelector": {}}], "ports": [{"protocol": "TCP", "port": 443}]}
     ]
 
 
 def test_every_form_of_traffic() -> None:
-    traffic: tuple[Traffic, ...] = (
-        PortRange(Protocol.UDP),
-        PortRange(Protocol.TCP, 0, 80),
-        PortRange(Protocol.SCTP, 8000, 8100),
-        NamedPort("http", Protocol.TCP),
-        NamedPort("dns", None),
-    )
-    [written] = spec(emit(rule(IpPeer("10.0.0.0/8"), traffic=traffic)))["egress"]
+    [written] = spec(emit("kubernetes", rule(BLOCK, traffic=TRAFFIC)))["egress"]
     assert written["ports"] == [
         {"protocol": "UDP"},
         {"protocol": "TCP", "port": 1, "endPort": 80},
@@ -155,7 +83,7 @@ def test_selectors_that_labels_cannot_say() -> None:
             Requirement("role", Operator.DOES_NOT_EXIST),
         )
     )
-    [written] = spec(emit(rule(PodPeer(EVERYTHING, chosen))))["egress"]
+    [written] = spec(emit("kubernetes", rule(PodPeer(EVERYTHING, chosen))))["egress"]
     assert written["to"] == [
         {
             "namespaceSelector": {},
@@ -172,14 +100,14 @@ def test_selectors_that_labels_cannot_say() -> None:
 
 def test_all_traffic_and_no_traffic() -> None:
     block = IpPeer("10.0.0.0/8", ("10.1.0.0/16",))
-    assert spec(emit(rule(block, traffic=None)))["egress"] == [
+    assert spec(emit("kubernetes", rule(block, traffic=None)))["egress"] == [
         {"to": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]}
     ]
-    assert spec(emit(rule(block, traffic=())))["egress"] == []
+    assert spec(emit("kubernetes", rule(block, traffic=())))["egress"] == []
 
 
 def test_a_domain_name_stays_closed_and_is_told() -> None:
-    emission = emit(rule(DomainPeer(DomainPattern("api.example.com"))))
+    emission = emit("kubernetes", rule(DomainPeer(DomainPattern("api.example.com"))))
     assert spec(emission)["egress"] == []
     [told] = emission.unsupported
     assert (told.sort, told.what) == ("domain name", "to api.example.com, TCP 443")
@@ -191,7 +119,10 @@ def test_a_domain_name_stays_closed_and_is_told() -> None:
 def test_a_domain_name_may_be_widened_to_the_public_internet() -> None:
     inside = ("10.0.0.0/9", "10.128.0.0/9", "192.168.0.0/16", "fd00::/8")
     emission = emit(
-        rule(DomainPeer(DomainPattern("api.example.com"))), inside=inside, allow_wider=True
+        "kubernetes",
+        rule(DomainPeer(DomainPattern("api.example.com"))),
+        inside=inside,
+        allow_wider=True,
     )
     blocks = (
         IpPeer("0.0.0.0/0", ("10.0.0.0/8", "192.168.0.0/16")),
@@ -208,25 +139,27 @@ def test_a_domain_name_may_be_widened_to_the_public_internet() -> None:
 
 
 def test_other_peers_of_the_rule_are_written_all_the_same() -> None:
-    emission = emit(rule(DomainPeer(DomainPattern("api.example.com")), IpPeer("192.0.2.7/32")))
+    emission = emit(
+        "kubernetes", rule(DomainPeer(DomainPattern("api.example.com")), IpPeer("192.0.2.7/32"))
+    )
     [written] = spec(emission)["egress"]
     assert written["to"] == [{"ipBlock": {"cidr": "192.0.2.7/32"}}]
 
 
 def test_nodes_are_written_as_their_addresses() -> None:
-    emission = emit(rule(NodePeer(EVERYTHING)), nodes=("192.168.0.1", "fd00::1"))
+    emission = emit("kubernetes", rule(NodePeer(EVERYTHING)), nodes=("192.168.0.1", "fd00::1"))
     [written] = spec(emission)["egress"]
     blocks = [peer["ipBlock"]["cidr"] for peer in written["to"]]
     assert blocks == ["192.168.0.1/32", "fd00::1/128"]
     assert [told.sort for told in emission.unsupported] == ["nodes"]
-    closed = emit(rule(NodePeer(EVERYTHING)))
+    closed = emit("kubernetes", rule(NodePeer(EVERYTHING)))
     assert spec(closed)["egress"] == []
     assert closed.unsupported[0].because.endswith("and no node's address is known")
 
 
 def test_http_is_written_as_the_port_and_told_as_wider() -> None:
     http = HttpMatch(methods=(exact("GET"),), paths=(Text(Form.PREFIX, "/v1/"),))
-    emission = emit(rule(IpPeer("10.0.0.0/8"), layer7=(Layer7(http=http),)))
+    emission = emit("kubernetes", rule(IpPeer("10.0.0.0/8"), layer7=(Layer7(http=http),)))
     [told] = emission.unsupported
     assert (told.sort, told.what, told.wider) == ("HTTP", "only HTTP GET /v1/*", True)
     assert len(spec(emission)["egress"]) == 1
@@ -234,14 +167,14 @@ def test_http_is_written_as_the_port_and_told_as_wider() -> None:
 
 @pytest.mark.parametrize("action", [Action.DENY, Action.PASS])
 def test_only_allows_can_be_said(action: Action) -> None:
-    emission = emit(rule(IpPeer("10.0.0.0/8"), action=action))
+    emission = emit("kubernetes", rule(IpPeer("10.0.0.0/8"), action=action))
     assert spec(emission)["egress"] == []
     assert [told.sort for told in emission.unsupported] == ["action"]
 
 
 def test_icmp_cannot_be_said() -> None:
     traffic: tuple[Traffic, ...] = (PortRange(Protocol.ICMP), HTTPS)
-    emission = emit(rule(IpPeer("10.0.0.0/8"), traffic=traffic))
+    emission = emit("kubernetes", rule(IpPeer("10.0.0.0/8"), traffic=traffic))
     assert [told.sort for told in emission.unsupported] == ["ICMP"]
     [written] = spec(emission)["egress"]
     assert written["ports"] == [{"protocol": "TCP", "port": 443}]
