@@ -123,6 +123,11 @@ def spec(emission: Emission) -> Any:
     return yaml.safe_load(file.text)["spec"]
 
 
+def egress(emission: Emission) -> Any:
+    """Return the egress section of the only object that was written."""
+    return spec(emission)["egress"]
+
+
 def read_back(emission: Emission, cni: str, cluster: str = "", *, staged: bool = False) -> Snapshot:
     """Return the cluster that the written policies, and perhaps more manifests, make.
 

@@ -5,16 +5,12 @@ import pytest
 from emitted import (
     BLOCK,
     BOTH,
-    DATA,
     DB,
     EGRESS,
     HTTPS,
     INGRESS,
-    POST,
-    SHOP,
     TRAFFIC,
     emit,
-    http,
     policy,
     read_back,
     rule,
@@ -22,50 +18,25 @@ from emitted import (
 )
 from ringfence import dialects
 from ringfence.model.cluster import Protocol
-from ringfence.model.label_space import CALICO_NAMESPACE, CALICO_SERVICE_ACCOUNT
-from ringfence.model.layer7 import DomainPattern, Form, HttpMatch, Layer7, Text, Wildcard
+from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.proposal import GENERATED, Edition, Surroundings
 from ringfence.model.rule import (
     Action,
-    AllPeers,
-    AnyPeer,
     DomainPeer,
-    Entity,
-    EntityPeer,
     IpPeer,
-    LabelPeer,
     NodePeer,
     NotPeer,
-    Peer,
-    PodPeer,
     PortRange,
     Traffic,
     leaves,
 )
 from ringfence.model.selector import (
     EVERYTHING,
-    LabelAnd,
-    LabelIs,
-    LabelNot,
-    LabelOr,
     LabelSelector,
     Operator,
     Requirement,
-    expression_keys,
-    from_labels,
 )
 from ringfence.model.tiers import CALICO_DEFAULT
-
-
-def account(namespace: str, name: str) -> LabelPeer:
-    return LabelPeer(
-        LabelAnd(
-            (
-                LabelIs(Requirement(CALICO_NAMESPACE, Operator.IN, (namespace,))),
-                LabelIs(Requirement(CALICO_SERVICE_ACCOUNT, Operator.IN, (name,))),
-            )
-        )
-    )
 
 
 def test_a_file_reads_well() -> None:
@@ -114,25 +85,6 @@ def test_policies_stand_right_behind_those_of_kubernetes_and_the_default_deny_la
     assert spec(emit("calico"))["order"] == 1001
     emission = dialects.emit("calico", [policy(order=math.inf)], Surroundings())
     assert "order" not in spec(emission)
-
-
-def test_pods_of_the_own_namespace_need_no_namespace() -> None:
-    [written] = spec(emit("calico", rule(PodPeer(SHOP, EVERYTHING))))["egress"]
-    assert written["destination"] == {
-        "selector": "projectcalico.org/orchestrator == 'k8s'",
-        "ports": [443],
-    }
-
-
-def test_every_pod_leaves_network_sets_out() -> None:
-    [written] = spec(emit("calico", rule(PodPeer(EVERYTHING, EVERYTHING), traffic=None)))["egress"]
-    assert written == {
-        "action": "Allow",
-        "destination": {
-            "selector": "projectcalico.org/orchestrator == 'k8s'",
-            "namespaceSelector": "all()",
-        },
-    }
 
 
 def test_ports_stand_at_the_destination_in_both_directions() -> None:
@@ -199,68 +151,6 @@ def test_blocks_stand_together_but_for_those_with_exceptions() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("requirement", "text"),
-    [
-        (Requirement("a", Operator.IN, ("x",)), "a == 'x'"),
-        (Requirement("a", Operator.IN, ("x", "y")), "a in {'x', 'y'}"),
-        (Requirement("a", Operator.NOT_IN, ("x",)), "a != 'x'"),
-        (Requirement("a", Operator.NOT_IN, ("x", "y")), "a not in {'x', 'y'}"),
-        (Requirement("a", Operator.EXISTS), "has(a)"),
-        (Requirement("a", Operator.DOES_NOT_EXIST), "!has(a)"),
-        (Requirement("a", Operator.CONTAINS, ("x",)), "a contains 'x'"),
-        (Requirement("a", Operator.STARTS_WITH, ("x",)), "a starts with 'x'"),
-        (Requirement("a", Operator.ENDS_WITH, ("x",)), "a ends with 'x'"),
-        (Requirement("a.b/c-d", Operator.IN, ("it's",)), 'a.b/c-d == "it\'s"'),
-    ],
-)
-def test_requirements_in_calicos_grammar(requirement: Requirement, text: str) -> None:
-    chosen = LabelSelector((requirement,))
-    written = dialects.emit("calico", [policy(pods=chosen)], Surroundings())
-    assert spec(written)["selector"] == text
-    [found] = read_back(written, "calico").policies
-    assert isinstance(found.subject, LabelPeer)
-    assert "a" in {key.partition(".")[0] for key in expression_keys(found.subject.expression)}
-
-
-def test_labels_in_any_combination() -> None:
-    a, b = (LabelIs(Requirement(key, Operator.EXISTS)) for key in "ab")
-    own = LabelIs(Requirement(CALICO_NAMESPACE, Operator.IN, ("shop",)))
-    peer = LabelPeer(LabelAnd((own, LabelOr((a, LabelNot(LabelAnd((a, b))))))))
-    [written] = spec(emit("calico", rule(peer)))["egress"]
-    assert written["destination"]["selector"] == "(has(a) || !(has(a) && has(b)))"
-
-
-def test_service_accounts_have_a_field_of_their_own() -> None:
-    emission = emit("calico", rule(account("data", "db")), rule(account("shop", "api")))
-    one, other = (r["destination"] for r in spec(emission)["egress"])
-    assert one == {
-        "namespaceSelector": "projectcalico.org/name == 'data'",
-        "serviceAccounts": {"names": ["db"]},
-        "ports": [443],
-    }
-    assert other == {"serviceAccounts": {"names": ["api"]}, "ports": [443]}
-    read_back(emission, "calico")
-
-
-@pytest.mark.parametrize(
-    "peer",
-    [
-        NotPeer(BLOCK),
-        AllPeers((BLOCK, DB)),
-        EntityPeer(Entity.WORLD),
-        LabelPeer(LabelIs(Requirement("a", Operator.EXISTS))),
-        PodPeer(DATA, from_labels({"a": "both ' and \""})),
-        PodPeer(DATA, from_labels({"no label\n": "x"})),
-    ],
-)
-def test_peers_without_words_stay_closed_and_are_told(peer: Peer) -> None:
-    emission = emit("calico", rule(peer))
-    assert spec(emission)["egress"] == []
-    [told] = emission.unsupported
-    assert (told.sort, told.instead, told.wider) == ("peer", "nothing: it stays closed", False)
-
-
 def test_a_denial_without_words_is_told_as_wider() -> None:
     written = policy(rule(NotPeer(BLOCK), action=Action.DENY))
     written = type(written)(
@@ -277,14 +167,6 @@ def test_a_denial_without_words_is_told_as_wider() -> None:
     assert spec(emission)["order"] == 5.5
     [told] = emission.unsupported
     assert (told.instead, told.wider) == ("nothing: it is not denied", True)
-
-
-def test_alternatives_are_peers_of_their_own() -> None:
-    found = spec(emit("calico", rule(AnyPeer((BLOCK, AllPeers((DB,)))))))["egress"]
-    assert len(found) == 2
-    assert spec(emit("calico", rule(AnyPeer((BLOCK, AllPeers())))))["egress"] == [
-        {"action": "Allow", "protocol": "TCP", "destination": {"ports": [443]}}
-    ]
 
 
 def test_nodes_are_written_as_their_addresses() -> None:
@@ -338,79 +220,6 @@ def test_a_wildcard_that_calico_does_not_have_stays_closed() -> None:
     emission = emit("calico", rule(one_label), calico_edition=Edition.CLOUD)
     assert spec(emission)["egress"] == []
     assert [told.sort for told in emission.unsupported] == ["domain name"]
-
-
-# -- HTTP ------------------------------------------------------------------------------------
-
-
-def test_http_is_limited_where_it_comes_in() -> None:
-    emission = emit("calico", rule(DB, direction=INGRESS, layer7=(POST, http(paths=("/h/*",)))))
-    assert [r["http"] for r in spec(emission)["ingress"]] == [
-        {"methods": ["POST"], "paths": [{"exact": "/v1/payments"}]},
-        {"paths": [{"prefix": "/h/"}]},
-    ]
-    assert emission.unsupported == ()
-    assert "application layer policy" in emission.notes[0]
-    [found] = read_back(emission, "calico").policies
-    assert [r.layer7 for r in found.rules] == [
-        (POST,),
-        (Layer7(http=HttpMatch(paths=(Text(Form.SEGMENTS, "/h"),))),),
-    ]
-
-
-def test_http_on_the_way_out_opens_the_port_and_is_told() -> None:
-    emission = emit("calico", rule(DB, layer7=(POST,)))
-    assert "http" not in spec(emission)["egress"][0]
-    [told] = emission.unsupported
-    assert (told.sort, told.what, told.wider) == ("HTTP", "only HTTP POST /v1/payments", True)
-
-
-def test_http_on_the_way_out_is_no_gap_where_the_other_end_limits_it() -> None:
-    emission = emit("calico", rule(DB, layer7=(POST,), echoed=True))
-    assert "http" not in spec(emission)["egress"][0]
-    assert emission.unsupported == ()
-    assert "# Limited to HTTP POST /v1/payments where it comes in" in emission.files[0].text
-
-
-@pytest.mark.parametrize(
-    ("path", "written", "told"),
-    [
-        ("/v1", [{"exact": "/v1"}], 0),
-        ("/", [{"exact": "/"}], 0),
-        ("/v1/", [{"exact": "/v1"}], 0),
-        ("/v1/*", [{"prefix": "/v1/"}], 0),
-        ("/v1*", [{"exact": "/v1"}, {"prefix": "/v1/"}], 1),
-    ],
-)
-def test_paths_as_calico_cleans_them(path: str, written: object, told: int) -> None:
-    emission = emit("calico", rule(DB, direction=INGRESS, layer7=(http("GET", paths=(path,)),)))
-    assert spec(emission)["ingress"][0]["http"] == {"methods": ["GET"], "paths": written}
-    assert len(emission.unsupported) == told
-    assert not any(each.wider for each in emission.unsupported)
-    read_back(emission, "calico")
-
-
-def test_every_path_needs_no_path() -> None:
-    emission = emit("calico", rule(DB, direction=INGRESS, layer7=(http("GET", paths=("/*",)),)))
-    assert spec(emission)["ingress"][0]["http"] == {"methods": ["GET"]}
-    emission = emit("calico", rule(DB, direction=INGRESS, layer7=(http(paths=("/*",)),)))
-    assert spec(emission)["ingress"][0]["http"] == {"paths": [{"prefix": "/"}]}
-
-
-@pytest.mark.parametrize(
-    "path", ["/a%2f", "/a//b", "/a/../b", "/a;x", "/a?x", "/a#x", "/a\\b", "a"]
-)
-def test_a_path_that_calico_never_meets_stays_closed(path: str) -> None:
-    emission = emit("calico", rule(DB, direction=INGRESS, layer7=(http("GET", paths=(path,)),)))
-    assert spec(emission)["ingress"] == []
-    [told] = emission.unsupported
-    assert (told.sort, told.wider) == ("HTTP", False)
-
-
-def test_nothing_but_tcp_carries_http() -> None:
-    traffic: tuple[Traffic, ...] = (PortRange(Protocol.UDP, 443, 443), HTTPS)
-    emission = emit("calico", rule(DB, direction=INGRESS, traffic=traffic, layer7=(POST,)))
-    assert [r["protocol"] for r in spec(emission)["ingress"]] == ["TCP"]
 
 
 # -- logging and staging ---------------------------------------------------------------------
