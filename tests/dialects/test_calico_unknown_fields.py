@@ -141,7 +141,7 @@ def places(value: Any, path: Path = ()) -> list[Path]:
 
 
 @given(st.sampled_from(sorted(SPECS)), st.sampled_from(WRONG), st.booleans(), st.data())
-def test_nothing_that_a_document_holds_raises(
+def test_whatever_a_document_holds_it_alone_is_to_blame(
     kind: str, wrong: Any, staged: bool, data: st.DataObject
 ) -> None:
     body: Any = {"spec": json.loads(json.dumps(SPECS[kind]))}
@@ -150,7 +150,13 @@ def test_nothing_that_a_document_holds_raises(
     for part in path[:-1]:
         parent = parent[part]
     parent[path[-1]] = wrong
-    around = context(document(kind, body["spec"]), document("Tier", {}, "t"), staged=staged)
-    dialects.parse(around)
-    calico.notes(around)
-    calico.replaced(around)
+    spoiled = document(kind, body["spec"])
+    around = context(spoiled, document("Tier", {}, "t"), staged=staged)
+    parsed = dialects.parse(around)
+    for policy in (*parsed.policies, *parsed.staged):
+        assert around.documents[policy.document] is spoiled
+        assert all(part.path[0] == "spec" for part in policy.unreadable)
+        assert all(each.path[0] == "spec" for each in policy.rules if each.path)
+    files = {problem.location.file for problem in (*parsed.problems, *calico.notes(around))}
+    assert files <= {spoiled.file}
+    assert calico.replaced(around) <= frozenset(range(len(around.documents)))

@@ -70,6 +70,7 @@ def test_nothing_is_loaded_from_anywhere() -> None:
 
 def test_scripts_never_turn_text_into_markup() -> None:
     script = Page(html(answer())).raw[-1][1]
+    assert "textContent" in script
     for danger in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
         assert danger not in script
 

@@ -58,6 +58,7 @@ def test_neither_a_workload_to_itself_nor_outside_to_outside_is_listed() -> None
     answer = connectivity(shop(BY_POD))
     workload = {name: name.partition("[")[0] for name in names(answer)}
     outside = {*OUTSIDE, SIX}
+    assert answer.connections
     for pair in answer.connections:
         assert workload[pair.source] != workload[pair.destination]
         assert not {pair.source, pair.destination} <= outside

@@ -182,13 +182,10 @@ def edited(edits: list[tuple[int, int, str]]) -> str:
     return text
 
 
-@given(EDITS)
-@example([(0, 0, "[")])
-@example([(0, 3, "\udcff")])
-def test_whatever_is_done_to_a_text_only_input_errors_come_of_it(
-    edits: list[tuple[int, int, str]],
-) -> None:
-    text = edited(edits)
+@given(EDITS.map(edited) | st.text(max_size=60))
+@example(edited([(0, 0, "[")]))
+@example(edited([(0, 3, "\udcff")]))
+def test_of_any_text_only_input_errors_come(text: str) -> None:
     last = text.count("\n") + 1
     for chunk in split(text):
         try:
@@ -208,8 +205,3 @@ def test_whatever_is_read_has_a_line_for_every_position(
         with suppress(InputError):
             parsed = parse(chunk, "f")
             assert parsed is None or len(parsed.lines) == count_positions(parsed.value)
-
-
-@given(st.text(max_size=60))
-def test_any_text_is_read_or_refused(text: str) -> None:
-    values(text)
