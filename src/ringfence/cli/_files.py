@@ -19,6 +19,43 @@ class Changes(NamedTuple):
     same: tuple[str, ...]
     removed: tuple[str, ...]
 
+    def told(self, folder: str, *, made: bool) -> Iterator[str]:
+        """Yield the lines that tell of it.
+
+        Args:
+            folder: that it is of, as it was named.
+            made: whether the folder was written, and not only looked at.
+        """
+        kinds = ("new", "changed", "unchanged", "removed")
+        parts = [
+            f"{len(listed)} {kind}" for kind, listed in zip(kinds, self, strict=True) if listed
+        ]
+        yield f"{'wrote' if made else 'would write'} {folder}: {', '.join(parts) or 'nothing'}"
+        yield from (f"  removed {path}" for path in self.removed)
+
+
+def put(files: Mapping[str, str], folder: str, mark: str, *, dry: bool) -> Changes | None:
+    """Write files to a folder, or to standard output where that is `-`.
+
+    Args:
+        files: their texts by path.
+        folder: where to write them.
+        mark: what a file in the folder begins with that may be replaced or removed.
+        dry: whether to look only.
+
+    Returns:
+        What it changed, or would; None for standard output.
+
+    Raises:
+        UsageError: a file that is in the way does not begin with the mark, or the folder cannot be
+            read or written.
+    """
+    if folder == "-":
+        if not dry:
+            print("---\n".join(text for _, text in sorted(files.items())), end="")
+        return None
+    return (changes if dry else write_folder)(folder, files, mark)
+
 
 def write_file(path: str, text: str) -> None:
     """Write a file under a temporary name beside it, then move it into place.

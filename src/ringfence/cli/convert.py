@@ -105,12 +105,7 @@ def _write(args: Namespace, found: "Conversion") -> "Changes | None":
     from ringfence.dialects._writing import CONVERTED
 
     files = {file.path: file.text for file in found.files}
-    if args.output == "-":
-        if not args.check:
-            print("---\n".join(text for _, text in sorted(files.items())), end="")
-        return None
-    write = _files.changes if args.check else _files.write_folder
-    return write(args.output, files, f"# {CONVERTED}")
+    return _files.put(files, args.output, f"# {CONVERTED}", dry=args.check)
 
 
 def _exit_code(found: "Conversion", *, strict: bool) -> int:
@@ -134,16 +129,7 @@ def _text(
         yield from (f"  {problem}" for problem in found.unreadable)
         return
     if changes is not None:
-        parts = [
-            f"{len(listed)} {word}"
-            for word, listed in zip(
-                ("new", "changed", "unchanged", "removed"), changes, strict=True
-            )
-            if listed
-        ]
-        verb = "would write" if args.check else "wrote"
-        yield f"{verb} {args.output}: {', '.join(parts) or 'nothing'}"
-        yield from (f"  removed {path}" for path in changes.removed)
+        yield from changes.told(args.output, made=not args.check)
     yield (
         f"{_count(found.read, 'policy object')} ({found.source.cni.value}) -> "
         f"{_count(found.written, 'policy object')} of {found.dialect} ({found.target.cni.value})"

@@ -182,12 +182,7 @@ def _write(args: Namespace, generation: "Generation", proof: "Proof") -> "Change
     if not proof.holds:
         return None
     files = {file.path: file.text for file in generation.emission.files}
-    if args.output == "-":
-        if not args.dry_run:
-            print("---\n".join(text for _, text in sorted(files.items())), end="")
-        return None
-    write = _files.changes if args.dry_run else _files.write_folder
-    return write(args.output, files, f"# {GENERATED}")
+    return _files.put(files, args.output, f"# {GENERATED}", dry=args.dry_run)
 
 
 def _exit_code(snapshot: "Snapshot", proof: "Proof", *, strict: bool) -> int:
@@ -203,16 +198,7 @@ def _exit_code(snapshot: "Snapshot", proof: "Proof", *, strict: bool) -> int:
 def _text(args: Namespace, generation: "Generation", changes: "Changes | None") -> Iterator[str]:
     proof = generation.proof
     if changes is not None:
-        parts = [
-            f"{len(listed)} {word}"
-            for word, listed in zip(
-                ("new", "changed", "unchanged", "removed"), changes, strict=True
-            )
-            if listed
-        ]
-        verb = "would write" if args.dry_run else "wrote"
-        yield f"{verb} {args.output}: {', '.join(parts) or 'nothing'}"
-        yield from (f"  removed {path}" for path in changes.removed)
+        yield from changes.told(args.output, made=not args.dry_run)
     if proof is not None:
         yield from proof_text(generation, proof)
         if not proof.holds:
