@@ -7,7 +7,6 @@ Source: Calico `felix/rules/endpoints.go`, `felix/rules/static.go` (STATIC), `fe
 policy_sorter.go`, `app-policy/checker/check.go`.
 """
 
-from ringfence.model.document import path_text
 from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence
@@ -16,16 +15,12 @@ from ringfence.reference import (
     calico_ends,
     calico_hosts,
     calico_objects,
-    calico_policies,
     calico_staged,
     exemptions,
 )
 from ringfence.reference.calico_chain import Trail
-from ringfence.reference.calico_policies import Standing
 from ringfence.reference.ends import Approach, Host, OwnPod
 from ringfence.reference.findings import Side, blind_spots, plain, unsettled
-from ringfence.reference.outcome import evidence, not_understood
-from ringfence.reference.schema import NotUnderstoodError
 
 TO_HOST = "`defaultEndpointToHostAction` is taken to be Accept, as installations of Calico set it"
 
@@ -57,21 +52,10 @@ def _pod(snapshot: Snapshot, here: Approach, pod: OwnPod) -> Side:
     """
     all_ = calico_ends.known(snapshot)
     documents = calico_staged.enforced(snapshot)
-    blind = blind_spots(snapshot, here)
-    selected: list[Standing] = []
-    for document in documents:
-        try:
-            policy = calico_policies.select(document, pod, all_)
-            if policy:
-                calico_staged.check_action(document)
-        except NotUnderstoodError as error:
-            where = path_text(error.path)
-            piece = evidence(document, here.direction, "unknown", where, error.path)
-            blind.append((piece, not_understood(document, error)))
-            continue
-        if policy and not (policy.untracked or policy.pre_dnat):
-            # The others are for host endpoints alone: a workload has no raw or mangle chains.
-            selected.append(policy)
+    chosen, unclear = calico_staged.selecting(documents, pod, here, all_)
+    blind = [*blind_spots(snapshot, here), *unclear]
+    # Untracked and pre-DNAT ones are for host endpoints: a workload has no raw or mangle chains.
+    selected = [policy for policy in chosen if not (policy.untracked or policy.pre_dnat)]
     if blind:
         return unsettled(blind)
     trail = Trail()

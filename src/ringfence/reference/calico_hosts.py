@@ -9,14 +9,13 @@ from dataclasses import dataclass
 
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import NodeEnd, PodEnd
-from ringfence.model.document import Document, path_text
+from ringfence.model.document import Document
 from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Verdict
 from ringfence.reference import (
     calico_chain,
     calico_objects,
-    calico_policies,
     calico_rules,
     calico_staged,
     schema,
@@ -218,20 +217,7 @@ def policies_of(
     if host.unreadable:
         piece = evidence(host.document, here.direction, "unknown", "spec", ("spec",))
         return unsettled([(piece, host.unreadable)])
-    selected: list[Standing] = []
-    blind: list[tuple[Evidence, str]] = []
-    for document in documents:
-        try:
-            policy = calico_policies.select(document, host, all_)
-            if policy:
-                calico_staged.check_action(document)
-        except NotUnderstoodError as error:
-            where = path_text(error.path)
-            piece = evidence(document, here.direction, "unknown", where, error.path)
-            blind.append((piece, not_understood(document, error)))
-            continue
-        if policy:
-            selected.append(policy)
+    selected, blind = calico_staged.selecting(documents, host, here, all_)
     return unsettled(blind) if blind else Found(host, tuple(selected))
 
 

@@ -1,4 +1,4 @@
-"""Which policies stand in which of Calico's tiers, and which of them select a subject.
+"""Which of Calico's policies select a subject, and where in the order of all they stand.
 
 Source: Calico `api/pkg/apis/projectcalico/v3` (V3), `api/pkg/defaults/networkpolicy.go` (DEF),
 `libcalico-go/lib/validator/v3/validator.go` (VAL), `libcalico-go/lib/backend/syncersv1/
@@ -6,7 +6,6 @@ updateprocessors` (UPDATE), `libcalico-go/lib/backend/k8s/conversion` (CONV), `f
 policy_sorter.go` (SORT).
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,14 @@ from ringfence.model import label_space, tiers
 from ringfence.model.document import Document, Path
 from ringfence.model.kinds import group_of
 from ringfence.model.profile import Cni, Profile, older_than
-from ringfence.model.rule import Action, Direction, Tier, Ties
-from ringfence.model.snapshot import Snapshot
+from ringfence.model.rule import Direction, Tier
 from ringfence.reference import (
     admin_network_policy,
     calico_ends,
     calico_objects,
     calico_rules,
     calico_selectors,
+    calico_tiers,
     cluster_network_policy,
     network_policy,
     schema,
@@ -33,7 +32,7 @@ from ringfence.reference.calico_rules import Read, Setting
 from ringfence.reference.calico_selectors import Selector
 from ringfence.reference.composition import ADMIN, BASELINE, CLUSTER
 from ringfence.reference.ends import Approach, OwnPod
-from ringfence.reference.outcome import Selected, not_understood
+from ringfence.reference.outcome import Selected
 from ringfence.reference.schema import NotUnderstoodError
 
 Subject = OwnPod | HostEndpoint
@@ -139,8 +138,8 @@ def _own(document: Document, subject: Subject, all_: Known) -> Standing | None:
     kind = document.kind.removeprefix("Staged")
     return Standing(
         document=document,
-        tier=_tier(given.get("tier"), (*at, "tier"), document, all_.snapshot),
-        order=_order(given.get("order"), (*at, "order")),
+        tier=calico_tiers.tier_of(given.get("tier"), (*at, "tier"), document, all_.snapshot),
+        order=calico_tiers.read_order(given.get("order"), (*at, "order")),
         tie=_tie(document, kind, given.get("tier") or "default", all_.snapshot.profile),
         directions=directions,
         sections=sections,
@@ -244,15 +243,6 @@ def _check_flags(
         raise NotUnderstoodError("is of ingress alone", (*at, "preDNAT"))
 
 
-def _order(value: Any, path: Path) -> float:  # noqa: ANN401
-    """Return a policy's or tier's order: any number; without one, after all that have one."""
-    if value is None:
-        return math.inf
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise NotUnderstoodError("must be a number", path)
-    return float(value)
-
-
 def _tie(document: Document, kind: str, tier: str, profile: Profile) -> str:
     """Return what orders policies of equal order: name, namespace and kind, or as it was once.
 
@@ -279,87 +269,6 @@ def base_name(document: Document) -> str:
     return document.name.removeprefix("default.")
 
 
-# -- tiers ---------------------------------------------------------------------------------------
-
-
-def fixed_tiers(profile: Profile) -> dict[str, Tier]:
-    """Return the tiers that every cluster has. Their names changed in 3.32.
-
-    Source: V3 tier.go; CONV clusternetworkpolicy.go.
-    """
-    first, last = tiers.CALICO_ADMIN, tiers.CALICO_BASELINE
-    if older_than(profile.version, 3, 32):
-        first = Tier(first.order, "adminnetworkpolicy", ties=Ties.NAME)
-        last = Tier(last.order, "baselineadminnetworkpolicy", ties=Ties.NAME)
-    return {tier.name: tier for tier in (first, tiers.CALICO_DEFAULT, last)}
-
-
-def _tier(
-    value: Any,  # noqa: ANN401
-    path: Path,
-    policy: Document,
-    snapshot: Snapshot,
-) -> Tier:
-    """Return the tier that a policy names: `default` if none.
-
-    A tier's end drops what none of its policies decided, unless its `defaultAction` is Pass.
-    Before 3.32 a policy of another tier than `default` had to have the tier's name before its own.
-
-    Source: V3 tier.go TierSpec; VAL validateTier.
-    """
-    name = schema.text("" if value is None else value, path) or "default"
-    bare = name != "default" and not policy.name.startswith(f"{name}.")
-    if bare and older_than(snapshot.profile.version, 3, 32):
-        raise NotUnderstoodError(f"must begin with `{name}.`", ("metadata", "name"))
-    fixed = fixed_tiers(snapshot.profile).get(name)
-    for document in calico_objects.of_title(snapshot, "Tier.projectcalico.org"):
-        if document.name != name:
-            continue
-        try:
-            found = _read_tier(document)
-            if fixed:
-                _hold_fixed(found, fixed)
-        except NotUnderstoodError as error:
-            why = f"its tier could not be read: {not_understood(document, error)}"
-            raise NotUnderstoodError(why, path) from error
-        return fixed or found.tier
-    if fixed:
-        return fixed
-    raise NotUnderstoodError(f"the tier `{name}` is not in the input", path)
-
-
-@dataclass(frozen=True)
-class _ReadTier:
-    """A tier as its object has it, and which of its two fields that says at all."""
-
-    tier: Tier
-    given: frozenset[str]
-
-
-def _read_tier(document: Document) -> _ReadTier:
-    spec, at = calico_objects.spec_of(document, needed=False), ("spec",)
-    given = schema.fields(spec, at, ("order", "defaultAction"))
-    named = given.get("defaultAction", "Deny")
-    action = schema.choice(named, (*at, "defaultAction"), ("Deny", "Pass"))
-    order = _order(given.get("order"), (*at, "order"))
-    tier = Tier(order, document.name, ties=Ties.NAME, unmatched=Action(action.lower()))
-    return _ReadTier(tier, frozenset(given))
-
-
-def _hold_fixed(read: _ReadTier, fixed: Tier) -> None:
-    """Hold that the object of a tier which every cluster has says nothing else of it.
-
-    Source: VAL validateTier.
-
-    Raises:
-        NotUnderstoodError: it does, and Calico refuses it.
-    """
-    if "order" in read.given and read.tier.order != fixed.order:
-        raise NotUnderstoodError(f"must be {fixed.order:g}", ("spec", "order"))
-    if "defaultAction" in read.given and read.tier.unmatched != fixed.unmatched:
-        raise NotUnderstoodError(f"must be {fixed.unmatched}", ("spec", "defaultAction"))
-
-
 # -- Kubernetes' own -----------------------------------------------------------------------------
 
 _WORDS = {"allow": "Allow", "deny": "Deny", "pass": "Pass"}
@@ -373,7 +282,7 @@ def _kubernetes(document: Document, pod: OwnPod, profile: Profile) -> Standing |
 
     Source: CONV K8sNetworkPolicyToCalico, clusternetworkpolicy.go.
     """
-    fixed = fixed_tiers(profile)
+    fixed = calico_tiers.fixed_tiers(profile)
     first, middle, last = sorted(fixed.values())
     if document.kind == CLUSTER:
         found = cluster_network_policy.select(document, pod)

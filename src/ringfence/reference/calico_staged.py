@@ -1,13 +1,18 @@
-"""Calico's staged policies: planned, and of no effect unless they are asked for.
+"""Which of Calico's policies count: of the staged ones none, unless they are asked for.
 
 Source: Calico `api/pkg/apis/projectcalico/v3/stagednetworkpolicy.go` (StagedAction,
 ConvertStagedPolicyToEnforced) and its siblings.
 """
 
-from ringfence.model.document import Document
+from ringfence.model.document import Document, path_text
 from ringfence.model.snapshot import Snapshot
+from ringfence.model.verdict import Evidence
 from ringfence.reference import calico_objects, calico_policies
+from ringfence.reference.calico_ends import Known
+from ringfence.reference.calico_policies import Standing, Subject
 from ringfence.reference.composition import enforced_kinds
+from ringfence.reference.ends import Approach
+from ringfence.reference.outcome import evidence, not_understood
 from ringfence.reference.schema import NotUnderstoodError
 
 _STAGED = {
@@ -58,6 +63,33 @@ def check_action(document: Document) -> None:
     """
     if document.title in _STAGED and not _staged_action(document):
         raise NotUnderstoodError("is no action that is known", ("spec", "stagedAction"))
+
+
+def selecting(
+    documents: list[Document], subject: Subject, here: Approach, all_: Known
+) -> tuple[list[Standing], list[tuple[Evidence, str]]]:
+    """Return which of the policies that count select a subject, and what cannot be told of them.
+
+    Args:
+        documents: the policies (`enforced`).
+        subject: a pod or a host endpoint.
+        here: the connection.
+        all_: what has labels.
+    """
+    selected: list[Standing] = []
+    blind: list[tuple[Evidence, str]] = []
+    for document in documents:
+        try:
+            policy = calico_policies.select(document, subject, all_)
+            if policy:
+                check_action(document)
+        except NotUnderstoodError as error:
+            piece = evidence(document, here.direction, "unknown", path_text(error.path), error.path)
+            blind.append((piece, not_understood(document, error)))
+            continue
+        if policy:
+            selected.append(policy)
+    return selected, blind
 
 
 def _is_same(document: Document, staged: Document) -> bool:
