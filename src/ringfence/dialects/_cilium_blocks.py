@@ -98,6 +98,9 @@ def cidr(value: Any, path: Path, version: str) -> IpPeer:  # noqa: ANN401
     """Return an item of `fromCIDR` or `toCIDR`; before 1.20 an address alone is one.
 
     Source: `rule_validation.go` CIDR.Validate, and the pattern of the schema from 1.20.
+
+    Raises:
+        Malformed: it is none.
     """
     written = text(value, path)
     if "/" not in written and older_than(version, 1, 20):

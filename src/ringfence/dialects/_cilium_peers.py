@@ -125,6 +125,11 @@ def parse(
         direction: of the section it stands in.
         around: what it depends on.
         deny: whether it stands among those that deny.
+
+    Source: Cilium `pkg/policy/api/rule_validation.go` (members that exclude each other).
+
+    Raises:
+        Malformed: two lists have items, or something in one cannot be read.
     """
     known = keys(direction, deny=deny)
     lists = {key: items(given[key], (*path, key)) for key in known if key in given}
@@ -247,6 +252,9 @@ def domain(value: Any, path: Path, around: Surroundings) -> DomainPattern:  # no
     """Return a name or a pattern of names, of `toFQDNs` or of a DNS rule.
 
     Source: Cilium `pkg/policy/api/fqdn.go`, `pkg/fqdn/matchpattern/matchpattern.go`.
+
+    Raises:
+        Malformed: it is neither, or both.
     """
     given = fields(value, path, ("matchName", "matchPattern"))
     chosen = {key: text(v, (*path, key)) for key, v in given.items()}
@@ -262,7 +270,13 @@ def domain(value: Any, path: Path, around: Surroundings) -> DomainPattern:  # no
 
 
 def domain_pattern(written: str, path: Path, around: Surroundings) -> DomainPattern:
-    """Return a pattern of names with every run of `*` as short as it means the same."""
+    """Return a pattern of names with every run of `*` as short as it means the same.
+
+    Source: Cilium `pkg/fqdn/matchpattern/matchpattern.go`.
+
+    Raises:
+        Malformed: before 1.19, it is several stars and nothing else.
+    """
     old = around.older_than(1, 19)
     pattern = written.lower().removesuffix(".")
     wildcard = Wildcard.CILIUM_BEFORE_1_19 if old else Wildcard.CILIUM

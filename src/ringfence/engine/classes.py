@@ -324,7 +324,11 @@ class Classes:
 
     @property
     def icmp_is_open(self) -> bool:
-        """Whether NetworkPolicy's effect on ICMP is left open: it is, unless the CNI is known."""
+        """Whether NetworkPolicy's effect on ICMP is left open: it is, unless the CNI is known.
+
+        Source: kubernetes.io "Network Policies" ("For all the other protocols, the behaviour may
+        vary across network plugins").
+        """
         return self.snapshot.profile.cni is Cni.GENERIC
 
     # -- looking up --------------------------------------------------------------------------
@@ -335,7 +339,11 @@ class Classes:
 
 
 def may_be_api_server(part: Peer) -> bool:
-    """Return whether a peer may depend on the API server's addresses."""
+    """Return whether a peer may depend on the API server's addresses.
+
+    Source: Cilium `Documentation/security/policy/layer3.rst`, "Entities based": `kube-apiserver`,
+    which selectors reach by its label `reserved:kube-apiserver`.
+    """
     if isinstance(part, LabelPeer):
         return f"{CILIUM_RESERVED}{Entity.KUBE_APISERVER}" in expression_keys(part.expression)
     return isinstance(part, EntityPeer)

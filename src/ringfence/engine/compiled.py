@@ -25,7 +25,13 @@ class Compiled:
     """What host endpoints say of traffic that passes by them; falsy where they say nothing."""
 
     def elements(self, end: End, local: bool | None) -> list[int]:  # noqa: FBT001 - three values
-        """Return the element that an end is; of a host, where `local` is None, its twin as well."""
+        """Return the element that an end is; of a host, where `local` is None, its twin as well.
+
+        Args:
+            end: a pod, a node, an address or a domain name.
+            local: whether it is, as a host, the node of the pod at the other end; None where it
+                may be.
+        """
         universe = self.classes.universe
         match end:
             case PodEnd():

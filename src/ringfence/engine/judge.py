@@ -83,7 +83,10 @@ class Engine:
         )
 
     def views(self, connection: Connection) -> list[View]:
-        """Return what becomes of each part of a question that the rules of both ends tell apart."""
+        """Return what becomes of each part of a question that the rules of both ends tell apart.
+
+        The traffic of the views is disjoint; together it is all that the question asks about.
+        """
         if self._last is None or self._last[0] is not connection:
             self._last = connection, self._views(connection)
         return self._last[1]
@@ -106,7 +109,10 @@ class Engine:
         ]
 
     def _as_compared(self, request: Request) -> Request:
-        """Return a request with its path as the profile's rules see it."""
+        """Return a request with its path as the profile's rules see it.
+
+        Source: Calico `app-policy/checker/match.go`, which cleans paths; the others do not.
+        """
         if self.snapshot.profile.cni is not Cni.CALICO or request.path is None:
             return request
         from ringfence.layer7 import calico_paths  # noqa: PLC0415 - only where a path is asked for
@@ -143,7 +149,15 @@ class Engine:
                     yield number, stack
 
     def sum_up(self, connection: Connection, views: list[View]) -> Judgement:
-        """Return one verdict for the parts of a question."""
+        """Return one verdict for the parts of a question.
+
+        Unknown where any part is; else denied where all are; else allowed, limited to the parts
+        that are, where not all are.
+
+        Args:
+            connection: the question.
+            views: its parts, or some of them.
+        """
         judged = [view.trace.judgement for view in views]
         if len(judged) == 1:
             return judged[0]

@@ -125,7 +125,11 @@ class Peers:
         return found
 
     def match_subject(self, peer: Peer) -> Matches:
-        """Return whom a policy's subject means: in Calico host endpoints by their labels."""
+        """Return whom a policy's subject means: in Calico host endpoints by their labels.
+
+        Source: Calico `felix/calc/active_rules_calculator.go`, which matches workload and host
+        endpoints by labels alone, not network sets or addresses.
+        """
         if self._cni is not Cni.CALICO or not isinstance(peer, LabelPeer):
             return self.match(peer)
         pods = self._universe.pods.where(peer.expression)
@@ -133,7 +137,10 @@ class Peers:
         return Matches(pods | certain, perhaps & ~certain)
 
     def match_own_labels(self, expression: LabelExpression) -> Matches:
-        """Return what meets an expression by labels of its own, not by its address."""
+        """Return what meets an expression by labels of its own, not by its address.
+
+        Source: Cilium `pkg/labels/labels.go`: what is no pod has labels of the source `reserved`.
+        """
         pods = Matches(self._universe.pods.where(expression))
         if self._cni is Cni.CILIUM:
             return pods | self._reserved(expression)

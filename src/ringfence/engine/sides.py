@@ -34,7 +34,16 @@ class Sides:
         self._profile = compiled.classes.snapshot.profile
 
     def follow(self, connection: Connection, cell: int) -> Trace:
-        """Return the way to the verdict on traffic that no rule of either end tells apart."""
+        """Return the way to the verdict on traffic that no rule of either end tells apart.
+
+        Args:
+            connection: what is asked.
+            cell: the classes of the traffic, which one of them stands for.
+
+        Source: kubernetes.io "Network Policies" ("A Pod cannot block access to itself"; traffic
+        from the own node is always allowed). Two replicas, or two nodes, may be one and the same:
+        what is denied only if they are two is unknown, or is told of in a note.
+        """
         source, destination = connection.source, connection.destination
         traffic = bits.members(cell & -cell)[0]
         local = self._ends.same_node(source, destination)
@@ -62,6 +71,9 @@ class Sides:
             connection: what is asked.
             traffic: the number of the class.
             local: whether a host at one end is the node of the pod at the other.
+
+        Source: networking/v1 NetworkPolicySpec.ingress ("OR if the traffic source is the pod's
+        local node"); Cilium `Documentation/security/policy/intro.rst` (allow-localhost).
         """
         source, destination = connection.source, connection.destination
         if local and self._ends.is_host(source) and self._ends.is_host(destination):
@@ -86,6 +98,8 @@ class Sides:
         """Return what becomes of the ingress from the own node, given what policies make of it.
 
         Cilium allows the local host below all policies, so that a deny still holds.
+
+        Source: Cilium `Documentation/security/policy/intro.rst` (allow-localhost).
         """
         by_default = any(piece.rule == "default" for piece in found.evidence)
         if not (found.unmatched or by_default):
@@ -134,6 +148,10 @@ class Sides:
             traffic: the number of the traffic class.
             local: whether a host at one end is the node of the pod at the other.
             let_in: whether the subject is let in unless a rule denies that.
+
+        Source: kubernetes.io "Network Policies" (pods on the host network: their policies are
+        ignored); Cilium `Documentation/security/policy/layer3.rst` (policy-cidr-match-mode: blocks
+        mean nodes only where it says so).
         """
         if isinstance(subject, AddressEnd | DomainEnd):
             return settled_side(direction, "outside")
@@ -162,7 +180,11 @@ class Sides:
     def _host_side(
         self, direction: Direction, subject: End, other: End, traffic: int, end: OtherEnd
     ) -> SideTrace:
-        """Return the side of a host of Calico, by whichever host endpoint it passes."""
+        """Return the side of a host of Calico, by whichever host endpoint it passes.
+
+        Source: Calico `felix/rules/static.go` filterOutputChain ("We don't currently police host
+        -> endpoint"), `felix/dataplane/linux/endpoint_mgr.go` resolveHostEndpoints.
+        """
         local = self._ends.stays_on_node(subject, other)
         if local:
             return settled_side(direction, "own node")

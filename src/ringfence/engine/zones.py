@@ -20,10 +20,16 @@ from ringfence.model.rule import (
 
 
 def destinations(universe: Universe, peers: Peers, policy: Policy, rule: Rule) -> int:
-    """Return at least the elements to which what a rule is about may go.
+    """Return at least the elements to which what a rule is about may go, as a bit set.
 
     Pods are told apart by labels alone and the rest not at all, so that it is the same whatever
     the family: traffic is numbered alike in both.
+
+    Args:
+        universe: the elements.
+        peers: finds what the peers of rules stand for.
+        policy: that the rule is of.
+        rule: which looks above the port.
     """
     networked = universe.networked
     others = universe.everything & ~networked

@@ -67,7 +67,16 @@ class Proposals:
         """Why no change can be proposed."""
 
     def add(self, denied: Denied) -> bool:
-        """Propose what allows one side; return False where nothing can be said."""
+        """Propose what allows one side; return False where nothing can be said.
+
+        Adds to `changes` in the order in which they are to be made, or else to `hints`.
+
+        Args:
+            denied: the side, and the connection that it denies.
+
+        Source: Cilium `Documentation/security/dns.rst` for names, which match only once a DNS rule
+        has had Cilium learn their addresses.
+        """
         subject = denied.subject
         if not isinstance(subject, PodEnd):
             return False

@@ -200,6 +200,12 @@ def cilium_rule(wanted: Wanted, *, clusterwide: bool) -> Rule | None:
     Args:
         wanted: what is to be allowed.
         clusterwide: whether the policy has no namespace, so that selectors mean all of them.
+
+    Returns:
+        The entry; None where none can say it: a domain name as the source.
+
+    Source: Cilium `pkg/policy/api/{ingress,egress,fqdn}.go`; a node is no block there, but an
+    entity (`Documentation/security/policy/layer3.rst`, "Entities based").
     """
     word = "from" if wanted.ingress else "to"
     rule: Rule
@@ -243,7 +249,10 @@ def _cilium_traffic(wanted: Wanted) -> Rule:
 
 
 def cilium_dns_rule(name: str) -> Rule:
-    """Return the entry of `egress` by which Cilium usually learns a name's addresses."""
+    """Return the entry of `egress` by which Cilium usually learns a name's addresses.
+
+    Source: Cilium `Documentation/security/dns.rst` (its example allows `kube-dns` port 53, ANY).
+    """
     labels = {"k8s:io.kubernetes.pod.namespace": "kube-system", "k8s-app": "kube-dns"}
     ports = [{"port": "53", "protocol": "ANY"}]
     return {

@@ -19,6 +19,9 @@ def staged_changes(
         snapshot: the cluster.
         now: the verdict as it is.
         judge: gives the verdicts on the same connection in another state of the cluster.
+
+    Source: docs.tigera.io "Stage, preview impacts, and enforce policy": nothing is enforced of
+    them; Calico `api/pkg/apis/projectcalico/v3/stagednetworkpolicy.go` (StagedAction).
     """
     planned = any(document.kind.startswith(STAGED) for document in snapshot.documents)
     if snapshot.staged or not planned or snapshot.profile.cni is not Cni.CALICO:

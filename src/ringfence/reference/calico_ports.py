@@ -140,7 +140,19 @@ def entity_ports(
 
     Numbers and ranges need a protocol that has ports; names do without.
 
+    Args:
+        given: the fields of the source or destination.
+        path: where it stands.
+        which: `source` or `destination`.
+        party: the end that it is about.
+        here: the connection.
+        rule: the protocol that the rule names.
+        all_: what has labels, and so named ports.
+
     Source: VAL validateRule (AllPortsAreNamed, SupportsPorts).
+
+    Raises:
+        NotUnderstoodError: something is no port, or has no protocol that has ports.
     """
     matches = []
     for name in ("ports", "notPorts"):

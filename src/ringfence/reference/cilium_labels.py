@@ -136,7 +136,16 @@ def _condition(value: Any, path: Path, default: str) -> Condition:  # noqa: ANN4
 
 
 def read_key(key: Any, path: Path, default: str = ANY) -> tuple[str, str]:  # noqa: ANN401
-    """Return the source and the key proper of a label key as a selector writes it."""
+    """Return the source and the key proper of a label key as a selector writes it.
+
+    Args:
+        key: as it stands in the manifest.
+        path: where it stands.
+        default: the source where it names none.
+
+    Raises:
+        NotUnderstoodError: it is no key of a label, or its source is not known.
+    """
     written = schema.text(key, path)
     source, colon, rest = written.partition(":")
     if not colon:

@@ -164,6 +164,9 @@ def domain_names(value: Any, path: Path, here: Approach) -> Match:  # noqa: ANN4
     The apex itself is never meant by `*.`; case and a final dot count for nothing.
 
     Source: DomainName; NPEP-133.
+
+    Raises:
+        NotUnderstoodError: something is no domain name.
     """
     found = False
     for index, pattern in enumerate(_set(value, path)):
