@@ -158,12 +158,12 @@ def as_enforced(policies: list[Manifest]) -> list[Manifest]:
 
 
 def identity(policy: Manifest) -> tuple[bool, str, str | None, str]:
-    """Return what tells which policy it is: whose kind, namespace, name without its tier."""
-    name, spec = policy["metadata"]["name"], policy["spec"]
+    """Return what tells which policy it is: its kind, namespace, and name without `default.`."""
+    name = policy["metadata"]["name"]
     kind = policy["kind"].removeprefix("Staged")
     own = "calico" in policy["apiVersion"] and not kind.startswith("Kubernetes")
     if own:
-        name = name.removeprefix(f"{spec.get('tier', 'default')}.")
+        name = name.removeprefix("default.")
     return own, kind.removeprefix("Kubernetes"), policy["metadata"].get("namespace"), name
 
 
