@@ -6,6 +6,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 import ringfence
 from ringfence import errors, rooms
 from ringfence.cli import main as entry
+from ringfence.dialects import Dialect
 from ringfence.errors import RingfenceError
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +40,24 @@ def test_every_module_can_be_imported_and_says_what_it_knows() -> None:
     modules = [importlib.import_module(info.name) for info in listed]
     assert len(modules) > 100
     assert [module.__name__ for module in modules if not module.__doc__] == []
+
+
+@pytest.mark.parametrize("room", ["engine", "reference", "dialects", "questions"])
+def test_the_map_of_a_large_room_names_every_file(room: str) -> None:
+    package = importlib.import_module(f"ringfence.{room}")
+    named = re.findall(r"`([a-z0-9_*]+)`", package.__doc__ or "")
+    files = [info.name for info in pkgutil.iter_modules(package.__path__)]
+    assert len(files) > 20
+    dialects = rooms.members(package, "DIALECT", Dialect) if room == "dialects" else {}
+    listed = [*named, *dialects]
+    assert [f for f in files if not any(fnmatchcase(f, name) for name in listed)] == []
+
+
+def test_the_table_of_rooms_is_true() -> None:
+    table = (ROOT / "docs" / "contributing.md").read_text()
+    named = re.findall(r"^\| `([a-z0-9_]+)(?:/|\.py)` \|", table, re.MULTILINE)
+    there = [info.name for info in pkgutil.iter_modules(ringfence.__path__)]
+    assert sorted(named) == sorted(there)
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -21,6 +21,8 @@ A question goes through the files of this room from the top of this list to the 
     - `outcome`: what becomes of the peers as the policies of a stack decide
 - `stack`: which policies apply to a class of subjects, and in which order they decide
     - `proxy`: what Cilium's rules of layer 7 do to each other
+    - `redirects`, `redirected`, `hearings`, `protocols`: as what Cilium's proxies read traffic,
+      for all peers and for one connection
 - `classes`: elements gathered into classes, and the policies compiled to them
     - `rules`: compiled rules as values
     - `peers`, `labels`, `host_endpoints`: which elements a peer stands for

@@ -1,1 +1,14 @@
-"""What can be asked of a snapshot: one file per question."""
+"""What can be asked of a snapshot: `check`, `connectivity`, `diff`, `explain` and `exposure`.
+
+What these are made of:
+
+- `naming`: from the names that people use to the ends that policies judge
+- `requests`: what a question says above the port
+- `combining`, `provisos`, `lookups`, `staged`: one verdict for several connections, and what is to
+  be said beside it
+- `grid`, `units`, `domains`: the endpoints of `connectivity`, and what they may send each other
+- `traffic_sets`, `limits`, `refinement`: sets of traffic, and the peers of two answers, for `diff`
+- `rule_words`, `changes`, `proposed_rules`: why, and what would change it, for `explain`
+- `entrances`, `admissions`, `controllers`: ways in from outside, for `exposure`
+- `cluster_dns`: where names are looked up
+"""

@@ -2,6 +2,17 @@
 
 It reads the policies' manifests as they were written, one connection at a time, and nothing here
 is made to be fast: the files are meant to be read beside the specifications that they quote.
+
+- `ends`, `exemptions`: who the ends are; what no policy can forbid
+- `side`, `composition`, `findings`, `outcome`: one side of a connection, tier by tier, and what
+  may come of it
+- `network_policy`; `cluster_network_policy`, `admin_network_policy`, and what they share:
+  `cluster_rules`, `peers`
+- `calico`, `calico_*`: the profile `calico`, whose policies are in `calico_policies`, their rules
+  in `calico_rules`
+- `cilium`, `cilium_*`: the profile `cilium`, whose policies are in `cilium_policy`, how they come
+  together in `cilium_normal` and `cilium_cluster`
+- `addresses`, `ports`, `selectors`, `schema`: what the manifests of several kinds have in common
 """
 
 from ringfence.model.connection import Connection
