@@ -39,6 +39,7 @@ from ringfence.model.verdict import Verdict
 from ringfence.questions.connectivity import connectivity
 from ringfence.sources import snapshot_file
 from strategies import Situation, policies, situations
+from talkative_strategies import talkative
 
 THOROUGH = os.environ.get("RINGFENCE_THOROUGH") == "1"
 RANK = {Verdict.DENY: 0, Verdict.UNKNOWN: 1, Verdict.ALLOW: 2}
@@ -96,18 +97,31 @@ def test_connectivity_is_what_the_judge_says_of_every_pair(situation: Situation)
 
 
 @pytest.mark.parametrize("cni", ["calico", "cilium"])
-def test_connectivity_is_what_the_judge_says_where_rules_look_above_the_port(cni: str) -> None:
-    @clusters(25)
-    @given(situations(cni=cni))
+def test_both_judges_agree_where_rules_look_above_the_port(cni: str) -> None:
+    @clusters(20)
+    @given(talkative(cni))
     def hold(situation: Situation) -> None:
         snapshot = situation.snapshot()
-        if requests(snapshot):
-            assert_listed_as_judged(snapshot)
+        engine = Engine(snapshot)
+        for connection in connections(snapshot, 80):
+            literal = reference.judge(snapshot, connection)
+            wanted = literal.verdict, literal.egress, literal.ingress
+            assert told(engine, connection) == wanted, (connection, literal)
 
     hold()
 
 
-def assert_listed_as_judged(snapshot: Snapshot) -> None:
+@pytest.mark.parametrize("cni", ["calico", "cilium"])
+def test_connectivity_is_what_the_judge_says_where_rules_look_above_the_port(cni: str) -> None:
+    @clusters(20)
+    @given(talkative(cni))
+    def hold(situation: Situation) -> None:
+        assert_listed_as_judged(situation.snapshot(), 250)
+
+    hold()
+
+
+def assert_listed_as_judged(snapshot: Snapshot, most: int = 600) -> None:
     """Hold that pairs allow what the judge allows, what is said above the port included."""
     engine = Engine(snapshot)
     answer = connectivity(snapshot)
@@ -123,8 +137,8 @@ def assert_listed_as_judged(snapshot: Snapshot) -> None:
         for kind in ported
     ]
     rng = random.Random(4)
-    if len(asked) > 600:
-        asked = rng.sample(asked, 600)
+    if len(asked) > most:
+        asked = rng.sample(asked, most)
     for source, destination, (protocol, port) in asked:
         pair = pairs.get((source, destination), Pair(source, destination, ()))
         # What is open above the port is asked about, too.

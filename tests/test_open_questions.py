@@ -47,7 +47,8 @@ def open_questions(engine: Engine) -> list[Connection]:
         for said in (ANYTHING, partly(one.request, rng)):
             if one.protocol is Protocol.TCP or said == ANYTHING or said.http is None:
                 found[msgspec.structs.replace(one, request=said, port=port)] = None
-    apart, alike = [], []
+    apart: list[Connection] = []
+    alike: list[Connection] = []
     for asked in found:
         (apart if len(engine.views(asked)) > 1 else alike).append(asked)
     return [one for part in (apart, alike) for one in rng.sample(part, min(MOST // 2, len(part)))]
