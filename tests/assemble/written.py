@@ -117,6 +117,28 @@ spec: {{{inner}, {spec}}}
 """
 
 
+def deployment(
+    name: str, *, labels: str = "", container: str = "{name: c}", namespace: str = "shop"
+) -> str:
+    """Return a Deployment of pods with one container as YAML.
+
+    Args:
+        name: its name.
+        labels: of its pods, in flow style; `app` alone, with its name, if none are given.
+        container: in flow style.
+        namespace: where it is.
+    """
+    carried = labels or f"{{app: {name}}}"
+    return template(
+        "Deployment",
+        name,
+        labels=carried,
+        spec=f"selector: {{matchLabels: {carried}}}",
+        pod_spec=f"containers: [{container}]",
+        namespace=namespace,
+    )
+
+
 def owned_by(kind: str, name: str) -> str:
     """Return the metadata field that names an object's controller."""
     return f"ownerReferences: [{{kind: {kind}, name: {name}, controller: true}}]"

@@ -6,7 +6,7 @@ from ringfence.model.snapshot import Snapshot
 
 from assemble import written  # isort: skip
 
-WORKLOADS = """
+NAMESPACES = """
 apiVersion: v1
 kind: Namespace
 metadata: {name: shop}
@@ -19,38 +19,22 @@ apiVersion: v1
 kind: Node
 metadata: {name: n1}
 status: {addresses: [{type: InternalIP, address: 192.168.0.1}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: shop}
-spec:
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: c}]}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: payment, namespace: shop}
-spec:
-  selector: {matchLabels: {app: payment}}
-  template:
-    metadata: {labels: {app: payment}}
-    spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}
 """
-DNS = """
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: coredns, namespace: kube-system}
-spec:
-  selector: {matchLabels: {k8s-app: kube-dns}}
-  template:
-    metadata: {labels: {k8s-app: kube-dns}}
-    spec:
-      containers:
-      - name: c
-        ports: [{name: dns, containerPort: 53, protocol: UDP}, {name: tcp, containerPort: 53}]
+WEB = written.deployment("web")
+PAYMENT = written.deployment(
+    "payment", container="{name: c, ports: [{name: http, containerPort: 8080}]}"
+)
+WORKLOADS = NAMESPACES + WEB + PAYMENT
+COREDNS = written.deployment(
+    "coredns",
+    labels="{k8s-app: kube-dns}",
+    container="{name: c, ports: [{name: dns, containerPort: 53, protocol: UDP}, "
+    "{name: tcp, containerPort: 53}]}",
+    namespace="kube-system",
+)
+DNS = (
+    COREDNS
+    + """
 ---
 apiVersion: v1
 kind: Service
@@ -61,6 +45,7 @@ spec:
   - {name: dns, port: 53, protocol: UDP, targetPort: dns}
   - {name: tcp, port: 53, targetPort: tcp}
 """
+)
 ONLY_POST = """
 ---
 apiVersion: cilium.io/v2
