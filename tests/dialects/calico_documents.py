@@ -5,16 +5,33 @@ from typing import Any
 
 from ringfence import dialects
 from ringfence.dialects import Context
-from ringfence.model.cluster import Namespace, Service
+from ringfence.model.cluster import Namespace, Protocol, Service
 from ringfence.model.document import Document, count_positions
 from ringfence.model.profile import Cni, Profile
-from ringfence.model.rule import Policy, Rule
+from ringfence.model.rule import Direction, Policy, Rule
+from ringfence.model.selector import LabelIs, Operator, Requirement
 
 CLUSTER = {
     *("GlobalNetworkPolicy", "StagedGlobalNetworkPolicy", "Tier", "GlobalNetworkSet"),
     *("HostEndpoint", "Profile"),
 }
+GLOBAL = "GlobalNetworkPolicy"
+ALLOW = [{"action": "Allow"}]
+IN, OUT = Direction.INGRESS, Direction.EGRESS
+TCP, UDP, SCTP, ICMP = Protocol.TCP, Protocol.UDP, Protocol.SCTP, Protocol.ICMP
 USER, STORED = "projectcalico.org/v3", "crd.projectcalico.org/v1"
+
+
+def is_(key: str, *values: str) -> LabelIs:
+    return LabelIs(Requirement(key, Operator.IN, values))
+
+
+def has(key: str) -> LabelIs:
+    return LabelIs(Requirement(key, Operator.EXISTS))
+
+
+OWN = is_("projectcalico.org/namespace", "shop")
+NAMESPACED = has("projectcalico.org/namespace")
 
 
 def document(
@@ -32,6 +49,10 @@ def document(
     lines = tuple(range(1, 1 + count_positions(body)))
     where = "" if kind in CLUSTER else namespace
     return Document(api, kind, where, name, body, "p.yaml", 1, lines)
+
+
+def tier(name: str = "t", **spec: Any) -> Document:
+    return document("Tier", spec, name)
 
 
 def context(*documents: Document, version: str = "", staged: bool = False, **more: Any) -> Context:

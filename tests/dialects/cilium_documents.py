@@ -19,6 +19,7 @@ CCNP = "CiliumClusterwideNetworkPolicy"
 WEB: dict[str, Any] = {"matchLabels": {"app": "web"}}
 NAMESPACE = "io.kubernetes.pod.namespace"
 SHOP = Requirement(NAMESPACE, Operator.IN, ("shop",))
+PORTS: dict[str, Any] = {"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}
 
 
 def document(kind: str, name: str = "p", **body: Any) -> Document:

@@ -1,4 +1,4 @@
-"""The peers of Cilium's rules: which endpoints, entities, nodes, blocks, Services, names."""
+"""The peers of Cilium's rules: which endpoints, entities, nodes, names."""
 
 from typing import Any
 
@@ -7,35 +7,30 @@ import pytest
 from dialects.cilium_documents import (
     CCNP,
     NAMESPACE,
+    PORTS,
     SHOP,
     WEB,
     exists,
-    group,
     has,
     labelled,
     refused_rule,
     rule,
     rules,
 )
-from ringfence.dialects._cilium_blocks import ANY_BLOCK
 from ringfence.model.cluster import Backend, Service
 from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.location import Location
 from ringfence.model.rule import (
-    ANYONE,
     NOBODY,
     Action,
     AllPeers,
     DomainPeer,
     Entity,
     EntityPeer,
-    IpPeer,
     NodePeer,
-    Peer,
 )
 from ringfence.model.selector import EVERYTHING, LabelSelector, Operator, Requirement, equals
 
-PORTS: dict[str, Any] = {"toPorts": [{"ports": [{"port": "80", "protocol": "TCP"}]}]}
 TEAM = "io.cilium.k8s.namespace.labels.team"
 
 
@@ -228,186 +223,6 @@ def test_nodes_keep_labels_that_pods_do_not() -> None:
 def test_nodes_need_the_setting() -> None:
     assert "enable-node-selector-labels" in refused_rule("egress", {"toNodes": [{}]})
     assert "enable-node-selector-labels" in refused_rule("ingress", {"fromNodes": [{}]}, audit=True)
-
-
-# -- blocks ------------------------------------------------------------------------------------
-
-
-def blocks(item: Any, *others: Any, **how: Any) -> Any:
-    return rule("ingress", {"fromCIDRSet": [item]}, others=others, **how).peers
-
-
-def test_blocks_are_canonical() -> None:
-    found = rule("egress", {"toCIDR": ["10.1.2.3/8", "2001:DB8::/32"]})
-    assert found.peers == (IpPeer("10.0.0.0/8"), IpPeer("2001:db8::/32"))
-
-
-def test_an_address_is_a_block_before_1_20() -> None:
-    assert "is not a CIDR" in refused_rule("egress", {"toCIDR": ["10.1.2.3"]})
-    found = rule("egress", {"toCIDR": ["10.1.2.3"]}, version="1.19.0")
-    assert found.peers == (IpPeer("10.1.2.3/32"),)
-
-
-@pytest.mark.parametrize("written", ["10.0.0.0/255.0.0.0", "10.0.0.0/33", "x", "10.0.0.0/08"])
-def test_what_is_no_block_is_refused(written: str) -> None:
-    assert "is not a CIDR" in refused_rule("egress", {"toCIDR": [written]})
-    assert "is not a CIDR" in refused_rule("egress", {"toCIDRSet": [{"cidr": written}]})
-
-
-def test_exceptions_lie_in_the_block() -> None:
-    item = {"cidr": "10.0.0.0/8", "except": ["10.2.0.0/16", "10.1.0.0/16"]}
-    assert blocks(item) == (IpPeer("10.0.0.0/8", ("10.1.0.0/16", "10.2.0.0/16")),)
-    assert blocks({"cidr": "10.0.0.0/8", "except": ["10.0.0.0/8"]}) == (
-        IpPeer("10.0.0.0/8", ("10.0.0.0/8",)),
-    )
-    outside = {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}
-    assert "does not lie in" in refused_rule("ingress", {"fromCIDRSet": [outside]})
-
-
-@pytest.mark.parametrize("item", [{}, {"cidr": "10.0.0.0/8", "cidrGroupRef": "g"}])
-def test_exactly_one_form_of_block(item: Any) -> None:
-    assert "exactly one of cidr" in refused_rule("ingress", {"fromCIDRSet": [item]})
-
-
-def test_a_group_by_name() -> None:
-    g = group("g", "10.0.0.0/8", "9.0.0.0/8")
-    assert blocks({"cidrGroupRef": "g"}, g) == (IpPeer("10.0.0.0/8"), IpPeer("9.0.0.0/8"))
-    assert blocks({"cidrGroupRef": "other"}, g) == ()
-
-
-def test_groups_by_label() -> None:
-    groups = (group("a", "1.0.0.0/8", team="x"), group("b", "2.0.0.0/8", team="y"))
-    both = {"key": "team", "operator": "In", "values": ["x", "y"]}
-    assert blocks({"cidrGroupSelector": {"matchLabels": {"team": "x"}}}, *groups) == (
-        IpPeer("1.0.0.0/8"),
-    )
-    assert blocks({"cidrGroupSelector": {"matchExpressions": [both]}}, *groups) == (
-        IpPeer("1.0.0.0/8"),
-        IpPeer("2.0.0.0/8"),
-    )
-
-
-def test_a_block_has_the_labels_of_all_its_groups() -> None:
-    groups = (group("a", "1.0.0.0/8", team="x"), group("b", "1.0.0.0/8", zone="z"))
-    selector = {"matchLabels": {"team": "x", "zone": "z"}}
-    assert blocks({"cidrGroupSelector": selector}, *groups) == (IpPeer("1.0.0.0/8"),)
-
-
-@pytest.mark.parametrize(
-    ("item", "reason"),
-    [
-        ({"cidrGroupRef": "bad"}, "could not be read"),
-        ({"cidrGroupSelector": {"matchLabels": {"team": "x"}}}, "could not be read"),
-        ({"cidrGroupSelector": {}}, "asks for no label"),
-        ({"cidrGroupRef": "g", "except": ["10.1.0.0/16"]}, "`except`"),
-    ],
-)
-def test_groups_that_cannot_be_told_leave_the_rule_open(item: Any, reason: str) -> None:
-    others = (group("g", "10.0.0.0/8"), group("bad", "moon"))
-    found = rule("ingress", {"fromCIDRSet": [item]}, others=others)
-    assert reason in found.uncertain
-    outside = (AllPeers((IpPeer("10.0.0.0/8"),)),) if "except" in item else ANY_BLOCK
-    assert found.peers == outside
-
-
-def test_what_else_a_rule_lists_stays_certain() -> None:
-    others = (group("g", "10.0.0.0/8"), group("bad", "moon"))
-    listed = [{"cidrGroupRef": "bad"}, {"cidrGroupRef": "g"}]
-    sure, open_ = rules("ingress", {"fromCIDRSet": listed}, others=others)
-    assert (sure.peers, sure.uncertain) == ((IpPeer("10.0.0.0/8"),), "")
-    assert (open_.peers, "bad" in open_.uncertain) == (ANY_BLOCK, True)
-
-
-def test_a_label_of_two_values_leaves_a_block_open() -> None:
-    twice = (group("g", "10.0.0.0/8", team="x"), group("h", "10.0.0.0/8", team="y"))
-    selector = {"cidrGroupSelector": {"matchLabels": {"team": "x"}}}
-    found = rule("ingress", {"fromCIDRSet": [selector]}, others=twice)
-    assert found.peers == (AllPeers((IpPeer("10.0.0.0/8"),)),)
-    assert "two values" in found.uncertain
-
-
-def test_groups_of_a_cloud_leave_the_rule_open() -> None:
-    found = rule("egress", {"toGroups": [{"aws": {"securityGroupsIds": ["sg-1"]}}]})
-    assert found.peers == ANY_BLOCK
-    assert "security group" in found.uncertain
-
-
-# -- services ----------------------------------------------------------------------------------
-
-DB = Service(
-    "shop", "db", "ClusterIP", equals(app="db"), (), Location("s.yaml"), labels={"tier": "data"}
-)
-DB_ELSEWHERE = Service("pay", "db", "ClusterIP", equals(app="db2"), (), Location("s.yaml"))
-OUTSIDE = Service(
-    "shop",
-    "mail",
-    "ClusterIP",
-    None,
-    (),
-    Location("s.yaml"),
-    backends=(Backend("192.0.2.1", ()), Backend("2001:db8::1", ())),
-    labels={"tier": "mail"},
-)
-SERVICES = (DB, DB_ELSEWHERE, OUTSIDE)
-BEHIND_DB = labelled(SHOP, has("app", "db"))
-BEHIND_THE_OTHER = labelled(has(NAMESPACE, "pay"), has("app", "db2"))
-
-
-def behind(item: Any, **how: Any) -> tuple[Peer, ...] | None:
-    return rule("egress", {"toServices": [item]}, services=SERVICES, **how).peers
-
-
-def test_a_service_with_a_selector_is_its_pods() -> None:
-    named = {"k8sService": {"serviceName": "db", "namespace": "shop"}}
-    assert behind(named) == (BEHIND_DB,)
-
-
-def test_a_service_without_a_namespace_is_that_of_every_namespace() -> None:
-    assert behind({"k8sService": {"serviceName": "db"}}) == (BEHIND_DB, BEHIND_THE_OTHER)
-
-
-def test_a_service_without_a_selector_is_its_addresses() -> None:
-    assert behind({"k8sService": {"serviceName": "mail"}}) == (
-        IpPeer("192.0.2.1/32"),
-        IpPeer("2001:db8::1/128"),
-    )
-
-
-def test_services_by_label() -> None:
-    by_label = {"selector": {"matchLabels": {"tier": "data"}}, "namespace": "shop"}
-    assert behind({"k8sServiceSelector": by_label}) == (BEHIND_DB,)
-    assert behind({"k8sServiceSelector": by_label, "k8sService": {"serviceName": "mail"}}) == (
-        BEHIND_DB,
-    )
-
-
-def test_services_whose_labels_were_not_read_leave_the_rule_open() -> None:
-    by_label = {"selector": {"matchLabels": {"tier": "data"}}}
-    written = {"toServices": [{"k8sServiceSelector": by_label}]}
-    found = rule("egress", written, services=SERVICES)
-    assert found.peers == (ANYONE,)
-    assert "svc/pay/db were not read" in found.uncertain
-
-
-def test_no_service_is_nobody_and_with_ports_perhaps_anybody() -> None:
-    written = {"toServices": [{"k8sService": {"serviceName": "none"}}]}
-    assert rule("egress", written, services=SERVICES).peers == ()
-    anybody = rule("egress", {**written, **PORTS}, services=SERVICES)
-    assert anybody.peers == (ANYONE,)
-    assert "no Service is meant" in anybody.uncertain
-
-
-def test_services_go_with_ports_from_1_19() -> None:
-    written = {"toServices": [{"k8sService": {"serviceName": "db"}}], **PORTS}
-    assert rule("egress", written, services=SERVICES).peers == (BEHIND_DB, BEHIND_THE_OTHER)
-    assert "before 1.19" in refused_rule("egress", written, version="1.18.0")
-
-
-def test_services_denied_leave_the_rule_open() -> None:
-    written = {"toServices": [{"k8sService": {"serviceName": "db"}}]}
-    found = rule("egressDeny", written, services=SERVICES)
-    assert found.peers == (ANYONE,)
-    assert "`toServices` denies" in found.uncertain
 
 
 # -- names -------------------------------------------------------------------------------------
