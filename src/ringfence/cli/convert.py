@@ -11,6 +11,7 @@ from ringfence.cli._verb import Verb
 if TYPE_CHECKING:
     from ringfence.cli._files import Changes
     from ringfence.convert import Conversion
+    from ringfence.convert.compare import Difference, Wider
 
 DIALECTS = ("kubernetes", "calico", "cilium", "cluster-network-policy")
 EXAMPLES = """
@@ -143,11 +144,12 @@ def _text(
     yield f"  {COUNTS}"
     if comparison.unknown:
         yield f"  unknown before, and where not listed now too: {comparison.unknown:,} of the pairs"
-    wider = [each.said for each in comparison.wider]
-    for title, listed in (("allowed, and was not", wider), ("closed", comparison.narrower)):
-        if listed:
-            yield f"{title}:"
-            yield from _some(f"{one.source} -> {one.destination}  {one.ports}" for one in listed)
+    if comparison.wider:
+        yield "allowed, and was not:"
+        yield from _some(map(_wider, comparison.wider))
+    if comparison.narrower:
+        yield "closed:"
+        yield from _some(map(_difference, comparison.narrower))
     if comparison.left_to_cni:
         yield "ICMP, which NetworkPolicy leaves to the CNI:"
         for left in comparison.left_to_cni:
@@ -184,6 +186,27 @@ def _told(found: "Conversion") -> Iterator[str]:
         for each in found.unsupported:
             yield f"  {each.file}: {each.direction} {each.what}: {each.because}; {each.instead}"
     yield from (f"note: {condition}" for condition in found.conditions)
+
+
+def _difference(found: "Difference") -> str:
+    return f"{found.source} -> {found.destination}  {found.ports}"
+
+
+def _wider(found: "Wider") -> str:
+    """Return a difference with what of the policies as they are it is about."""
+    decided = {
+        f"{piece.object} {piece.rule} ({piece.file}:{piece.line})": None
+        for piece in found.was.evidence
+        if piece.object and piece.action != "allow"
+    }
+    limited = {
+        f"{piece.object} {piece.rule} ({piece.file}:{piece.line})": None
+        for piece in found.was.evidence
+        if piece.object and found.was.limited_to
+    }
+    by = ", ".join(decided or limited) or ", ".join(found.was.unknown_because)
+    was = found.was.verdict.value if not found.was.limited_to else "limited"
+    return _difference(found.said) + (f"  was {was} by {by}" if by else "")
 
 
 def _some(lines: Iterable[str]) -> Iterator[str]:

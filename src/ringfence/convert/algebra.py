@@ -182,8 +182,13 @@ class Algebra:
         """Return what lies in a block and is none of some pods."""
         if self._known.holds_pods(block) is False:
             return [BlockTerm(block)]
-        rest = _without_all(block, self._known.pod_places)
-        found: list[Term] = [BlockTerm(rest)] if rest else []
+        found: list[Term]
+        if self._known.places_assumed:
+            nodes = (blocks.common(block, IpPeer(cidr)) for cidr in self._known.nodes)
+            found = [OutsideTerm(block), *(BlockTerm(node) for node in nodes if node)]
+        else:
+            rest = _without_all(block, self._known.pod_places)
+            found = [BlockTerm(rest)] if rest else []
         if self._known.holds_pods(block):
             return found + [PodsTerm(piece) for piece in without(ALL_PODS, pods)]
         self._today = True

@@ -24,7 +24,7 @@ from ringfence.convert.traffic import ALL, Amount
 from ringfence.dialects._write_calico import EARLY
 from ringfence.errors import UsageError
 from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
-from ringfence.model.rule import ADMIN, Action, Direction, Rule
+from ringfence.model.rule import ADMIN, Action, Direction, Entity, EntityPeer, Rule
 from ringfence.model.tiers import CALICO_DEFAULT
 from ringfence.prove import port_sets
 
@@ -35,6 +35,7 @@ CALICO_ORDER: Final = 1000.0
 """Where Kubernetes' own policies stand in the tier `default`."""
 LAST_PRIORITY: Final = 1000
 MOST_RULES: Final = 25
+OWN_NODE: Final = (EntityPeer(Entity.HOST),)
 DNS: Final = Amount(
     port_sets.ports(port_sets.PORTED[0], 53, 53) | port_sets.ports(port_sets.PORTED[1], 53, 53)
 )
@@ -71,7 +72,10 @@ class Arrangement:
             self.told[origin.tell(what, "nothing: it stays closed", Effect.NARROWER)] = None
             return []
         parts = (msgspec.structs.replace(rule, peers=(peer,)) for peer in rule.peers)
-        return [kept for part in parts for kept in self._tame(part, origin)]
+        kept = [each for part in parts for each in self._tame(part, origin)]
+        # The own node is let in whatever a rule says: of itself, it is no reason for one.
+        ingress = rule.direction is Direction.INGRESS
+        return [] if ingress and all(each.peers == OWN_NODE for each in kept) else kept
 
     def _flat(self, steps: Sequence[Step], deniable: Deniable | None = None) -> Flat:
         flat = flatten(steps, self._algebra, deniable)
@@ -126,8 +130,11 @@ class Arrangement:
                 and not any(isinstance(term, NameTerm) for term in other.box.peers or ())
             ]
             if not lookups and not _reads_dns(steps[Direction.EGRESS], step.box.subject):
-                what = "no rule lets the name be looked up"
-                self.told[step.origin.tell(what, "Cilium never learns it", Effect.NARROWER)] = None
+                what = "no rule lets the name be looked up, so that Cilium never learns it"
+                told = step.origin.tell(what, "nothing: it stays closed", Effect.NARROWER)
+                self.told[told] = None
+                found[found.index(step)] = _without_names(step)
+                continue
             for other in lookups:
                 box = msgspec.structs.replace(
                     other.box,
@@ -356,6 +363,11 @@ def _reads_dns(steps: Sequence[Step], subject: Pods) -> bool:
 
 def _with_traffic(step: Step, traffic: Amount) -> Step:
     return msgspec.structs.replace(step, box=msgspec.structs.replace(step.box, traffic=traffic))
+
+
+def _without_names(step: Step) -> Step:
+    others = tuple(t for t in step.box.peers or () if not isinstance(t, NameTerm))
+    return msgspec.structs.replace(step, box=msgspec.structs.replace(step.box, peers=others))
 
 
 def _of_others(box: Box) -> bool:

@@ -27,6 +27,18 @@ def single(address: str) -> str:
     return f"{parsed}/{parsed.max_prefixlen}"
 
 
+def merged(cidrs: Iterable[str]) -> tuple[str, ...]:
+    """Return the same addresses as few CIDRs, sorted."""
+    by_version: dict[int, list[Network]] = {4: [], 6: []}
+    for cidr in cidrs:
+        by_version[network(cidr).version].append(network(cidr))
+    return tuple(
+        str(each)
+        for found in by_version.values()
+        for each in ipaddress.collapse_addresses(found)  # type: ignore[type-var]
+    )
+
+
 def trimmed(cidr: str, excepts: Iterable[str]) -> IpPeer | None:
     """Return a block without some CIDRs; None where nothing is left."""
     inside = []

@@ -97,7 +97,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 def compare(old: Snapshot, new: Snapshot) -> Comparison:
     """Return what differs between two snapshots of the same workloads."""
     one, other = alike(old, new)
-    sides = Side(one), Side(other)
+    sides = Side(one, other=other), Side(other, other=one)
     found = _Found(sides)
     for family in (4, 6):
         found.look(family)
@@ -333,11 +333,11 @@ def _change(was: Allowed, now: Allowed) -> _Change:
     undecided: dict[str, None] = {}
     left: list[tuple[tuple[str, str], Amount]] = []
     try:
-        more[0], less[0] = _difference(was.ports, now.ports)
+        more[0], less[0] = _more(was.ports, now.at_most), _more(now.ports, was.at_most)
     except Undecidable as error:
         undecided[str(error)] = None
     try:
-        more[1], less[1] = _difference(was.icmp, now.icmp)
+        more[1], less[1] = _more(was.icmp, now.icmp), _more(now.icmp, was.icmp)
         open_ = was.left_to_cni | now.left_to_cni
         if open_:
             left = _left(was, now)
@@ -347,10 +347,9 @@ def _change(was: Allowed, now: Allowed) -> _Change:
     return _Change(Traffic(*more), Traffic(*less), tuple(undecided), tuple(left))
 
 
-def _difference(was: Known, now: Known) -> tuple[Amount, Amount]:
-    more = (now.perhaps - was.perhaps) | (now.surely - was.surely)
-    less = (was.surely - now.surely) | (was.perhaps - now.perhaps)
-    return more, less
+def _more(was: Known, now: Known) -> Amount:
+    """Return what is allowed now and was not, or perhaps is and surely was not."""
+    return (now.perhaps - was.perhaps) | (now.surely - was.surely)
 
 
 def _left(was: Allowed, now: Allowed) -> list[tuple[tuple[str, str], Amount]]:

@@ -235,7 +235,7 @@ class _Work:
         writers: dict[str, Callable[[], Recording]] = {
             KUBERNETES: lambda: _write_kubernetes.Writer(around),
             CALICO: lambda: _write_calico.Writer(around),
-            CILIUM: lambda: _write_cilium.Writer(around, policies),
+            CILIUM: lambda: _write_cilium.Writer(around, _resolving(policies)),
             CLUSTER_NETWORK_POLICY: lambda: _write_cnp.Writer(around),
         }
         return writers[self.dialect]().writing(policies)
@@ -293,6 +293,19 @@ class _Attempt:
                 if path is not None:
                     found.add(self._meant[path])
         return found
+
+
+def _resolving(policies: Sequence[ProposedPolicy]) -> list[ProposedPolicy]:
+    """Return those that have lookups read, as if they did it for the pods of all policies.
+
+    A name whose lookups no policy of its subject has read was told of, and left out, before.
+    """
+    everyone = tuple(name for policy in policies for name in policy.subject)
+    return [
+        msgspec.structs.replace(policy, subject=everyone)
+        for policy in policies
+        if any(limit.dns is not None for r in policy.rules for limit in r.rule.layer7 or ())
+    ]
 
 
 def _numbered(

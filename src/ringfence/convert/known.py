@@ -147,6 +147,22 @@ class Known:
         return tuple(found)
 
     @cached_property
+    def pod_addresses(self) -> tuple[str, ...]:
+        """The CIDRs that hold the known addresses of pods, and nothing else."""
+        found = dict.fromkeys(
+            blocks.single(address)
+            for _, identity in self._pods
+            for pod in identity.pods
+            for address in pod.addresses
+        )
+        return blocks.merged(found)
+
+    @property
+    def places_assumed(self) -> bool:
+        """Return whether where pods live is but assumed, so that others may live there, too."""
+        return self.snapshot.pod_cidrs_assumed
+
+    @cached_property
     def nodes(self) -> tuple[str, ...]:
         """Every known address of every node, as CIDRs."""
         return tuple(

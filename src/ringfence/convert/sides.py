@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from ringfence import layer7
-from ringfence.convert import icmp_sets
+from ringfence.convert import calico_paths, icmp_sets
 from ringfence.engine import Engine
 from ringfence.engine.matrix import Reach
 from ringfence.model import icmp
@@ -60,6 +60,9 @@ class Allowed(msgspec.Struct, frozen=True):
     """What one class may send another."""
 
     ports: Known
+    """No more than is allowed, where the two sides compare paths otherwise."""
+    at_most: Known
+    """No less than is allowed."""
     icmp: Known
     left_to_cni: Amount
     """ICMP of which no policy says what becomes of it."""
@@ -75,9 +78,12 @@ class Allowed(msgspec.Struct, frozen=True):
 class Side:
     """The verdicts of one snapshot."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, *, other: Snapshot) -> None:
         """Take a snapshot that is cut as the other side's is."""
         self.snapshot = snapshot
+        calico = snapshot.profile.cni is Cni.CALICO
+        self._normalises = calico and other.profile.cni is not Cni.CALICO
+        """Whether this side alone normalises the paths of HTTP before it compares them."""
         self.engine = Engine(snapshot)
         self._rows: dict[int, dict[int, _Row]] = {}
         self._known: dict[tuple[int, int, int], Allowed] = {}
@@ -102,18 +108,31 @@ class Side:
     def _allowed(self, family: int, surely: int, perhaps: int) -> Allowed:
         of_icmp = Known(self._icmp(family, surely), self._icmp(family, perhaps))
         is_open = self.snapshot.profile.cni is Cni.GENERIC and of_icmp.surely != of_icmp.perhaps
+        (low, high), (low_maybe, high_maybe) = (
+            self._ports(family, mask) for mask in (surely, perhaps)
+        )
         return Allowed(
-            Known(self._ports(family, surely), self._ports(family, perhaps)),
+            Known(low, low_maybe),
+            Known(high, high_maybe),
             of_icmp,
             of_icmp.perhaps - of_icmp.surely if is_open else amounts.NOTHING,
         )
 
-    def _ports(self, family: int, mask: int) -> Amount:
+    def _ports(self, family: int, mask: int) -> tuple[Amount, Amount]:
+        """Return what a mask holds at least, and at most, as it is sent."""
         traffic = self.engine.compiled(family).classes.traffic
         ported = mask & ~traffic.icmp
         if ported == traffic.everything & ~traffic.icmp:
-            return amounts.EVERYTHING
-        return amounts.of_allowances(traffic.allowances(ported, ported), family)
+            return amounts.EVERYTHING, amounts.EVERYTHING
+        found = amounts.of_allowances(traffic.allowances(ported, ported), family)
+        if not self._normalises or not found.limited:
+            return found, found
+        low = high = Amount(found.free)
+        for limits, ports in found.limited:
+            at_least, at_most = calico_paths.bounds(limits)
+            low |= amounts.of_limits(ports, at_least)
+            high |= amounts.of_limits(ports, at_most)
+        return low, high
 
     def _icmp(self, family: int, mask: int) -> Amount:
         traffic = self.engine.compiled(family).classes.traffic

@@ -41,6 +41,7 @@ from ringfence.model.rule import (
     Traffic,
 )
 from ringfence.model.selector import KUBERNETES_OPERATORS, LabelSelector
+from ringfence.prove.port_sets import PORTED
 
 CLOSED: Final = "nothing: it stays closed"
 MORE_DENIED: Final = "more: all peers are denied"
@@ -119,6 +120,8 @@ class Speaker(ABC):
         """Return traffic as a rule has it; names that would stand for more, as numbers."""
         if self.names_any_protocol:
             amount = self._names_alone(amount, action, at)
+        else:
+            amount = _by_protocol(amount)
         if amount.is_all:
             return None
         return amount.traffic(self.icmp(amount.icmp, action, at))
@@ -212,11 +215,26 @@ class Speaker(ABC):
         return list(self.known.describe(chosen, cover=cover))
 
 
+def _by_protocol(amount: Amount) -> Amount:
+    """Return the same, its names said of each protocol by itself."""
+    names = {
+        NamedPort(port.name, protocol)
+        for port in amount.names
+        for protocol in ((port.protocol,) if port.protocol else PORTED)
+    }
+    return Amount(amount.ports, frozenset(names), amount.icmp)
+
+
 class ByAddress(Speaker):
     """A dialect in which a block stands for whatever has an address in it."""
 
     def blocks(
-        self, term: Term, beside: Sequence[Term], action: Action, direction: Direction
+        self,
+        term: Term,
+        beside: Sequence[Term],
+        action: Action,
+        direction: Direction,
+        at: Origin,
     ) -> list[IpPeer]:
         """Return what is no pod as blocks.
 
@@ -228,7 +246,7 @@ class ByAddress(Speaker):
                 return [block]
             case OutsideTerm(block):
                 nodes = () if _with_hosts(beside) else self.known.nodes
-                inside = (*self.known.pod_places, *nodes)
+                inside = (*self._places(block, action, at), *nodes)
                 rest = blocks.trimmed(block.cidr, (*block.excepts, *inside))
                 return [rest] if rest else []
             case EntityTerm(Entity.KUBE_APISERVER):
@@ -243,6 +261,21 @@ class ByAddress(Speaker):
                 raise Unsayable(f"{self.language} cannot say the name {term.pattern.pattern}")
             case _:
                 raise AssertionError("pods are said by what they carry")
+
+    def _places(self, block: IpPeer, action: Action, at: Origin) -> tuple[str, ...]:
+        """Return where pods live; told where that is but assumed, and others may live there."""
+        places = self.known.pod_places
+        if not self.known.places_assumed or not any(
+            blocks.common(block, IpPeer(cidr)) for cidr in places
+        ):
+            return places
+        what = "where pods live is not known (--pod-cidr tells it)"
+        if action is Action.ALLOW:
+            instead = f"nothing to the ranges that are assumed: {', '.join(places)}"
+            self.tell(at, what, instead, Effect.NARROWER)
+            return places
+        self.tell(at, what, "all but the addresses that pods have now", Effect.TODAY)
+        return self.known.pod_addresses
 
     def _hosts(
         self, entity: Entity, beside: Sequence[Term], action: Action, direction: Direction
@@ -329,7 +362,7 @@ class Kubernetes(ByLabels):
         """Return the peers that a term comes to."""
         if isinstance(term, PodsTerm):
             return self.pod_peers(term.pods, action, at)
-        return self.blocks(term, beside, action, direction)
+        return self.blocks(term, beside, action, direction, at)
 
 
 class ClusterNetworkPolicy(ByLabels):
@@ -376,7 +409,7 @@ class ClusterNetworkPolicy(ByLabels):
             return self._pods_within(term, action, at)
         if isinstance(term, NodesTerm):
             return [NodePeer(term.nodes)]
-        return self.blocks(term, beside, action, direction)
+        return self.blocks(term, beside, action, direction, at)
 
     def _pods_within(self, term: Term, action: Action, at: Origin) -> list[Peer]:
         if not isinstance(term, BlockTerm):

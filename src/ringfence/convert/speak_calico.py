@@ -18,6 +18,7 @@ from ringfence.model.label_space import (
     CALICO_SERVICE_ACCOUNT_PREFIX,
 )
 from ringfence.model.layer7 import Form, Layer7
+from ringfence.model.profile import Cni
 from ringfence.model.proposal import Edition
 from ringfence.model.rule import Action, Direction, DomainPeer, LabelPeer, Peer, PortRange
 from ringfence.model.selector import (
@@ -46,6 +47,11 @@ class Calico(ByAddress):
         except NoSelector:
             return False
         return True
+
+    @property
+    def _as_normalised(self) -> bool:
+        """Whether paths were compared as Calico compares them, or may be said wider."""
+        return self.allow_wider or self.known.snapshot.profile.cni is Cni.CALICO
 
     def icmp(self, found: int, action: Action, at: Origin) -> Sequence[PortRange]:
         """Return ICMP as Calico says it: all of a family, or type by type, or code by code.
@@ -78,6 +84,8 @@ class Calico(ByAddress):
                 raise Unsayable(f"{self.language} looks into requests only where they come in")
             if box.http.hosts is not None or box.http.headers:
                 raise Unsayable(f"{self.language} limits neither hosts nor headers")
+            if box.http.paths is not None and not self._as_normalised:
+                raise Unsayable(f"{self.language} normalises paths, so that more would pass")
             if any(method.form is not Form.EXACT for method in box.http.methods or ()):
                 raise Unsayable(f"{self.language} lists methods")
 
@@ -100,7 +108,7 @@ class Calico(ByAddress):
                     raise Unsayable(f"{self.language} cannot say the name {pattern.pattern}")
                 return [DomainPeer(pattern)]
             case _:
-                return self.blocks(term, beside, action, direction)
+                return self.blocks(term, beside, action, direction, at)
 
 
 def _is_sayable(part: PortRange) -> bool:

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
-from ringfence.convert import icmp_sets
+import msgspec
+
+from ringfence.convert import calico_paths, icmp_sets
+from ringfence.convert.algebra import Box
 from ringfence.convert.speak import Speaker, Unsayable, pods_within
 from ringfence.convert.terms import (
     ALL_PODS,
@@ -22,12 +25,14 @@ from ringfence.convert.told import Effect, Origin
 from ringfence.convert.traffic import Amount
 from ringfence.dialects import _emit_cilium_layer7 as layer7
 from ringfence.engine.labels import NO_IDENTITY
+from ringfence.model.cluster import Protocol
 from ringfence.model.label_space import (
     CILIUM_NAMESPACE,
     CILIUM_NAMESPACE_LABELS,
     CILIUM_SERVICE_ACCOUNT,
 )
 from ringfence.model.layer7 import Layer7
+from ringfence.model.profile import Cni
 from ringfence.model.rule import (
     Action,
     Direction,
@@ -38,6 +43,7 @@ from ringfence.model.rule import (
     LabelPeer,
     Peer,
     PortRange,
+    Rule,
 )
 from ringfence.model.selector import (
     EVERYTHING,
@@ -47,6 +53,7 @@ from ringfence.model.selector import (
     Operator,
     Requirement,
 )
+from ringfence.prove import port_sets
 
 HOSTS: tuple[Peer, ...] = (EntityPeer(Entity.HOST), EntityPeer(Entity.REMOTE_NODE))
 
@@ -63,6 +70,25 @@ class Cilium(Speaker):
             return False
         known = literal.of in (Of.POD, Of.NAMESPACE, Of.ACCOUNT)
         return known and literal.requirement.operator in KUBERNETES_OPERATORS
+
+    def rules(self, box: Box, action: Action, direction: Direction, at: Origin) -> list[Rule]:
+        """Return rules that say what a box says; of HTTP only over TCP, where alone it is said."""
+        if box.layer7 and all(limit.http is not None for limit in box.layer7):
+            named = {port for port in box.traffic.names if port.protocol in (None, Protocol.TCP)}
+            tcp = Amount(box.traffic.ports & port_sets.ports(Protocol.TCP), frozenset(named))
+            limits = tuple(self._plain(limit, at) for limit in box.layer7)
+            box = msgspec.structs.replace(box, traffic=tcp, layer7=limits)
+        return super().rules(box, action, direction, at)
+
+    def _plain(self, limit: Layer7, at: Origin) -> Layer7:
+        """Return a limit without the paths that Calico takes for others than were sent."""
+        calico = self.known.snapshot.profile.cni is Cni.CALICO
+        if not calico or limit.http is None or limit.http.paths is None:
+            return limit
+        what = "Calico normalises paths before it compares them"
+        instead = "only paths of plain segments, which need no normalising"
+        self.tell(at, what, instead, Effect.NARROWER)
+        return calico_paths.narrowed(limit) or limit
 
     def icmp(self, found: int, action: Action, at: Origin) -> Sequence[PortRange]:  # noqa: ARG002
         """Return single types of ICMP, with all their codes, which is all that Cilium lists."""
