@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sources.api_server import (
-    ApiServer,
-    Certificates,
-    make_certificates,
-    seal_off,
-    serving,
-    write_kubeconfig,
-)
+from sources.api_server import ApiServer, seal_off, serving, write_kubeconfig
+from sources.certificates import Certificates, make_certificates
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import httpx2
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sources.api_server import Certificates, make_certificates
+from sources.certificates import Certificates, make_certificates
 
 START_S = 90
 ADMIN, NOBODY = "token-of-the-admin", "token-of-nobody-much"

@@ -8,15 +8,8 @@ import pytest
 
 from ringfence.sources import live_access
 from ringfence.sources.live import read_cluster
-from sources.api_server import (
-    UNAUTHORIZED,
-    ApiServer,
-    Certificates,
-    Request,
-    make_certificates,
-    serving,
-    write_kubeconfig,
-)
+from sources.api_server import UNAUTHORIZED, ApiServer, Request, serving, write_kubeconfig
+from sources.certificates import Certificates, make_certificates
 from sources.live_readings import assert_read, inline, refusal
 
 pytestmark = pytest.mark.usefixtures("sealed")

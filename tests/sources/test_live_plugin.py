@@ -7,12 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sources.api_server import (
-    ApiServer,
-    Certificates,
-    Request,
-    write_kubeconfig,
-)
+from sources.api_server import ApiServer, Request, write_kubeconfig
+from sources.certificates import Certificates
 from sources.live_readings import assert_read, refusal
 
 pytestmark = pytest.mark.usefixtures("sealed")
