@@ -11,7 +11,7 @@ from ringfence.dialects import Context
 from ringfence.dialects._calico_domains import domain
 from ringfence.dialects._calico_metadata import namespace_labels, own_labels
 from ringfence.dialects._calico_tiers import TOP
-from ringfence.dialects._shared import Malformed, fields, items, network, text
+from ringfence.dialects._shared import Malformed, fields, items, network, spec_given, text
 from ringfence.model.cluster import NetworkSet
 from ringfence.model.document import Document, Path
 from ringfence.model.label_space import CALICO_NAMESPACE
@@ -70,7 +70,7 @@ def _content(document: Document) -> tuple[tuple[str, ...], tuple[str, ...]]:
             ("metadata", "labels", CALICO_NAMESPACE),
         )
     fields(document.body, (), TOP)
-    spec = fields(document.body.get("spec") or {}, ("spec",), ("nets", DOMAINS))
+    spec = fields(spec_given(document), ("spec",), ("nets", DOMAINS))
     nets = [_net(v, p) for p, v in items(spec.get("nets"), ("spec", "nets"))]
     domains = [domain(v, p) for p, v in items(spec.get(DOMAINS), ("spec", DOMAINS))]
     return tuple(dict.fromkeys(nets)), tuple(dict.fromkeys(domains))

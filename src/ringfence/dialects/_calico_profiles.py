@@ -23,7 +23,7 @@ from ringfence.dialects._calico_metadata import (
 )
 from ringfence.dialects._calico_rules import SECTIONS, rules
 from ringfence.dialects._calico_tiers import TOP
-from ringfence.dialects._shared import Malformed, fields, items
+from ringfence.dialects._shared import Malformed, fields, items, spec_given
 from ringfence.model.cluster import HostEndpoint
 from ringfence.model.document import Document, Path
 from ringfence.model.label_space import (
@@ -167,7 +167,7 @@ def _content(document: Document, context: Context) -> tuple[Rule, ...]:
 
 def _spec(document: Document) -> dict[str, Any]:
     fields(document.body, (), TOP)
-    return fields(document.body.get("spec") or {}, ("spec",), ("ingress", "egress", LABELS))
+    return fields(spec_given(document), ("spec",), ("ingress", "egress", LABELS))
 
 
 def _labels_apart(document: Document, context: Context) -> tuple[Unreadable, ...]:
@@ -228,7 +228,7 @@ def _labels(document: Document) -> dict[str, str]:
     Raises:
         Malformed: they cannot be read.
     """
-    spec = document.body.get("spec") or {}
+    spec = spec_given(document)
     if not isinstance(spec, dict):
         raise Malformed("expected a map", ("spec",))
     return label_map(spec.get(LABELS), AT_LABELS)

@@ -8,7 +8,7 @@ import math
 from typing import Any, Final
 
 from ringfence.dialects import Context
-from ringfence.dialects._shared import Malformed, fields, one_of
+from ringfence.dialects._shared import Malformed, fields, one_of, spec_given
 from ringfence.model import tiers
 from ringfence.model.document import Document, Path
 from ringfence.model.profile import Profile, older_than
@@ -46,7 +46,7 @@ def read(document: Document, profile: Profile) -> Tier:
         Malformed: what the API server would refuse.
     """
     fields(document.body, (), TOP)
-    spec = fields(document.body.get("spec") or {}, ("spec",), ("order", "defaultAction"))
+    spec = fields(spec_given(document), ("spec",), ("order", "defaultAction"))
     order = number(spec.get("order"), ("spec", "order"))
     at: Path = ("spec", "defaultAction")
     default = one_of(spec.get("defaultAction", "Deny"), at, ("Deny", "Pass"))

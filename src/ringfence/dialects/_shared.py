@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 from typing import Any, Final
 
-from ringfence.model.document import Path, path_text
+from ringfence.model.document import Document, Path, path_text
 from ringfence.model.rule import Unreadable
 from ringfence.model.selector import LabelSelector, Operator, Requirement
 from ringfence.yaml_text import type_text
@@ -41,6 +41,12 @@ def fields(value: Any, path: Path, known: Collection[str]) -> dict[str, Any]:  #
         if key not in known:
             raise Malformed(f"unknown field `{key}`", (*path, key))
     return {key: child for key, child in value.items() if child is not None}
+
+
+def spec_given(document: Document) -> Any:  # noqa: ANN401
+    """Return an object's spec as it stands; an empty one where there is none."""
+    spec = document.body.get("spec")
+    return {} if spec is None else spec
 
 
 def items(
