@@ -33,7 +33,8 @@ from ringfence.model.location import Location, Problem
 from ringfence.model.rule import DomainPeer, Entity, EntityPeer, IpPeer, NodePeer, Peer, PodPeer
 from ringfence.model.selector import EVERYTHING, from_labels
 from ringfence.model.snapshot import Snapshot
-from ringfence.questions.naming import Names, selects
+from ringfence.questions.destinations import selects
+from ringfence.questions.naming import Names
 
 ALL_NODES: Final = NodePeer(EVERYTHING)
 NAME_LABEL: Final = "kubernetes.io/metadata.name"

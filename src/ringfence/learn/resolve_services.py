@@ -12,6 +12,7 @@ from ringfence.learn.resolve_ports import Ports, behind_service, numbers
 from ringfence.model.cluster import Protocol, Service, ServicePort
 from ringfence.model.rule import PortRange, Traffic
 from ringfence.model.snapshot import Snapshot
+from ringfence.questions.destinations import Destinations
 from ringfence.questions.naming import CLUSTER_DNS, Names
 
 
@@ -43,9 +44,14 @@ class Services:
     """The Services of one snapshot."""
 
     def __init__(self, snapshot: Snapshot, names: Names) -> None:
-        """Index the Services by name."""
+        """Index the Services by name.
+
+        Args:
+            snapshot: the cluster.
+            names: what everything in it is called.
+        """
         self._snapshot = snapshot
-        self._names = names
+        self._destinations = Destinations(names)
         self._by_name = {(s.namespace, s.name): s for s in snapshot.services}
 
     def behind(self, name: ServiceName, ports: tuple[Port, ...] | None) -> Behind:
@@ -115,7 +121,7 @@ class Services:
 
     def _workloads(self, service: Service) -> Iterator[int]:
         if service.selector is not None:
-            found = {w for w, _ in self._names.selected(service.namespace, service.selector)}
+            found = {w for w, _ in self._destinations.selected(service.namespace, service.selector)}
         else:
             found = {self._by_pod[b.pod] for b in service.backends if b.pod in self._by_pod}
         yield from sorted(found)

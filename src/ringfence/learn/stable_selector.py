@@ -17,7 +17,7 @@ from ringfence.model.cluster import Workload
 from ringfence.model.profile import Cni
 from ringfence.model.selector import LabelSelector, Operator, Requirement, from_labels
 from ringfence.model.snapshot import Snapshot
-from ringfence.questions.naming import selects
+from ringfence.questions.destinations import selects
 
 _NAMING: Final = (
     ("app.kubernetes.io/name",),

@@ -9,7 +9,8 @@ from ringfence.model.cluster import Protocol, Service, ServicePort
 from ringfence.model.outside import AddressRange
 from ringfence.model.snapshot import Snapshot
 from ringfence.prove.elements import single
-from ringfence.questions.naming import CLUSTER_DNS, selects
+from ringfence.questions.destinations import selects
+from ringfence.questions.naming import CLUSTER_DNS
 
 
 class Backends(NamedTuple):

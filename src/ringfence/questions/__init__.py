@@ -2,7 +2,7 @@
 
 What these are made of:
 
-- `naming`: from the names that people use to the ends that policies judge
+- `naming`, `destinations`: from the names that people use to the ends that policies judge
 - `requests`: what a question says above the port
 - `combining`, `provisos`, `lookups`, `staged`: one verdict for several connections, and what is to
   be said beside it

@@ -18,8 +18,9 @@ from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement, Verdict
 from ringfence.questions import requests
 from ringfence.questions.combining import Part, combine
+from ringfence.questions.destinations import Destinations, Target
 from ringfence.questions.lookups import Lookups
-from ringfence.questions.naming import Named, Names, Target
+from ringfence.questions.naming import Named, Names
 from ringfence.questions.provisos import Provisos
 from ringfence.questions.requests import Asked
 
@@ -43,6 +44,7 @@ class Checker:
         """
         self.snapshot = snapshot
         self.names = Names(snapshot, namespace)
+        self.destinations = Destinations(self.names)
         self.engine = Engine(snapshot)
         self._by: Callable[[Connection], Judgement] = self.engine.judge
         if judge == "reference":
@@ -133,16 +135,16 @@ class Checker:
         return parts
 
     def _targets(self, query: Query, port: int | str | None, protocol: Protocol) -> list[Target]:
-        return self.names.targets(query.destination, port, protocol, near(query))
+        return self.destinations.targets(query.destination, port, protocol, near(query))
 
     def mistaken(self, query: Query, targets: list[Target]) -> list[str]:
         """Return what to ask instead, where a Service's port was asked of its pods."""
-        if isinstance(query.port, str) or self.names.service(query.destination, near(query)):
+        if isinstance(query.port, str) or self.destinations.service(query.destination, near(query)):
             return []
         return [
             A_SERVICE_HAS_IT.format(target.label, target.port, service.ref)
             for target in targets
-            if (service := self.names.mistaken(target))
+            if (service := self.destinations.mistaken(target))
         ]
 
     def _pairs(

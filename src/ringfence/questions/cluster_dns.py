@@ -9,7 +9,7 @@ from typing import Final
 from ringfence.model.cluster import ContainerPort, Protocol, Service, Workload
 from ringfence.model.rule import PortRange
 from ringfence.model.snapshot import Snapshot
-from ringfence.questions.naming import selects
+from ringfence.questions.destinations import selects
 
 SERVICES: Final = (
     ("kube-system", "kube-dns"),

@@ -19,7 +19,7 @@ from ringfence.model.verdict import Judgement, Verdict
 from ringfence.questions.admissions import Admission, admission, agreed
 from ringfence.questions.check import Checker
 from ringfence.questions.controllers import controllers_of
-from ringfence.questions.naming import Target
+from ringfence.questions.destinations import Target
 from ringfence.questions.traffic_sets import TrafficSet
 from ringfence.questions.units import DOMAIN, EXTERNAL, NODE, policed
 
@@ -89,7 +89,7 @@ class Entrances:
 
     def _targets(self, service: Service, port: ServicePort) -> list[Target]:
         try:
-            found = self._names.targets(service.ref, port.port, port.protocol)
+            found = self._checker.destinations.targets(service.ref, port.port, port.protocol)
         except UsageError as error:
             self._dangling[str(error)] = None
             return []

@@ -21,8 +21,9 @@ from ringfence.model.verdict import Evidence, Judgement, Verdict
 from ringfence.questions import requests
 from ringfence.questions.changes import Denied, Proposals
 from ringfence.questions.check import Checker, near
+from ringfence.questions.destinations import Target
 from ringfence.questions.lookups import Lookup
-from ringfence.questions.naming import Named, Names, Target
+from ringfence.questions.naming import Named, Names
 from ringfence.questions.rule_words import why
 from ringfence.questions.staged import staged_changes
 
@@ -49,7 +50,9 @@ def explain(snapshot: Snapshot, query: Query, *, namespace: str | None = None) -
     names = checker.names
     pairs = []
     for source in names.ends(query.source):
-        for target in names.targets(query.destination, asked.port, protocol, near(query)):
+        for target in checker.destinations.targets(
+            query.destination, asked.port, protocol, near(query)
+        ):
             port = asked.icmp[0] if asked.icmp else target.port
             wanted = Connection(source.end, target.end, protocol, port, None, asked.request)
             pairs.append((source, target, wanted))

@@ -1,0 +1,228 @@
+"""From a name and a port to where a connection goes: Services stand for their backends.
+
+Policies never see a Service: the kernel has rewritten its address and port before.
+
+Source: kubernetes.io "Virtual IPs and Service Proxies".
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache, cached_property
+
+import msgspec
+
+from ringfence.errors import UnknownNameError, UsageError
+from ringfence.model.cluster import Identity, Protocol, Service, ServicePort, Workload
+from ringfence.model.connection import End, PodEnd
+from ringfence.model.profile import Cni
+from ringfence.model.selector import LabelSelector, Operator
+from ringfence.questions.naming import CLUSTER_DNS, Names
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A destination with the port that the kernel will see, Services already resolved."""
+
+    end: End
+    label: str
+    port: int | None
+    protocol: Protocol
+
+
+class Destinations:
+    """Where connections to the names of one snapshot go."""
+
+    def __init__(self, names: Names) -> None:
+        """Index the Services.
+
+        Args:
+            names: what everything is called.
+        """
+        self._names = names
+        self._snapshot = names.snapshot
+        self._services = {(s.namespace, s.name): s for s in names.snapshot.services}
+        self.selected = cache(self._selected)
+
+    def targets(
+        self, name: str, port: int | str | None, protocol: Protocol, near: str | None = None
+    ) -> list[Target]:
+        """Return the destinations that a name and port stand for, as the kernel sees them.
+
+        Args:
+            name: any name, Services included.
+            port: a number or a port's name; None for ICMP.
+            protocol: what the port is of.
+            near: the namespace in which a Service without one is looked for first.
+
+        Raises:
+            UnknownNameError: nothing has that name, or no port there has that name.
+            UsageError: a Service has no backends or no such port.
+        """
+        if service := self.service(name, near):
+            return self._behind(service, port, protocol)
+        found = []
+        for named in self._names.ends(name):
+            if isinstance(port, str):
+                numbers = self._named_port(named.end, port, protocol)
+                if not numbers:
+                    raise UnknownNameError(f"`{name}` has no {protocol} port named `{port}`")
+                found += [Target(named.end, named.label, n, protocol) for n in numbers]
+            else:
+                found.append(Target(named.end, named.label, port, protocol))
+        return found
+
+    def mistaken(self, target: Target) -> Service | None:
+        """Return the Service whose port was named as if it were the pod's own; None if none was.
+
+        That is so where the pod declares no such port, and a Service before it has one that leads
+        to another.
+        """
+        if not isinstance(target.end, PodEnd) or target.port is None:
+            return None
+        identity = self._snapshot.workloads[target.end.workload].identities[target.end.identity]
+        asked = (target.port, target.protocol)
+        if any((port.port, port.protocol) == asked for port in identity.ports):
+            return None
+        for service in self._offering.get(asked, ()):
+            if service.selector is not None and selects(service.selector, identity.labels):
+                namespace = self._snapshot.workloads[target.end.workload].namespace
+                if service.namespace == namespace:
+                    return service
+        return None
+
+    @cached_property
+    def _offering(self) -> dict[tuple[int, Protocol], list[Service]]:
+        """The Services that have a port which leads to another number."""
+        found: dict[tuple[int, Protocol], list[Service]] = defaultdict(list)
+        for service in self._snapshot.services:
+            for port in service.ports:
+                if port.target != port.port:
+                    found[port.port, port.protocol].append(service)
+        return found
+
+    def service(self, name: str, near: str | None) -> Service | None:
+        """Return the Service that a name stands for; None if it stands for something else.
+
+        Raises:
+            UnknownNameError: it is written as a Service's, and none has it.
+            UsageError: it is ambiguous.
+        """
+        if matched := CLUSTER_DNS.fullmatch(name.lower()):
+            key = (matched[2], matched[1])
+            if key not in self._services:
+                raise UnknownNameError(f"no Service `{key[0]}/{key[1]}` in the input")
+            return self._services[key]
+        if not name.startswith("svc/"):
+            return self._by_cluster_ip.get(name)
+        parts = name.split("/")[1:]
+        if len(parts) == 2:
+            service = self._services.get((parts[0], parts[1]))
+        else:
+            service = self._services.get((near or self._names.namespace or "default", parts[0]))
+            same = [s for (_, n), s in self._services.items() if n == parts[0]]
+            if service is None and len(same) == 1:
+                service = same[0]
+            elif service is None and same:
+                raise UsageError(f"`{name}` is ambiguous: {', '.join(f'`{s.ref}`' for s in same)}")
+        if service is None:
+            raise self._names.unknown(name)
+        return service
+
+    @cached_property
+    def _by_cluster_ip(self) -> dict[str, Service]:
+        return {
+            address: service
+            for service in self._snapshot.services
+            for address in (*service.cluster_ips, *service.external_ips)
+            if address != "None"
+        }
+
+    def _behind(self, service: Service, port: int | str | None, protocol: Protocol) -> list[Target]:
+        """Return the backends of a Service and the port that each is reached at."""
+        if service.type == "ExternalName":
+            return self.targets(service.external_name, port, protocol)
+        fitting = [
+            p
+            for p in service.ports
+            if p.protocol is protocol and (port is None or port in (p.port, p.name))
+        ]
+        if not fitting:
+            offered = ", ".join(f"{p.port}/{p.protocol}" for p in service.ports) or "none"
+            raise UsageError(
+                f"`{service.ref}` has no {protocol} port `{port}`; its ports: {offered}",
+                service.location,
+            )
+        found = [target for p in fitting for target in self._backends(service, p)]
+        if not found:
+            raise UsageError(self._why_no_backends(service, fitting[0]), service.location)
+        return found
+
+    def _backends(self, service: Service, port: ServicePort) -> Iterable[Target]:
+        if service.selector is None:
+            for backend in service.backends:
+                named = self._names.at(backend.address)
+                for offered in backend.ports:
+                    if offered.name == port.name and offered.protocol is port.protocol:
+                        yield Target(named.end, named.label, offered.port, port.protocol)
+            return
+        for w, i in self.selected(service.namespace, service.selector):
+            label = self._names.identity_label(w, i)
+            if isinstance(port.target, int):
+                yield Target(PodEnd(w, i), label, port.target, port.protocol)
+            else:
+                for number in self._named_port(PodEnd(w, i), port.target, port.protocol):
+                    yield Target(PodEnd(w, i), label, number, port.protocol)
+
+    def _why_no_backends(self, service: Service, port: ServicePort) -> str:
+        if service.selector is not None and self.selected(service.namespace, service.selector):
+            return (
+                f"`{service.ref}` has targetPort `{port.target}`, "
+                "which none of the pods that it selects declares"
+            )
+        return f"`{service.ref}` selects no workload of the input"
+
+    def _selected(self, namespace: str, selector: LabelSelector) -> tuple[tuple[int, int], ...]:
+        """Return (workload, identity) of the pods that a Service's selector selects."""
+        return tuple(
+            (w, i)
+            for w, workload in self._by_namespace[namespace]
+            for i, identity in enumerate(workload.identities)
+            if selects(selector, identity.labels)
+        )
+
+    @cached_property
+    def _by_namespace(self) -> dict[str, list[tuple[int, Workload]]]:
+        found: dict[str, list[tuple[int, Workload]]] = defaultdict(list)
+        for number, workload in enumerate(self._snapshot.workloads):
+            found[workload.namespace].append((number, workload))
+        return found
+
+    def _named_port(self, end: End, name: str, protocol: Protocol) -> list[int]:
+        if not isinstance(end, PodEnd):
+            return []
+        identity: Identity = self._snapshot.workloads[end.workload].identities[end.identity]
+        with_init = self._snapshot.profile.cni is Cni.CALICO
+        return sorted(
+            {
+                p.port
+                for p in identity.ports
+                if p.name == name and p.protocol is protocol and (with_init or not p.init)
+            }
+        )
+
+
+def selects(selector: LabelSelector, labels: dict[str, str]) -> bool:
+    """Return whether labels meet every requirement of a selector."""
+    for requirement in selector.requirements:
+        value = labels.get(requirement.key)
+        match requirement.operator:
+            case Operator.IN:
+                met = value in requirement.values
+            case Operator.NOT_IN:
+                met = value is None or value not in requirement.values
+            case Operator.EXISTS:
+                met = value is not None
+            case Operator.DOES_NOT_EXIST:
+                met = value is None
+        if not met:
+            return False
+    return True
