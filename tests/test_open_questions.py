@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from every_connection import connections
-from every_request import PLAIN, requests
+from every_request import PLAIN, http, requests
 from literal_boxes import within
 from ringfence import reference
 from ringfence.engine import Engine
@@ -74,12 +74,13 @@ def meanings(engine: Engine, asked: Connection) -> tuple[list[Connection], bool]
     rng = random.Random(7)
     traffic = engine.compiled(engine.family(asked)).classes.traffic
     samples = traffic.samples(traffic.of(asked.protocol, asked.port, asked.request))
-    others = requests(engine.snapshot) or [PLAIN]
+    others = [PLAIN, http("GET", "/"), *requests(engine.snapshot)]
     found: dict[Connection, None] = {}
     for protocol, port, witness in rng.sample(samples, min(FEW, len(samples))):
         number = port if protocol is Protocol.ICMP else asked.port
-        if said := joined(rng.choice(others) if witness == ANYTHING else witness, asked.request):
-            found[msgspec.structs.replace(asked, port=number, request=said)] = None
+        for request in others[:2] if witness == ANYTHING else (witness,):
+            if said := joined(request, asked.request):
+                found[msgspec.structs.replace(asked, port=number, request=said)] = None
     if asked.protocol is not Protocol.ICMP:
         for request in rng.sample(others, min(FEW // 4, len(others))):
             if said := joined(request, asked.request):
