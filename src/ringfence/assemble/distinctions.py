@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ringfence.model.cluster import HostEndpoint, NetworkSet, Service
+from ringfence.model.cluster import HostEndpoint, NetworkSet, Service, address_block, api_servers
 from ringfence.model.label_space import CILIUM_RESERVED
 from ringfence.model.rule import (
     Entity,
@@ -103,12 +103,12 @@ def find(
                 case EntityPeer(Entity.KUBE_APISERVER):
                     by_server = True
     if by_server:
-        blocks.update(api_server_blocks(services))
+        blocks.update(map(address_block, api_servers(services)))
     for network_set in sets:
         blocks.update(network_set.nets)
     listed = list(hosts)
     for host in listed:
-        blocks.update(f"{address}/{128 if ':' in address else 32}" for address in host.addresses)
+        blocks.update(map(address_block, host.addresses))
     for service in services:
         if service.selector:
             mentioned.update(keys(service.selector))
@@ -118,14 +118,6 @@ def find(
         tuple(sorted(node_keys)) if by_node else None,
         frozenset(host.node for host in listed),
     )
-
-
-def api_server_blocks(services: Iterable[Service]) -> Iterator[str]:
-    """Yield the addresses behind `default/kubernetes`, where they are known, as blocks."""
-    for service in services:
-        if (service.namespace, service.name) == ("default", "kubernetes"):
-            for backend in service.backends:
-                yield f"{backend.address}/{128 if ':' in backend.address else 32}"
 
 
 def peers(policy: Policy) -> Iterator[Peer]:

@@ -14,12 +14,13 @@ import msgspec
 from ringfence.engine import addresses, bits
 from ringfence.engine.addresses import AddressSpace
 from ringfence.engine.matches import Matches, union
-from ringfence.engine.peers import Peers, api_server, block
+from ringfence.engine.peers import Peers
 from ringfence.engine.ports import Ports
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.engine.shares import Shares, names
 from ringfence.engine.universe import Universe
 from ringfence.engine.zones import Zones, destinations
+from ringfence.model.cluster import address_block, api_servers
 from ringfence.model.label_space import CILIUM_RESERVED
 from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.profile import Cni
@@ -87,10 +88,10 @@ class Classes:
         for network_set in self.snapshot.network_sets:
             yield from map(IpPeer, network_set.nets)
         for host in self.snapshot.host_endpoints:
-            yield from (IpPeer(block(address)) for address in host.addresses)
+            yield from (IpPeer(address_block(address)) for address in host.addresses)
         if any(map(may_be_api_server, parts)):
-            for address in api_server(self.snapshot):
-                yield IpPeer(f"{address}/{128 if ':' in address else 32}")
+            for address in api_servers(self.snapshot.services):
+                yield IpPeer(address_block(address))
 
     def _patterns(self, parts: dict[Peer, None]) -> tuple[DomainPattern, ...]:
         """Return every domain name that policies write."""

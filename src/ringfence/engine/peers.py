@@ -6,6 +6,7 @@ from ringfence.engine import addresses, bits
 from ringfence.engine.labels import LabelIndex, holds
 from ringfence.engine.matches import NOTHING, Matches, union
 from ringfence.engine.universe import Universe
+from ringfence.model.cluster import address_block, api_servers
 from ringfence.model.label_space import CILIUM_RESERVED
 from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.profile import CiliumConfig, Cni
@@ -24,20 +25,6 @@ from ringfence.model.rule import (
     PodPeer,
 )
 from ringfence.model.selector import LabelExpression
-from ringfence.model.snapshot import Snapshot
-
-
-def api_server(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the addresses behind the Service `default/kubernetes`; none where not known."""
-    for service in snapshot.services:
-        if (service.namespace, service.name) == ("default", "kubernetes"):
-            return tuple(backend.address for backend in service.backends)
-    return ()
-
-
-def block(address: str) -> str:
-    """Return the block of a single address."""
-    return f"{address}/{128 if ':' in address else 32}"
 
 
 class Peers:
@@ -174,7 +161,7 @@ class Peers:
         one = self._universe.host_endpoints.all[number]
         if one.unreadable:
             return Matches(0, self._universe.everything)
-        return union(self.match(IpPeer(block(a))) for a in one.addresses)
+        return union(self.match(IpPeer(address_block(a))) for a in one.addresses)
 
     def _find_reserved(self, expression: LabelExpression) -> Matches:
         """Return what is no pod and carries reserved labels that meet an expression.
@@ -236,12 +223,12 @@ class Peers:
 
         Where these are not known, any may be. A domain's name never is the API server's.
         """
-        known = api_server(self._snapshot)
+        known = api_servers(self._snapshot.services)
         universe = self._universe
         hosts_and_cells = universe.every_host | universe.cells
         if not known:
             return Matches(0, hosts_and_cells)
-        found = union(self._match_addresses(IpPeer(block(a))) for a in known)
+        found = union(self._match_addresses(IpPeer(address_block(a))) for a in known)
         return found.within(hosts_and_cells)
 
     # -- addresses ---------------------------------------------------------------------------

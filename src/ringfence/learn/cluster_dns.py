@@ -1,4 +1,4 @@
-"""Finds the cluster's DNS, and the ports at which it really listens.
+"""The rules by which every pod may ask the cluster's DNS, at the ports where it listens.
 
 A Service of port 53 may lead to any target port; policies see only the target. Where the input
 has no DNS at all, the names that nearly every cluster uses are assumed, and that is told.

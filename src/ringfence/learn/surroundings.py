@@ -3,6 +3,7 @@
 from ringfence.learn.dependency_map import PRIVATE, PRIVATE_V6
 from ringfence.learn.resolve import pod_networks
 from ringfence.learn.wishes import CILIUM, Wishes
+from ringfence.model.cluster import api_servers
 from ringfence.model.profile import CiliumConfig
 from ringfence.model.proposal import Surroundings
 from ringfence.model.snapshot import Snapshot
@@ -18,20 +19,9 @@ def surroundings(snapshot: Snapshot, wishes: Wishes) -> Surroundings:
         nodes=tuple(sorted(nodes)),
         inside=tuple(sorted({*PRIVATE, *(PRIVATE_V6 if v6 else ()), *map(str, pods)})),
         allow_wider=wishes.allow_wider,
-        api_servers=api_servers(snapshot),
+        api_servers=tuple(sorted(set(api_servers(snapshot.services)))),
         calico_edition=wishes.edition,
         cilium_version=snapshot.profile.version if wishes.dialect == CILIUM else "",
         blocks_match_nodes=cilium.cidrs_match_nodes,
         staged=wishes.staged,
     )
-
-
-def api_servers(snapshot: Snapshot) -> tuple[str, ...]:
-    """Return the addresses behind the Service `default/kubernetes`, sorted."""
-    found = {
-        backend.address
-        for service in snapshot.services
-        if (service.namespace, service.name) == ("default", "kubernetes")
-        for backend in service.backends
-    }
-    return tuple(sorted(found))

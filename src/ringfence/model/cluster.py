@@ -1,5 +1,6 @@
 """What a cluster consists of, as far as connections are concerned."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
@@ -239,3 +240,23 @@ class HostEndpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why it could not be understood: as a peer, a selector that selects it matches perhaps."""
     labels_known: bool = True
     """Whether its labels could be read; else any selector may select it."""
+
+
+def address_block(address: str) -> str:
+    """Return the block that holds one address alone."""
+    return f"{address}/{128 if ':' in address else 32}"
+
+
+def api_servers(services: Iterable[Service]) -> tuple[str, ...]:
+    """Return the addresses of the API servers: those behind the Service `default/kubernetes`.
+
+    None where that Service, or its EndpointSlice, is not known.
+
+    Source: Kubernetes `pkg/controlplane/controller/kubernetesservice`.
+    """
+    return tuple(
+        backend.address
+        for service in services
+        if (service.namespace, service.name) == ("default", "kubernetes")
+        for backend in service.backends
+    )

@@ -15,8 +15,8 @@ from functools import cached_property
 import msgspec
 
 from ringfence.engine.addresses import AddressSpace, parse, text
-from ringfence.engine.peers import api_server
 from ringfence.errors import UnknownNameError, UsageError
+from ringfence.model.cluster import address_block, api_servers
 from ringfence.model.connection import AddressEnd, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.rule import IpPeer, leaves
 from ringfence.model.snapshot import Snapshot
@@ -174,7 +174,7 @@ class Names:
         peers = (peer for p in snapshot.policies for rule in p.rules for peer in rule.peers or ())
         blocks = {leaf: None for peer in peers for leaf in leaves(peer) if isinstance(leaf, IpPeer)}
         blocks |= {IpPeer(net): None for each in snapshot.network_sets for net in each.nets}
-        blocks |= {IpPeer(f"{a}/{128 if ':' in a else 32}"): None for a in api_server(snapshot)}
+        blocks |= {IpPeer(address_block(a)): None for a in api_servers(snapshot.services)}
         return AddressSpace(blocks)
 
     def _outside(self, name: str) -> list[Named] | None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ringfence.model.cluster import Identity, Protocol, Workload
+from ringfence.model.cluster import Identity, Protocol, Workload, address_block
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.rule import Direction
 from ringfence.model.selector import Operator
@@ -78,7 +78,7 @@ class Wanted(msgspec.Struct, frozen=True):
                 address = pods[0].addresses[0] if pods and pods[0].addresses else None
             case DomainEnd():
                 address = None
-        return address and f"{address}/{128 if ':' in address else 32}"
+        return address and address_block(address)
 
 
 def lasting_labels(workload: Workload, identity: Identity) -> dict[str, str]:
