@@ -1,23 +1,35 @@
 """What is said on a port, cut zone by zone: as if together, and no team is in another's way."""
 
+import copy
+import random
+from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from every_connection import connections
+from every_request import PLAIN, requests
+from policy_strategies import Manifest
 from ringfence import assemble
 from ringfence.engine import Engine, spaces, traffic
 from ringfence.engine.spaces import EVERYWHERE, Spaces, zones
+from ringfence.layer7 import space
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import Connection, PodEnd
-from ringfence.model.connectivity import Allowance
+from ringfence.model.connectivity import Allowance, Connectivity, Pair
 from ringfence.model.layer7 import Form, HttpMatch, Layer7, Request, Text
 from ringfence.model.snapshot import Snapshot
-from ringfence.model.verdict import Verdict
+from ringfence.model.verdict import Judgement, Verdict
 from ringfence.questions.connectivity import connectivity
 from strategies import Situation, situations
+from talkative_strategies import talkative
+from test_laws import listed
 
 HOSTILE = 40
 """So many patterns of the form `.*word.*` cannot be told apart together."""
@@ -152,3 +164,79 @@ def test_zone_by_zone_and_together_are_the_same(situation: Situation) -> None:
             assert one == other, connection
         zoned = connectivity(snapshot)
     assert zoned == connectivity(snapshot)
+
+
+WORDS = ("a", "pub", "/v", "x=", "lic/")
+"""Parts of the paths that requests are drawn with."""
+UNDECIDED = ("too complex to be compared", "too many classes")
+
+
+def many_patterns(policies: list[Manifest], chosen: random.Random) -> list[Manifest]:
+    """Return policies with paths of HTTP rules that multiply when they are told apart together."""
+    found = copy.deepcopy(policies)
+    for policy in found:
+        for rule in http_rules(policy):
+            if chosen.randrange(4):
+                rule["path"] = f".*{chosen.choice(WORDS)}.*"
+    return found
+
+
+def http_rules(value: Any) -> Iterator[Manifest]:
+    """Yield Cilium's HTTP rules below a value."""
+    if isinstance(value, list):
+        for child in value:
+            yield from http_rules(child)
+    elif isinstance(value, dict):
+        http = value.get("http")
+        yield from http if isinstance(http, list) else ()
+        for child in value.values():
+            yield from http_rules(child)
+
+
+@pytest.mark.parametrize("cni", ["calico", "cilium"])
+def test_what_cannot_be_told_apart_is_unknown_and_never_guessed(cni: str) -> None:
+    @settings(
+        max_examples=15,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    @given(talkative(cni), st.integers(1, 60), st.randoms(use_true_random=False))
+    def hold(situation: Situation, budget: int, chosen: random.Random) -> None:
+        policies = many_patterns(situation.policies, chosen)
+        snapshot = situation.with_policies(policies)
+        amply = Engine(snapshot)
+        asked = connections(snapshot, 40)
+        wanted = [amply.judge(connection) for connection in asked]
+        with (
+            patch.object(space, "BASE_WORK", budget),
+            patch.object(space, "WORK_PER_BOX", 2),
+            patch.object(traffic, "MOST_TOGETHER", chosen.choice((0, 2, 1000))),
+        ):
+            scantily = Engine(snapshot)
+            found = [scantily.judge(connection) for connection in asked]
+            answer = connectivity(snapshot)
+        for connection, one, other in zip(asked, found, wanted, strict=True):
+            assert is_no_guess(one, other), (connection, one, other)
+        assert_listed_or_unknown(answer, snapshot, amply)
+
+    hold()
+
+
+def is_no_guess(found: Judgement, amply: Judgement) -> bool:
+    """Return whether a judgement is the one that is true, or unknown with the reason."""
+    if found.verdict is Verdict.UNKNOWN and amply.verdict is not Verdict.UNKNOWN:
+        return any(said in why for why in found.unknown_because for said in UNDECIDED)
+    return found.verdict is amply.verdict
+
+
+def assert_listed_or_unknown(answer: Connectivity, snapshot: Snapshot, amply: Engine) -> None:
+    """Hold that pairs allow nothing but what is allowed, and leave out only what is denied."""
+    pairs = {(pair.source, pair.destination): pair for pair in answer.connections}
+    names = {f"{w.ref}": PodEnd(n, 0) for n, w in enumerate(snapshot.workloads)}
+    for (source, one), (destination, other) in permutations(names.items(), 2):
+        pair = pairs.get((source, destination), Pair(source, destination, ()))
+        for request in (PLAIN, *requests(snapshot)[:8]):
+            for family in amply.families(one) & amply.families(other):
+                asked = Connection(one, other, Protocol.TCP, 80, family, request)
+                told = listed(pair, asked, snapshot.profile.cni)
+                true = amply.judge(asked).verdict
+                assert told == {Verdict.UNKNOWN} or true in told, (asked, pair)
