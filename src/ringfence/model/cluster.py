@@ -6,6 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from ringfence.model.location import Location
+from ringfence.model.mesh import Membership
 from ringfence.model.selector import LabelSelector
 
 HOST_NETWORK_NOTE = "a host-network pod has its node's address and no network identity of its own"
@@ -68,6 +69,8 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     pods: tuple[Pod, ...] = ()
     """Those with an address first, then by name. Empty where only the workload's template is
     known; addresses are unknown then."""
+    mesh: Membership | None = None
+    """How they take part in a service mesh; None: they do not."""
 
 
 class Reference(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
@@ -154,6 +157,8 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True):
     ports that its own lead to there."""
     labels: dict[str, str] | None = None
     """The labels of its own metadata; None where they were not read."""
+    waypoint: tuple[str, str] | None = None
+    """Namespace and name of the Gateway that is the waypoint of its callers from ambient."""
 
     @property
     def ref(self) -> str:

@@ -55,3 +55,6 @@ class Connection(msgspec.Struct, frozen=True, omit_defaults=True):
     """4 or 6; None: whichever both ends have (IPv4 if nothing tells)."""
     request: Request = ANYTHING
     """What is known of what is said above the port."""
+    service: int | None = None
+    """The Service by whose address it was sent, as an index into `Snapshot.services`; None: by the
+    destination's own. Where no mesh is, that makes no difference."""

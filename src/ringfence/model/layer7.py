@@ -95,6 +95,9 @@ class Layer7(msgspec.Struct, frozen=True, order=True):
     authenticated: bool = False
     """True: only where the peers authenticated each other (Cilium `authentication.mode:
     required`)."""
+    mtls: bool = False
+    """True: only over mTLS of the service mesh, by which the peer has an identity there. Plaintext
+    is what this box does not hold for."""
 
 
 class Request(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,6 +120,9 @@ class Request(msgspec.Struct, frozen=True, omit_defaults=True):
     sni: str | None = None
     """The server name of a TLS handshake; empty: there is none."""
     authenticated: bool | None = None
+    """Whether Cilium's agents authenticated the peers to each other."""
+    mtls: bool | None = None
+    """Whether the connection is over mTLS of the service mesh; None: as both ends are set up."""
 
 
 ANYTHING = Request()

@@ -14,7 +14,8 @@ import msgspec
 
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Path
-from ringfence.model.layer7 import DomainPattern, Layer7
+from ringfence.model.layer7 import DomainPattern, Layer7, Text
+from ringfence.model.mesh import DataPlane
 from ringfence.model.selector import LabelExpression, LabelSelector
 
 
@@ -119,6 +120,43 @@ class FamilyPeer(msgspec.Struct, frozen=True, tag="family"):
     family: int
 
 
+class AddressPeer(msgspec.Struct, frozen=True, tag="address"):
+    """Whoever has an address of a block, be it a pod, a node or outside: what a mesh compares.
+
+    A network policy's block is an `IpPeer`, whose meaning depends on the CNI profile.
+    """
+
+    cidr: str
+    """Canonical: host bits zero, lower case."""
+
+
+class PrincipalPeer(msgspec.Struct, frozen=True, tag="principal"):
+    """Pods of a mesh by what they prove to be (`Membership.principal`).
+
+    A peer that proves nothing has no principal: a rule with such a peer is limited to mTLS
+    (`Layer7.mtls`) beside it.
+    """
+
+    pattern: Text
+
+
+class MeshPeer(msgspec.Struct, frozen=True, tag="mesh"):
+    """Pods that take part in a mesh by one of some data planes."""
+
+    planes: tuple[DataPlane, ...]
+    gateway: str | None = None
+    """Only the proxies of this Gateway of the Gateway API; empty: only what is none; None: all."""
+    waypoint: bool | None = None
+    """Only waypoints, or only what is none; None: both."""
+
+
+class ServicePeer(msgspec.Struct, frozen=True, tag="service"):
+    """A Service as its waypoint stands before it: only ever a subject."""
+
+    namespace: str
+    name: str
+
+
 class AllPeers(msgspec.Struct, frozen=True, tag="all"):
     """What every part matches; without parts: anything at all."""
 
@@ -145,6 +183,10 @@ Peer = (
     | EntityPeer
     | DomainPeer
     | FamilyPeer
+    | AddressPeer
+    | PrincipalPeer
+    | MeshPeer
+    | ServicePeer
     | AllPeers
     | AnyPeer
     | NotPeer
@@ -189,11 +231,32 @@ class NamedPort(msgspec.Struct, frozen=True, tag="named-port"):
     """None matches the name whatever protocol the container port declares."""
 
 
-Traffic = PortRange | NamedPort
+class Chain(StrEnum):
+    """How a mesh's proxy reads what comes in at a port.
+
+    Source: Istio `pkg/config/protocol/instance.go`, by a Service port's name and `appProtocol`.
+    """
+
+    HTTP = "http"
+    TCP = "tcp"
+    DETECTED = "detected"
+    """As HTTP where it is, else as TCP."""
+
+
+class ChainPort(msgspec.Struct, frozen=True, tag="chain-port"):
+    """The TCP ports of the destination that its proxy reads in one way.
+
+    Resolved on the pod that the connection goes to, from the Services that select it.
+    """
+
+    chain: Chain
+
+
+Traffic = PortRange | NamedPort | ChainPort
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule: all of (any peer), (any traffic and none of `not_traffic`), (any of `layer7`)."""
+    """One rule: (any peer), (any traffic, none of `not_traffic`), (any of `layer7`, none of not)."""
 
     direction: Direction
     action: Action
@@ -207,6 +270,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """What is taken from `traffic` (Calico `notPorts`, `notProtocol`, `notICMP`)."""
     layer7: tuple[Layer7, ...] | None = None
     """None: whatever is said above the port. Empty: nothing of it."""
+    not_layer7: tuple[Layer7, ...] = ()
+    """What is taken from `layer7` (Istio `notMethods`, `notPaths`; plaintext is what is not
+    `Layer7(mtls=True)`)."""
     subjects: Peer | None = None
     """What the subject itself must match beside the policy's own subject (a Calico ingress rule
     may say things of its destination); None: nothing more."""
@@ -251,8 +317,15 @@ class Ties(StrEnum):
     """Each policy's first match speaks for it; of these deny wins, then allow, then pass."""
 
 
+class Layer(StrEnum):
+    """What enforces: the layers judge apart, and all must allow."""
+
+    NETWORK = "network"
+    MESH = "mesh"
+
+
 class Tier(msgspec.Struct, frozen=True, order=True):
-    """An ordered group of policies; tiers decide in the order (`order`, `name`)."""
+    """An ordered group of policies; of one layer, tiers decide in the order (`order`, `name`)."""
 
     order: float
     """`math.inf` for a tier without an order of its own."""
@@ -261,6 +334,7 @@ class Tier(msgspec.Struct, frozen=True, order=True):
     ties: Ties = Ties.OPEN
     unmatched: Action = Action.PASS
     """What a subject gets that the tier isolates and of which no rule decides: DENY or PASS."""
+    layer: Layer = Layer.NETWORK
 
 
 ADMIN = Tier(1, "admin")

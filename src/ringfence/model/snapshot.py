@@ -14,6 +14,7 @@ from ringfence.model.cluster import (
 )
 from ringfence.model.document import Document
 from ringfence.model.location import Location, Problem
+from ringfence.model.mesh import Mesh
 from ringfence.model.profile import Profile
 from ringfence.model.rule import Policy
 
@@ -45,6 +46,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     service_accounts: tuple[ServiceAccount, ...] = ()
     network_sets: tuple[NetworkSet, ...] = ()
     host_endpoints: tuple[HostEndpoint, ...] = ()
+    mesh: Mesh = Mesh()
+    """How the cluster's service meshes are set up."""
     staged: bool = False
     """Whether staged policies count as enforced."""
     pod_cidrs: tuple[str, ...] = ()

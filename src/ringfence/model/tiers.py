@@ -12,6 +12,7 @@ from ringfence.model.rule import (
     BASELINE,
     NETWORK_POLICY,
     Action,
+    Layer,
     Resolution,
     Tier,
     Ties,
@@ -37,6 +38,22 @@ CILIUM_ADMIN: Final = Tier(100, "admin", ties=Ties.DENY_FIRST)
 CILIUM_NORMAL: Final = Tier(200, "normal", Resolution.DENY_WINS, unmatched=Action.DENY)
 CILIUM_BASELINE: Final = Tier(250, "baseline", ties=Ties.DENY_FIRST)
 """Source: Cilium `pkg/policy/types/policyentry.go`."""
+
+ISTIO_TRANSPORT: Final = Tier(10, "transport", ties=Ties.NAME, layer=Layer.MESH)
+"""PeerAuthentication: what must, or must not, be mTLS."""
+ISTIO_CUSTOM: Final = Tier(20, "custom", Resolution.DENY_WINS, layer=Layer.MESH)
+ISTIO_AUDIT: Final = Tier(30, "audit", Resolution.DENY_WINS, layer=Layer.MESH)
+ISTIO_DENY: Final = Tier(40, "deny", Resolution.DENY_WINS, layer=Layer.MESH)
+ISTIO_ALLOW: Final = Tier(
+    50, "allow", Resolution.DENY_WINS, unmatched=Action.DENY, layer=Layer.MESH
+)
+"""Source: istio/api `security/v1beta1/authorization_policy.proto`; Istio
+`pilot/pkg/networking/core/listener_builder.go`."""
+LINKERD_SERVER: Final = Tier(60, "server", ties=Ties.NAME, layer=Layer.MESH)
+LINKERD_DEFAULT: Final = Tier(70, "default", ties=Ties.NAME, layer=Layer.MESH)
+"""Source: linkerd2 `policy-controller/k8s/index/src/inbound/index.rs`."""
+MESH_EGRESS: Final = Tier(80, "egress", ties=Ties.NAME, layer=Layer.MESH)
+"""What the proxy of the source lets out: Istio's Sidecar and outbound mode, EgressNetwork."""
 
 
 def is_before_nat(tier: Tier) -> bool:
