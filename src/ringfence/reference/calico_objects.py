@@ -108,7 +108,7 @@ def namespace_labels(snapshot: Snapshot, namespace: str) -> dict[str, str]:
     Source: CONV NamespaceToProfile.
     """
     prefix = label_space.CALICO_NAMESPACE_PREFIX
-    found = {"kubernetes.io/metadata.name": namespace}
+    found = {label_space.NAMESPACE_NAME: namespace}
     for one in snapshot.namespaces:
         if one.name == namespace:
             found = {**one.labels, **found}
