@@ -7,12 +7,13 @@ import pytest
 
 from ringfence import reference
 from ringfence.assemble import building
-from ringfence.convert import Conversion, convert
+from ringfence.convert import Conversion, arrange, convert
 from ringfence.convert.compare import alike
 from ringfence.convert.told import Effect
 from ringfence.errors import UsageError
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, End, PodEnd
+from ringfence.model.layer7 import Request
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Verdict
 from written_policies import CLUSTER, POLICIES, PROFILES, documents, snapshot
@@ -261,3 +262,109 @@ def test_nothing_is_converted_where_nothing_is_enforced() -> None:
 def test_no_such_dialect() -> None:
     with pytest.raises(UsageError, match="`istio` is no dialect"):
         convert(snapshot("", "generic", CLUSTER), "istio")
+
+
+# -- paths of HTTP -------------------------------------------------------------------------------
+
+NORMALISED = """\
+apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: db, namespace: shop}
+spec:
+  selector: app == 'db'
+  ingress:
+  - action: Allow
+    protocol: TCP
+    source: {selector: app == 'web'}
+    http: {methods: [POST], paths: [{exact: /v1}, {prefix: /pub}]}
+"""
+
+
+def test_paths_that_calico_normalises_are_said_without_what_needs_normalising() -> None:
+    before = snapshot(NORMALISED, "calico")
+    found = convert(before, "cilium")
+    assert (found.safe, found.proved) == (True, False)
+    after = building.rejudged(before, documents(found.files), profile=found.target)
+    web, db = PodEnd(2, 0), PodEnd(1, 0)
+    verdicts = {}
+    for path in ("/v1", "/v1?a=b", "/x/../v1", "/pub/a.b", "/pub/../adm", "/pub/%2e%2e/adm"):
+        asked = Request(http=True, method="POST", path=path, host="x", headers=(), dns="", sni="")
+        connection = Connection(web, db, Protocol.TCP, 80, 4, asked)
+        was, now = (reference.judge(side, connection).verdict for side in (before, after))
+        assert now is Verdict.DENY or was is Verdict.ALLOW, path
+        verdicts[path] = now
+    allowed = [path for path, verdict in verdicts.items() if verdict is Verdict.ALLOW]
+    assert allowed == ["/v1", "/v1?a=b", "/pub/a.b"]
+
+
+def test_a_path_is_not_given_to_calico_which_takes_many_for_the_same_one() -> None:
+    found = convert(snapshot(LIMITED, "cilium"), "calico")
+    assert (found.safe, found.proved) == (True, False)
+    assert any("normalises paths" in told.what for told in found.told)
+
+
+# -- where pods live -----------------------------------------------------------------------------
+
+ADDRESSED = "---\n".join(part for part in CLUSTER.split("---\n") if "kind: Node" not in part)
+OUTSIDE_DENIED = """\
+apiVersion: cilium.io/v2
+kind: CiliumClusterwideNetworkPolicy
+metadata: {name: no-internet}
+spec:
+  endpointSelector: {}
+  enableDefaultDeny: {egress: false}
+  egressDeny: [{toEntities: [world]}]
+"""
+
+
+@pytest.mark.parametrize("dialect", ["calico", "cluster-network-policy"])
+def test_the_outside_stays_denied_where_pods_are_only_assumed_to_live(dialect: str) -> None:
+    before = snapshot(OUTSIDE_DENIED, "cilium", ADDRESSED)
+    assert before.pod_cidrs_assumed
+    found = convert(before, dialect)
+    assert found.safe
+    assert any("--pod-cidr" in told.what for told in found.told)
+
+
+# -- priorities ----------------------------------------------------------------------------------
+
+
+def namespaces(count: int) -> str:
+    return "---\n".join(
+        f"apiVersion: v1\nkind: Namespace\nmetadata: {{name: n{n}}}\n---\n"
+        f"apiVersion: v1\nkind: Pod\nmetadata: {{namespace: n{n}, name: p}}\n"
+        f"spec: {{containers: [{{name: c, image: x}}]}}\nstatus: {{podIP: 10.1.{n}.1}}\n"
+        for n in range(count)
+    )
+
+
+def test_policies_of_different_pods_share_priorities_where_there_are_too_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrange, "LAST_PRIORITY", 3)
+    policies = "---\n".join(
+        f"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+        f"metadata: {{namespace: n{n}, name: np}}\n"
+        f"spec: {{podSelector: {{}}, ingress: [{{ports: [{{port: {n + 1}}}]}}]}}\n"
+        for n in range(8)
+    )
+    found = convert(snapshot(policies, "generic", namespaces(8)), "cluster-network-policy")
+    assert found.proved
+    chosen = [d.body["spec"]["priority"] for d in documents(found.files) if not d.namespace]
+    assert len(chosen) > 4
+    assert max(chosen) <= 3
+
+
+def test_too_many_cluster_network_policies_are_refused_with_their_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(arrange, "LAST_PRIORITY", 3)
+    policies = "---\n".join(
+        "apiVersion: projectcalico.org/v3\nkind: GlobalNetworkPolicy\n"
+        f"metadata: {{name: g{n}}}\nspec:\n  order: {n}\n  selector: has(l{n})\n"
+        f"  ingress: [{{action: Deny, protocol: TCP, destination: {{ports: [{n + 1}]}}}}]\n"
+        for n in range(5)
+    )
+    before = snapshot(policies, "calico", namespaces(1))
+    with pytest.raises(UsageError, match=r"would need 10 Cluster.*has 4 priorities"):
+        convert(before, "cluster-network-policy")

@@ -199,7 +199,7 @@ def test_what_cannot_be_told_apart_is_unknown_and_never_guessed(cni: str) -> Non
         max_examples=15,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
-    @given(talkative(cni), st.integers(1, 60), st.randoms(use_true_random=False))
+    @given(talkative(cni), st.integers(1, 20), st.randoms(use_true_random=False))
     def hold(situation: Situation, budget: int, chosen: random.Random) -> None:
         policies = many_patterns(situation.policies, chosen)
         snapshot = situation.with_policies(policies)

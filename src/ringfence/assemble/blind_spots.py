@@ -5,8 +5,8 @@ from typing import Final
 
 from ringfence import dialects
 from ringfence.assemble.distinctions import keys, peers
-from ringfence.assemble.surroundings import NAME_LABEL
 from ringfence.model.kinds import KINDS
+from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.location import Problem
 from ringfence.model.profile import Cni, Profile
 from ringfence.model.rule import NodePeer, PodPeer, Policy
@@ -39,7 +39,7 @@ def find(
         return ()
     judged = dialects.enforced_kinds(profile)
     by_label = any(
-        key != NAME_LABEL for selector in _namespaces(policies) for key in keys(selector)
+        key != NAMESPACE_NAME for selector in _namespaces(policies) for key in keys(selector)
     )
     by_node = any(isinstance(peer, NodePeer) for policy in policies for peer in peers(policy))
     found: set[tuple[str, str, int, str]] = set()

@@ -21,10 +21,10 @@ from ringfence.assemble.values import (
 from ringfence.errors import UsageError
 from ringfence.model.cluster import Namespace, Node, ServiceAccount
 from ringfence.model.document import Document, Path
+from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.location import Problem
 from ringfence.model.snapshot import ASSUMED_POD_CIDRS
 
-NAME_LABEL: Final = "kubernetes.io/metadata.name"
 METADATA: Final[Path] = ("metadata",)
 SPEC: Final[Path] = ("spec",)
 STATUS: Final[Path] = ("status",)
@@ -47,14 +47,14 @@ def with_implicit(known: Iterable[Namespace], named: Iterable[str]) -> tuple[Nam
     """Return the namespaces known and an implicit one for each other name, sorted."""
     found = {namespace.name: namespace for namespace in known}
     for name in set(named) - found.keys() - {""}:
-        found[name] = Namespace(name, {NAME_LABEL: name}, implicit=True)
+        found[name] = Namespace(name, {NAMESPACE_NAME: name}, implicit=True)
     return tuple(found[name] for name in sorted(found))
 
 
 def _namespace(document: Document) -> Namespace:
     """Return a namespace; the API server sees to the label that holds its name."""
     labels = string_map(mapping(document.body, "metadata", ()), "labels", METADATA)
-    labels = labels | {NAME_LABEL: document.name}
+    labels = labels | {NAMESPACE_NAME: document.name}
     return Namespace(document.name, dict(sorted(labels.items())), location=document.location_of())
 
 

@@ -13,9 +13,10 @@ from ringfence.convert.compare import Comparison, Wider, compare
 from ringfence.convert.drafts import CLUSTER, Binder, Draft
 from ringfence.convert.known import Known
 from ringfence.convert.lift import Lift
-from ringfence.convert.speak import ClusterNetworkPolicy, Kubernetes, Speaker
+from ringfence.convert.speak import Speaker
 from ringfence.convert.speak_calico import Calico
 from ringfence.convert.speak_cilium import Cilium, deniable
+from ringfence.convert.speak_kubernetes import ClusterNetworkPolicy, Kubernetes
 from ringfence.convert.told import Effect, Origin, Told
 from ringfence.convert.traffic import resolve
 from ringfence.dialects import _write_calico, _write_cilium, _write_kubernetes

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from ringfence.convert.known import Known
-from ringfence.convert.speak import Speaker, pod_peer, selector
+from ringfence.convert.speak import Speaker
 from ringfence.convert.speak_calico import ANYWHERE
 from ringfence.convert.speak_calico import in_label_space as calico_literal
 from ringfence.convert.speak_cilium import expression as cilium_expression
+from ringfence.convert.speak_kubernetes import pod_peer, selector
 from ringfence.convert.terms import Of, Pods, names, of
 from ringfence.convert.told import Effect, Origin
 from ringfence.dialects._write_calico import EARLY

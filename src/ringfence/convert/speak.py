@@ -4,7 +4,7 @@ What a rule allows is said exactly or not at all; what it denies is said exactly
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from ringfence.convert import blocks
@@ -16,12 +16,9 @@ from ringfence.convert.terms import (
     Literal,
     NameTerm,
     NodesTerm,
-    Of,
     OutsideTerm,
     Pods,
-    PodsTerm,
     Term,
-    of,
 )
 from ringfence.convert.told import Effect, Origin, Told
 from ringfence.convert.traffic import Amount, Resolved, numbers
@@ -33,14 +30,12 @@ from ringfence.model.rule import (
     Entity,
     IpPeer,
     NamedPort,
-    NodePeer,
     Peer,
-    PodPeer,
     PortRange,
     Rule,
     Traffic,
 )
-from ringfence.model.selector import KUBERNETES_OPERATORS, LabelSelector
+from ringfence.model.selector import LabelSelector
 from ringfence.prove.port_sets import PORTED
 
 CLOSED: Final = "nothing: it stays closed"
@@ -201,6 +196,14 @@ class Speaker(ABC):
     def can_say(self, literal: Literal) -> bool:
         """Return whether selectors of the dialect can say a literal."""
 
+    @abstractmethod
+    def pods(self, pods: Pods) -> Peer:
+        """Return pods, of which every literal can be said, as a peer."""
+
+    def pod_peers(self, pods: Pods, action: Action, at: Origin) -> list[Peer]:
+        """Return pods as peers; of those that can only be told as of now, no more are allowed."""
+        return [self.pods(p) for p in self.sayable(pods, at, cover=action is Action.DENY)]
+
     def sayable(self, pods: Pods, at: Origin, *, cover: bool) -> list[Pods]:
         """Return the same pods as the dialect can select them; told where only those of now."""
         if all(map(self.can_say, pods)):
@@ -305,119 +308,6 @@ class ByAddress(Speaker):
 def _with_hosts(beside: Sequence[Term]) -> bool:
     """Return whether all nodes are meant, and all of the outside of a family, whose blocks do."""
     return set(beside) >= HOSTS and bool(WHOLE & set(beside))
-
-
-class ByLabels(ByAddress):
-    """What has Kubernetes' own selectors: pods by labels, and namespaces by theirs."""
-
-    def can_say(self, literal: Literal) -> bool:
-        """Return whether it is a requirement of Kubernetes' kind."""
-        return literal.of in (Of.POD, Of.NAMESPACE) and (
-            literal.requirement.operator in KUBERNETES_OPERATORS
-        )
-
-    def check_limits(self, limits: tuple[Layer7, ...], direction: Direction) -> None:  # noqa: ARG002
-        """Refuse: there are none.
-
-        Raises:
-            Unsayable: always.
-        """
-        raise Unsayable(f"{self.language} does not look into connections")
-
-    def pod_peers(self, pods: Pods, action: Action, at: Origin) -> list[Peer]:
-        """Return pods as peers."""
-        return [pod_peer(p) for p in self.sayable(pods, at, cover=action is Action.DENY)]
-
-
-def pod_peer(pods: Pods) -> PodPeer:
-    """Return pods as Kubernetes' selectors say them."""
-    return PodPeer(selector(of(pods, Of.NAMESPACE)), selector(of(pods, Of.POD)))
-
-
-def selector(literals: Iterable[Literal]) -> LabelSelector:
-    """Return literals as one selector."""
-    return LabelSelector(tuple(literal.requirement for literal in literals))
-
-
-class Kubernetes(ByLabels):
-    """NetworkPolicy."""
-
-    language = "a NetworkPolicy"
-
-    def icmp(self, found: int, action: Action, at: Origin) -> Sequence[PortRange]:  # noqa: ARG002
-        """Return nothing: only a rule for all traffic means ICMP too."""
-        if found:
-            instead = "it is left to the CNI, and most close it"
-            self.tell(at, f"{self.language} cannot say ICMP apart", instead, Effect.NARROWER)
-        return ()
-
-    def term(
-        self,
-        term: Term,
-        beside: Sequence[Term],
-        action: Action,
-        direction: Direction,
-        at: Origin,
-    ) -> Sequence[Peer]:
-        """Return the peers that a term comes to."""
-        if isinstance(term, PodsTerm):
-            return self.pod_peers(term.pods, action, at)
-        return self.blocks(term, beside, action, direction, at)
-
-
-class ClusterNetworkPolicy(ByLabels):
-    """ClusterNetworkPolicy: in ingress it knows pods alone."""
-
-    language = "a ClusterNetworkPolicy"
-    names_any_protocol = True
-
-    def traffic(self, amount: Amount, action: Action, at: Origin) -> tuple[Traffic, ...] | None:
-        """Return traffic as a rule has it: with ICMP only where it is all traffic."""
-        if action is Action.DENY and amount.icmp and not amount.is_all:
-            what = f"{self.language} cannot deny ICMP apart"
-            self.tell(at, what, "more: all traffic is denied", Effect.NARROWER)
-            return None
-        return super().traffic(amount, action, at)
-
-    def icmp(self, found: int, action: Action, at: Origin) -> Sequence[PortRange]:  # noqa: ARG002
-        """Return nothing: only a rule for all traffic means ICMP too."""
-        if found:
-            what = f"{self.language} cannot allow ICMP apart"
-            self.tell(at, what, "nothing of ICMP", Effect.NARROWER)
-        return ()
-
-    def anyone(self, direction: Direction) -> tuple[Peer, ...] | None:
-        """Return all pods, and of what is sent, all addresses."""
-        everyone: tuple[Peer, ...] = (pod_peer(frozenset()),)
-        if direction is Direction.EGRESS:
-            everyone = (*everyone, IpPeer("0.0.0.0/0"), IpPeer("::/0"))
-        return everyone
-
-    def term(
-        self,
-        term: Term,
-        beside: Sequence[Term],
-        action: Action,
-        direction: Direction,
-        at: Origin,
-    ) -> Sequence[Peer]:
-        """Return the peers that a term comes to."""
-        if isinstance(term, PodsTerm):
-            return self.pod_peers(term.pods, action, at)
-        if direction is Direction.INGRESS:
-            # What is no pod is left to the NetworkPolicy that stands beside.
-            return self._pods_within(term, action, at)
-        if isinstance(term, NodesTerm):
-            return [NodePeer(term.nodes)]
-        return self.blocks(term, beside, action, direction, at)
-
-    def _pods_within(self, term: Term, action: Action, at: Origin) -> list[Peer]:
-        if not isinstance(term, BlockTerm):
-            return []
-        return [
-            pod_peer(pods)
-            for pods in pods_within(self, term.block, at, cover=action is Action.DENY)
-        ]
 
 
 def pods_within(speaker: Speaker, block: IpPeer, at: Origin, *, cover: bool) -> list[Pods]:

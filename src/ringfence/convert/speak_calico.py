@@ -5,7 +5,7 @@ from typing import Final
 
 from ringfence.convert import icmp_sets
 from ringfence.convert.speak import ByAddress, Unsayable
-from ringfence.convert.terms import NAME_LABEL, Literal, NameTerm, Of, Pods, PodsTerm, Term
+from ringfence.convert.terms import LabelKeys, Literal, NameTerm, Of, Pods, PodsTerm, Term, of
 from ringfence.convert.told import Effect, Origin
 from ringfence.dialects._emit_calico_selectors import Unsayable as NoSelector
 from ringfence.dialects._emit_calico_selectors import selector_text
@@ -71,6 +71,10 @@ class Calico(ByAddress):
                 said[PortRange(Protocol.ICMP, family=part.family)] = None
         return tuple(said)
 
+    def pods(self, pods: Pods) -> LabelPeer:
+        """Return pods as a peer."""
+        return LabelPeer(expression(pods))
+
     def check_limits(self, limits: tuple[Layer7, ...], direction: Direction) -> None:
         """Check that limits are of HTTP, and of what Calico sees of it.
 
@@ -100,8 +104,7 @@ class Calico(ByAddress):
         """Return the peers that a term comes to."""
         match term:
             case PodsTerm(pods):
-                cover = action is Action.DENY
-                return [LabelPeer(expression(p)) for p in self.sayable(pods, at, cover=cover)]
+                return self.pod_peers(pods, action, at)
             case NameTerm(pattern):
                 allows = action is Action.ALLOW and direction is Direction.EGRESS
                 if self.edition is Edition.OSS or not allows:
@@ -116,30 +119,25 @@ def _is_sayable(part: PortRange) -> bool:
     return whole or (part.first // 256 == part.last // 256 < 255)
 
 
+KEYS: Final = LabelKeys(
+    CALICO_NAMESPACE,
+    CALICO_NAMESPACE_PREFIX,
+    CALICO_SERVICE_ACCOUNT,
+    CALICO_SERVICE_ACCOUNT_PREFIX,
+)
+
+
 def expression(pods: Pods) -> LabelAnd:
     """Return pods in Calico's label space; network sets, which have labels too, are kept out."""
-    scoped = any(literal.of is Of.NAMESPACE for literal in pods)
     parts: list[LabelExpression] = [
         LabelIs(Requirement(CALICO_ORCHESTRATOR, Operator.IN, ("k8s",)))
     ]
-    if not scoped:
+    if not of(pods, Of.NAMESPACE):
         parts.append(ANYWHERE)
     return LabelAnd((*parts, *map(in_label_space, sorted(pods))))
 
 
 def in_label_space(literal: Literal) -> LabelExpression:
     """Return a literal as Calico knows the labels of endpoints."""
-    required = literal.requirement
-    match literal.of:
-        case Of.POD:
-            key = required.key
-        case Of.NAMESPACE if required.key == NAME_LABEL:
-            key = CALICO_NAMESPACE
-        case Of.NAMESPACE:
-            key = CALICO_NAMESPACE_PREFIX + required.key
-        case Of.ACCOUNT:
-            key = CALICO_SERVICE_ACCOUNT
-        case Of.ACCOUNT_LABELS:
-            key = CALICO_SERVICE_ACCOUNT_PREFIX + required.key
-    found = LabelIs(Requirement(key, required.operator, required.values))
+    found = LabelIs(KEYS.requirement(literal))
     return LabelNot(found) if literal.negated else found

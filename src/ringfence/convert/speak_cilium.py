@@ -1,6 +1,7 @@
 """Says things in the words of Cilium, where blocks stand for the outside alone."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -9,9 +10,9 @@ from ringfence.convert.algebra import Box
 from ringfence.convert.speak import Speaker, Unsayable, pods_within
 from ringfence.convert.terms import (
     ALL_PODS,
-    NAME_LABEL,
     BlockTerm,
     EntityTerm,
+    LabelKeys,
     Literal,
     NameTerm,
     NodesTerm,
@@ -20,6 +21,7 @@ from ringfence.convert.terms import (
     Pods,
     PodsTerm,
     Term,
+    of,
 )
 from ringfence.convert.told import Effect, Origin
 from ringfence.convert.traffic import Amount
@@ -99,6 +101,10 @@ class Cilium(Speaker):
             self.tell(at, what, "nothing of the other ICMP", Effect.NARROWER)
         return said
 
+    def pods(self, pods: Pods) -> LabelPeer:
+        """Return pods as a peer."""
+        return LabelPeer(expression(pods))
+
     def check_limits(self, limits: tuple[Layer7, ...], direction: Direction) -> None:
         """Check that limits are ones that Cilium has.
 
@@ -117,7 +123,7 @@ class Cilium(Speaker):
     def anyone(self, direction: Direction) -> tuple[Peer, ...] | None:  # noqa: ARG002
         """Return what stands for anyone at all: a rule without peers and ports allows nothing."""
         return (
-            LabelPeer(expression(ALL_PODS)),
+            self.pods(ALL_PODS),
             EntityPeer(Entity.WORLD),
             *HOSTS,
         )
@@ -134,9 +140,9 @@ class Cilium(Speaker):
         cover = action is Action.DENY
         match term:
             case PodsTerm(pods):
-                return [LabelPeer(expression(p)) for p in self.sayable(pods, at, cover=cover)]
+                return self.pod_peers(pods, action, at)
             case BlockTerm(block):
-                return self._within(block, at, cover=cover)
+                return self._within(block, action, at)
             case OutsideTerm(block):
                 both = {OutsideTerm(IpPeer("0.0.0.0/0")), OutsideTerm(IpPeer("::/0"))}
                 if both <= set(beside) and term in both:
@@ -157,11 +163,12 @@ class Cilium(Speaker):
                     raise Unsayable(str(unsayable)) from None
                 return [DomainPeer(pattern, seen_by_proxy=True)]
 
-    def _within(self, block: IpPeer, at: Origin, *, cover: bool) -> list[Peer]:
+    def _within(self, block: IpPeer, action: Action, at: Origin) -> list[Peer]:
         """Return what has an address in a block: the outside, pods, and nodes."""
+        cover = action is Action.DENY
         found: list[Peer] = [block]
         for pods in pods_within(self, block, at, cover=cover):
-            found += [LabelPeer(expression(p)) for p in self.sayable(pods, at, cover=cover)]
+            found += self.pod_peers(pods, action, at)
         match self.known.holds_nodes(block):
             case True:
                 found += HOSTS
@@ -198,24 +205,12 @@ def _is_single_type(part: PortRange) -> bool:
     return part.first % 256 == 0 and part.last == part.first + 255
 
 
+KEYS: Final = LabelKeys(CILIUM_NAMESPACE, CILIUM_NAMESPACE_LABELS, CILIUM_SERVICE_ACCOUNT)
+
+
 def expression(pods: Pods) -> LabelAnd:
     """Return pods in Cilium's label space, their namespace always told."""
-    parts = [LabelIs(in_label_space(literal)) for literal in sorted(pods)]
-    if not any(literal.of is Of.NAMESPACE for literal in pods):
+    parts = [LabelIs(KEYS.requirement(literal)) for literal in sorted(pods)]
+    if not of(pods, Of.NAMESPACE):
         parts.insert(0, LabelIs(Requirement(CILIUM_NAMESPACE, Operator.EXISTS)))
     return LabelAnd(tuple(parts))
-
-
-def in_label_space(literal: Literal) -> Requirement:
-    """Return a literal as Cilium knows the labels of endpoints."""
-    required = literal.requirement
-    match literal.of:
-        case Of.NAMESPACE if required.key == NAME_LABEL:
-            key = CILIUM_NAMESPACE
-        case Of.NAMESPACE:
-            key = CILIUM_NAMESPACE_LABELS + required.key
-        case Of.ACCOUNT:
-            key = CILIUM_SERVICE_ACCOUNT
-        case _:
-            key = required.key
-    return Requirement(key, required.operator, required.values)

@@ -65,6 +65,34 @@ class Literal(msgspec.Struct, frozen=True, order=True):
         return meets(self.requirement, labels) is not self.negated
 
 
+class LabelKeys(msgspec.Struct, frozen=True):
+    """Under which keys a CNI gives pods labels for their namespace and their service account."""
+
+    namespace: str
+    """Its name."""
+    of_namespace: str
+    """Before the keys of its labels."""
+    account: str
+    of_account: str = ""
+    """Empty where the account's labels are not known."""
+
+    def requirement(self, literal: Literal) -> Requirement:
+        """Return what a literal asks of the labels, before it is negated."""
+        required = literal.requirement
+        match literal.of:
+            case Of.POD:
+                return required
+            case Of.NAMESPACE if required.key == NAME_LABEL:
+                key = self.namespace
+            case Of.NAMESPACE:
+                key = self.of_namespace + required.key
+            case Of.ACCOUNT:
+                key = self.account
+            case Of.ACCOUNT_LABELS:
+                key = self.of_account + required.key
+        return Requirement(key, required.operator, required.values)
+
+
 _OPPOSITES: Final = {
     Operator.IN: Operator.NOT_IN,
     Operator.NOT_IN: Operator.IN,

@@ -16,7 +16,7 @@ from ringfence.dialects._calico_domains import domain
 from ringfence.dialects._shared import Malformed, fields, filled, items, network
 from ringfence.model.cluster import Backend, Service
 from ringfence.model.document import Path
-from ringfence.model.label_space import CALICO_NAMESPACE
+from ringfence.model.label_space import CALICO_NAMESPACE, NAMESPACE_NAME
 from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.rule import (
     AnyPeer,
@@ -199,9 +199,7 @@ def _behind(service: Service) -> tuple[Backends, ...]:
     Source: Calico `felix/serviceindex`: the addresses and ports of every slice.
     """
     if service.selector is not None:
-        pods = PodPeer(
-            equals(**{"kubernetes.io/metadata.name": service.namespace}), service.selector
-        )
+        pods = PodPeer(equals(**{NAMESPACE_NAME: service.namespace}), service.selector)
         found: list[Traffic] = [
             NamedPort(port.target, port.protocol)
             if isinstance(port.target, str)

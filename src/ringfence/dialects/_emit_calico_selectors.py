@@ -12,6 +12,7 @@ from ringfence.model.label_space import (
     CALICO_ORCHESTRATOR,
     CALICO_SERVICE_ACCOUNT,
     CALICO_SERVICE_ACCOUNT_PREFIX,
+    NAMESPACE_NAME,
 )
 from ringfence.model.rule import PodPeer
 from ringfence.model.selector import (
@@ -75,7 +76,7 @@ def entity_of_pods(peer: PodPeer, own_namespace: str) -> dict[str, Any]:
         Unsayable: see `selector_text`.
     """
     found: dict[str, Any] = {}
-    if peer.namespaces != from_labels({"kubernetes.io/metadata.name": own_namespace}):
+    if peer.namespaces != from_labels({NAMESPACE_NAME: own_namespace}):
         found["namespaceSelector"] = selector_text(expression(peer.namespaces))
     pods = () if peer.pods == EVERYTHING else expression(peer.pods).parts
     return {"selector": selector_text(LabelAnd((_PODS, *pods))), **found}

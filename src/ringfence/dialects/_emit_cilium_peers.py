@@ -14,6 +14,7 @@ from ringfence.model.label_space import (
     CILIUM_NAMESPACE,
     CILIUM_NAMESPACE_LABELS,
     CILIUM_RESERVED,
+    NAMESPACE_NAME,
 )
 from ringfence.model.proposal import Surroundings
 from ringfence.model.rule import (
@@ -39,7 +40,6 @@ from ringfence.model.selector import (
     from_labels,
 )
 
-NAME_LABEL: Final = "kubernetes.io/metadata.name"
 NODES: Final = (Entity.HOST, Entity.REMOTE_NODE)
 
 _NO_NODES: Final = "a block of Cilium's stands for the outside, never for a node"
@@ -187,7 +187,7 @@ def endpoints(peer: PodPeer, own_namespace: str) -> Body:
 
     A selector that says nothing of namespaces stays in that of its policy.
     """
-    if peer.namespaces == from_labels({NAME_LABEL: own_namespace}):
+    if peer.namespaces == from_labels({NAMESPACE_NAME: own_namespace}):
         return selector(peer.pods.requirements)
     wanted = tuple(map(_of_namespace, peer.namespaces.requirements))
     if not wanted:
@@ -196,7 +196,7 @@ def endpoints(peer: PodPeer, own_namespace: str) -> Body:
 
 
 def _of_namespace(requirement: Requirement) -> Requirement:
-    if requirement.key == NAME_LABEL:
+    if requirement.key == NAMESPACE_NAME:
         return Requirement(CILIUM_NAMESPACE, requirement.operator, requirement.values)
     key = CILIUM_NAMESPACE_LABELS + requirement.key
     return Requirement(key, requirement.operator, requirement.values)

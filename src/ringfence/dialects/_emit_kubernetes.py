@@ -18,6 +18,7 @@ from ringfence.dialects._emission import (
 )
 from ringfence.dialects._emission_words import layer7_sort, layer7_text, peer_text
 from ringfence.model.cluster import Protocol
+from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.proposal import Emission, ProposedPolicy, Surroundings
 from ringfence.model.rule import (
     NETWORK_POLICY,
@@ -147,7 +148,7 @@ def _ports(traffic: Sequence[Traffic] | None) -> list[dict[str, Any]]:
 def _peer(peer: Peer, namespace: str) -> dict[str, Any]:
     match peer:
         case PodPeer():
-            own = from_labels({"kubernetes.io/metadata.name": namespace})
+            own = from_labels({NAMESPACE_NAME: namespace})
             pods = {"podSelector": _selector(peer.pods)}
             if peer.namespaces == own:
                 return pods

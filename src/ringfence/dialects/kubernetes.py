@@ -23,6 +23,7 @@ from ringfence.dialects._shared import (
 from ringfence.model import tiers
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document, Path
+from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.profile import Cni, Profile
 from ringfence.model.rule import (
     Action,
@@ -48,7 +49,7 @@ SECTIONS: Final = (("ingress", "from", Direction.INGRESS), ("egress", "to", Dire
 def parse(index: int, document: Document, context: Context) -> list[Policy]:
     """Return a NetworkPolicy in common form."""
     profile = context.profile
-    own_namespace = from_labels({"kubernetes.io/metadata.name": document.namespace})
+    own_namespace = from_labels({NAMESPACE_NAME: document.namespace})
     unreadable: list[Unreadable] = []
     subject: PodPeer | None = None
     spec: dict[str, Any] = {}

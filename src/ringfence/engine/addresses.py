@@ -15,7 +15,13 @@ LAST = {4: 2**32 - 1, 6: 2**128 - 1}
 
 @cache
 def parse(address: str) -> tuple[int, int]:
-    """Return family and number of an address; an IPv4-mapped IPv6 address is IPv4."""
+    """Return family and number of an address; an IPv4-mapped IPv6 address is IPv4.
+
+    Source: RFC 4291, 2.5.5.2.
+
+    Raises:
+        ValueError: it is no address.
+    """
     parsed = ipaddress.ip_address(address)
     if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
         parsed = parsed.ipv4_mapped
@@ -24,14 +30,21 @@ def parse(address: str) -> tuple[int, int]:
 
 @cache
 def interval(cidr: str) -> tuple[int, Interval]:
-    """Return the family of a CIDR and the interval that it covers."""
+    """Return the family of a CIDR and the interval that it covers.
+
+    Raises:
+        ValueError: it is no CIDR, or has host bits.
+    """
     network = ipaddress.ip_network(cidr)
     return network.version, (int(network.network_address), int(network.broadcast_address))
 
 
 @cache
 def intervals(block: IpPeer) -> tuple[int, tuple[Interval, ...]]:
-    """Return the family of a block and what it covers, its exceptions cut out, ascending."""
+    """Return the family of a block and what it covers, its exceptions cut out, ascending.
+
+    Shape: (family, intervals that neither overlap nor touch).
+    """
     family, (first, last) = interval(block.cidr)
     covered = []
     for low, high in sorted(interval(cidr)[1] for cidr in block.excepts):
@@ -97,7 +110,10 @@ class AddressSpace:
         return self._offset[family] + bisect_right(self._starts[family], address) - 1
 
     def cells_of(self, block: IpPeer) -> list[tuple[int, int]]:
-        """Return the runs of cells, as (first, past the last), that a block covers."""
+        """Return the runs of cells that a block covers.
+
+        Shape: pairs of the first cell and the one past the last, ascending.
+        """
         family, covered = intervals(block)
         return [
             (self.cell_of(family, first), self.cell_of(family, last) + 1) for first, last in covered

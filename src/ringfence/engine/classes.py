@@ -242,7 +242,10 @@ class Classes:
 
     @cached_property
     def placed_alone(self) -> dict[str, int]:
-        """Return per node the classes of what is on it, and on no other."""
+        """Return the classes of what is on one node alone.
+
+        Shape: name of the node → bit set over classes.
+        """
         found: dict[str, int] = defaultdict(int)
         for element, nodes in self._nodes.items():
             if len(nodes) == 1 and "" not in nodes:

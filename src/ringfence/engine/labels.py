@@ -71,6 +71,11 @@ def meets(requirement: Requirement, labels: Mapping[str, str]) -> bool:
             return value.endswith(requirement.values[0])
 
 
+def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
+    """Return whether labels meet every requirement of a selector."""
+    return all(meets(requirement, labels) for requirement in selector.requirements)
+
+
 def holds(expression: LabelExpression, labels: Mapping[str, str]) -> bool:
     """Return whether an expression holds for labels."""
     match expression:

@@ -133,7 +133,11 @@ class Matrix:
                     perhaps.add(share.perhaps, found.possible, here)
 
     def rows(self) -> Iterator[tuple[int, list[Reach]]]:
-        """Yield, for each class of sources in order, what it may send to whom."""
+        """Yield, for each class of sources in order, what it may send to whom.
+
+        Shape: pairs of a class and its reaches. A destination may stand in several reaches, and
+        gets the traffic of all; one that stands in none gets nothing.
+        """
         for start in range(0, self._classes.count, BLOCK):
             past = min(start + BLOCK, self._classes.count)
             block = zip(

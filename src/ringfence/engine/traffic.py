@@ -199,16 +199,25 @@ class TrafficSpace:
         return self._run_of(number).mask
 
     def runs(self, protocol: Protocol) -> list[tuple[int, int]]:
-        """Return the runs of a protocol as (first port, last port), port 0 left out."""
+        """Return the runs of a protocol's ports that no rule cuts, port 0 left out.
+
+        Shape: pairs of the first and the last port, ascending; together they are all ports.
+        """
         found = ((max(runs[0].first, 1), runs[0].last) for runs in self._at[protocol])
         return [(first, last) for first, last in found if first <= last]
 
     def icmp_runs(self) -> list[tuple[int, int]]:
-        """Return the runs of ICMP as (first, last) of types with their codes."""
+        """Return the runs of ICMP's types and codes that no rule cuts.
+
+        Shape: pairs of first and last, as 256*type + code.
+        """
         return [(runs[0].first, runs[0].last) for runs in self._at[Protocol.ICMP]]
 
     def samples(self, mask: int) -> list[tuple[Protocol, int, Request]]:
-        """Return for each of some classes a packet of it: protocol, port, and what is said."""
+        """Return for each of some classes a packet of it.
+
+        Shape: triples of protocol, port (256*type + code for ICMP), and what is said above it.
+        """
         found = []
         for run in self._runs:
             for index in range(run.count):

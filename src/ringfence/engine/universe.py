@@ -173,7 +173,10 @@ class Universe:
             return self.first_name + (known[held] if held in known else known.get((), 0))
 
     def names_in_writing(self) -> list[tuple[int, str]]:
-        """Return the sets of names that a policy means, each by its narrowest pattern."""
+        """Return the sets of names that a policy means, each by its narrowest pattern.
+
+        Shape: pairs of the element and what to call it, by element.
+        """
         if self.atoms is None:
             return [(self.first_name, p.pattern) for p in self.patterns[:1]]
         masks = {pattern: self.atoms.mask(pattern) for pattern in self.patterns}
@@ -328,9 +331,15 @@ class Universe:
         return placed, bits.from_members(pods_somewhere), bits.from_members(hosts_somewhere)
 
     def placed(self, family: int) -> tuple[dict[int, int], int, int]:
-        """Return what lies in each cell of a family, and the pods and hosts of unknown address."""
+        """Return what lies in each cell of a family, and the pods and hosts of unknown address.
+
+        Shape: (cell → elements, pods, hosts), each a bit set over elements.
+        """
         return self._placed[family]
 
     def scattered(self, family: int) -> dict[int, frozenset[int]]:
-        """Return the elements that lie in one of several cells of a family."""
+        """Return the elements that lie in one of several cells of a family.
+
+        Shape: element → the cells.
+        """
         return self._scattered[family]

@@ -10,6 +10,7 @@ import msgspec
 
 from ringfence.learn.resolve_ports import Ports
 from ringfence.learn.stable_selector import StableSelectors, on_host_network
+from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.rule import IpPeer, NodePeer, Peer, PodPeer
 from ringfence.model.selector import EVERYTHING, from_labels
 from ringfence.model.snapshot import Snapshot
@@ -22,7 +23,6 @@ from ringfence.questions.cluster_dns import (
 )
 
 NODE_CACHE_BLOCK: Final = f"{NODE_CACHE_ADDRESS}/32"
-NAME_LABEL: Final = "kubernetes.io/metadata.name"
 
 
 class DnsAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ def _cluster_dns(snapshot: Snapshot, selectors: StableSelectors) -> DnsAnswer:
     found = dns_workloads(snapshot)
     if not found:
         key, value = LABELS[0]
-        namespaces = from_labels({NAME_LABEL: "kube-system"})
+        namespaces = from_labels({NAMESPACE_NAME: "kube-system"})
         peer = PodPeer(namespaces, from_labels({key: value}))
         why = f"to the cluster's DNS, assumed at kube-system, {key}={value}: the input has none"
         rules = (((peer,), PORTS),)
@@ -66,7 +66,7 @@ def _cluster_dns(snapshot: Snapshot, selectors: StableSelectors) -> DnsAnswer:
         workload = snapshot.workloads[number]
         peer_found: Peer = NodePeer(EVERYTHING)
         if not on_host_network(workload):
-            namespaces = from_labels({NAME_LABEL: workload.namespace})
+            namespaces = from_labels({NAMESPACE_NAME: workload.namespace})
             peer_found = PodPeer(namespaces, selectors.of(number).selector)
         rules_found.append(((peer_found,), ports))
     names = ", ".join(snapshot.workloads[number].ref for number in sorted(found))

@@ -22,7 +22,6 @@ from ringfence.learn.dependency_map import (
     Pods,
 )
 from ringfence.learn.resolve import (
-    NAME_LABEL,
     Destination,
     ResolvedDependency,
     Resolver,
@@ -30,6 +29,7 @@ from ringfence.learn.resolve import (
 from ringfence.learn.stable_selector import on_host_network
 from ringfence.learn.surroundings import surroundings
 from ringfence.learn.wishes import CALICO, CILIUM, PLAIN, Wishes
+from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.layer7 import DomainPattern, Layer7
 from ringfence.model.location import Problem
 from ringfence.model.proposal import ProposedPolicy, ProposedRule, Surroundings
@@ -287,7 +287,7 @@ class _Proposer:
                 namespace=namespace,
                 name=_object_name(stem),
                 tier=NETWORK_POLICY,
-                subject=PodPeer(from_labels({NAME_LABEL: namespace}), pods),
+                subject=PodPeer(from_labels({NAMESPACE_NAME: namespace}), pods),
                 isolates=isolates,
             ),
             rules=rules,

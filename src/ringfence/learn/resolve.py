@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from ringfence.engine.labels import selects
 from ringfence.learn import resolve_ports
 from ringfence.learn.accounts import OwnAccounts
 from ringfence.learn.dependency_map import (
@@ -28,16 +29,15 @@ from ringfence.learn.resolve_ports import Ports
 from ringfence.learn.resolve_services import Services, Unresolved
 from ringfence.learn.stable_selector import StableSelectors, on_host_network
 from ringfence.learn.wishes import CILIUM, PLAIN, Wishes
+from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.layer7 import DomainPattern
 from ringfence.model.location import Location, Problem
 from ringfence.model.rule import DomainPeer, Entity, EntityPeer, IpPeer, NodePeer, Peer, PodPeer
 from ringfence.model.selector import EVERYTHING, from_labels
 from ringfence.model.snapshot import Snapshot
-from ringfence.questions.destinations import selects
 from ringfence.questions.naming import Names
 
 ALL_NODES: Final = NodePeer(EVERYTHING)
-NAME_LABEL: Final = "kubernetes.io/metadata.name"
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -198,7 +198,7 @@ class Resolver:
             self.by_account.add(number)
             return account
         self.named.add(number)
-        namespaces = from_labels({NAME_LABEL: workload.namespace})
+        namespaces = from_labels({NAMESPACE_NAME: workload.namespace})
         return PodPeer(namespaces, self.selectors.of(number).selector)
 
     def _workloads_of(self, end: End, location: Location) -> tuple[int, ...]:
@@ -297,7 +297,7 @@ def pods_peer(end: Pods) -> PodPeer:
     """Return a selection as it is written: pods that come later and match are meant too."""
     namespaces = dict(end.namespace_labels)
     if end.namespace is not None:
-        namespaces = {NAME_LABEL: end.namespace}
+        namespaces = {NAMESPACE_NAME: end.namespace}
     return PodPeer(from_labels(namespaces), from_labels(dict(end.labels)))
 
 

@@ -12,12 +12,11 @@ from typing import Final
 import msgspec
 
 from ringfence.assemble.distinctions import PER_POD_LABELS
-from ringfence.engine.labels import NO_IDENTITY
+from ringfence.engine.labels import NO_IDENTITY, selects
 from ringfence.model.cluster import Workload
 from ringfence.model.profile import Cni
 from ringfence.model.selector import LabelSelector, Operator, Requirement, from_labels
 from ringfence.model.snapshot import Snapshot
-from ringfence.questions.destinations import selects
 
 _NAMING: Final = (
     ("app.kubernetes.io/name",),

@@ -1,9 +1,14 @@
-"""The labels by which Calico and Cilium know an endpoint: a pod's own, and what they add.
+"""Labels with a meaning of their own: a namespace's name, and what Calico and Cilium add to pods.
 
 Names only: the judges, which are written apart, each work out who carries what.
 """
 
 from typing import Final
+
+NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
+"""What every namespace carries, its name.
+
+Source: core/v1 LabelMetadataName."""
 
 CALICO_NAMESPACE: Final = "projectcalico.org/namespace"
 CALICO_SERVICE_ACCOUNT: Final = "projectcalico.org/serviceaccount"

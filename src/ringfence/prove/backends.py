@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from itertools import product
 from typing import NamedTuple
 
+from ringfence.engine.labels import selects
 from ringfence.learn.dependency_map import Port, ServiceName
 from ringfence.model.cluster import Protocol, Service, ServicePort
 from ringfence.model.outside import AddressRange
 from ringfence.model.snapshot import Snapshot
 from ringfence.prove.elements import single
-from ringfence.questions.destinations import selects
 from ringfence.questions.naming import CLUSTER_DNS
 
 

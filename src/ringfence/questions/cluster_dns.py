@@ -6,10 +6,10 @@ A Service of port 53 may lead to any target port; policies see only the target.
 from collections.abc import Iterator
 from typing import Final
 
+from ringfence.engine.labels import selects
 from ringfence.model.cluster import ContainerPort, Protocol, Service, Workload
 from ringfence.model.rule import PortRange
 from ringfence.model.snapshot import Snapshot
-from ringfence.questions.destinations import selects
 
 SERVICES: Final = (
     ("kube-system", "kube-dns"),

@@ -11,11 +11,12 @@ from functools import cache, cached_property
 
 import msgspec
 
+from ringfence.engine.labels import selects
 from ringfence.errors import UnknownNameError, UsageError
 from ringfence.model.cluster import Identity, Protocol, Service, ServicePort, Workload
 from ringfence.model.connection import End, PodEnd
 from ringfence.model.profile import Cni
-from ringfence.model.selector import LabelSelector, Operator
+from ringfence.model.selector import LabelSelector
 from ringfence.questions.naming import CLUSTER_DNS, Names
 
 
@@ -208,21 +209,3 @@ class Destinations:
                 if p.name == name and p.protocol is protocol and (with_init or not p.init)
             }
         )
-
-
-def selects(selector: LabelSelector, labels: dict[str, str]) -> bool:
-    """Return whether labels meet every requirement of a selector."""
-    for requirement in selector.requirements:
-        value = labels.get(requirement.key)
-        match requirement.operator:
-            case Operator.IN:
-                met = value in requirement.values
-            case Operator.NOT_IN:
-                met = value is None or value not in requirement.values
-            case Operator.EXISTS:
-                met = value is not None
-            case Operator.DOES_NOT_EXIST:
-                met = value is None
-        if not met:
-            return False
-    return True

@@ -10,12 +10,12 @@ import msgspec
 
 from ringfence.model.cluster import Identity, Protocol, Workload, address_block
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
+from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.rule import Direction
 from ringfence.model.selector import Operator
 from ringfence.model.snapshot import Snapshot
 
 Rule = dict[str, Any]
-NAME_LABEL: Final = "kubernetes.io/metadata.name"
 VOLATILE: Final = (
     "pod-template-hash",
     "controller-revision-hash",
@@ -104,7 +104,10 @@ def network_policy_rule(wanted: Wanted) -> Rule | None:
         workload, labels = pods
         peer: Rule = {"podSelector": {"matchLabels": labels}}
         if workload.namespace != wanted.workload.namespace:
-            peer = {"namespaceSelector": {"matchLabels": {NAME_LABEL: workload.namespace}}, **peer}
+            peer = {
+                "namespaceSelector": {"matchLabels": {NAMESPACE_NAME: workload.namespace}},
+                **peer,
+            }
     elif cidr := wanted.cidr:
         peer = {"ipBlock": {"cidr": cidr}}
     else:
@@ -120,7 +123,7 @@ def cluster_rule(wanted: Wanted, kind: str) -> Rule | None:
     """Return a rule of a ClusterNetworkPolicy, or of its forerunners."""
     if pods := wanted.other_pods:
         workload, labels = pods
-        selector = {"matchLabels": {NAME_LABEL: workload.namespace}}
+        selector = {"matchLabels": {NAMESPACE_NAME: workload.namespace}}
         peer: Rule = {
             "pods": {"namespaceSelector": selector, "podSelector": {"matchLabels": labels}}
         }
@@ -157,7 +160,7 @@ def calico_rule(wanted: Wanted, *, clusterwide: bool) -> Rule | None:
         workload, labels = pods
         peer = {"selector": calico_selector(labels)}
         if clusterwide or workload.namespace != wanted.workload.namespace:
-            peer["namespaceSelector"] = calico_selector({NAME_LABEL: workload.namespace})
+            peer["namespaceSelector"] = calico_selector({NAMESPACE_NAME: workload.namespace})
     elif isinstance(wanted.other, DomainEnd) and not wanted.ingress:
         peer = {"domains": [wanted.other.name]}
     elif cidr := wanted.cidr:

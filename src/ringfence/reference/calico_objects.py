@@ -16,6 +16,7 @@ from ringfence.reference import addresses, schema
 from ringfence.reference.calico_selectors import Labels
 from ringfence.reference.ends import Network
 from ringfence.reference.outcome import not_understood
+from ringfence.reference.ports import port_name
 from ringfence.reference.schema import NotUnderstoodError
 
 API_VERSIONS = ("projectcalico.org/v3", "crd.projectcalico.org/v1")
@@ -108,7 +109,7 @@ def namespace_labels(snapshot: Snapshot, namespace: str) -> dict[str, str]:
     Source: CONV NamespaceToProfile.
     """
     prefix = label_space.CALICO_NAMESPACE_PREFIX
-    found = {"kubernetes.io/metadata.name": namespace}
+    found = {label_space.NAMESPACE_NAME: namespace}
     for one in snapshot.namespaces:
         if one.name == namespace:
             found = {**one.labels, **found}
@@ -221,6 +222,18 @@ def _host_endpoint(snapshot: Snapshot, document: Document) -> HostEndpoint:
         return HostEndpoint(document, labels, unreadable=why, node=node)
 
 
+def _protocol_with_ports(value: Any, path: Path) -> str:  # noqa: ANN401
+    """Return the name of a protocol that has ports, written by its name or its number.
+
+    Source: Calico `api/pkg/lib/numorstring/protocol.go` SupportsPorts.
+    """
+    by_number = {"6": "TCP", "17": "UDP", "132": "SCTP"}
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    found = schema.choice(value, path, ("TCP", "UDP", "SCTP", *by_number))
+    return by_number.get(found, found)
+
+
 def _host_ports(value: Any, path: Path) -> tuple[HostPort, ...]:  # noqa: ANN401
     found = []
     for index, entry in enumerate(schema.items(value, path)):
@@ -228,8 +241,8 @@ def _host_ports(value: Any, path: Path) -> tuple[HostPort, ...]:  # noqa: ANN401
         given = schema.fields(entry, at, ("name", "protocol", "port"))
         found.append(
             HostPort(
-                schema.text(given.get("name"), (*at, "name")),
-                schema.choice(given.get("protocol"), (*at, "protocol"), ("TCP", "UDP", "SCTP")),
+                port_name(given.get("name"), (*at, "name")),
+                _protocol_with_ports(given.get("protocol"), (*at, "protocol")),
                 schema.integer(given.get("port"), (*at, "port"), 1, 65535),
             )
         )

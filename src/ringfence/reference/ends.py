@@ -12,6 +12,7 @@ from ringfence.model.connection import (
     NodeEnd,
     PodEnd,
 )
+from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.layer7 import ANYTHING, Request
 from ringfence.model.profile import CiliumConfig, Cni
 from ringfence.model.rule import Direction
@@ -22,7 +23,6 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Ranges = tuple[tuple[int, int], ...]
 """Ranges of addresses as whole numbers, both ends included."""
 
-NAME_LABEL = "kubernetes.io/metadata.name"
 CILIUM_DEFAULTS = CiliumConfig()
 ASSUMED = (
     "pods without a known address are assumed to live in the private IPv4 ranges: "
@@ -315,8 +315,8 @@ def _namespace_labels(snapshot: Snapshot, name: str) -> dict[str, str]:
     """
     for namespace in snapshot.namespaces:
         if namespace.name == name:
-            return {**namespace.labels, NAME_LABEL: name}
-    return {NAME_LABEL: name}
+            return {**namespace.labels, NAMESPACE_NAME: name}
+    return {NAMESPACE_NAME: name}
 
 
 def _unsure(name: str, known: list[Address]) -> str:
