@@ -10,6 +10,8 @@ from typing import Final
 
 import msgspec
 
+from ringfence.model.document import Path
+
 
 class DataPlane(StrEnum):
     """What carries a pod's connections."""
@@ -69,6 +71,32 @@ class Membership(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
     """The ports and paths of their HTTP probes, sorted: Linkerd lets these through."""
     uncertain: str = ""
     """Why it is not known whether they take part: with this, or with none, they may."""
+
+
+class ClientTls(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a DestinationRule says of the TLS with which a client's proxy calls some hosts.
+
+    Source: istio/api `networking/v1alpha3/destination_rule.proto` ClientTLSSettings.
+    """
+
+    document: int
+    """Index into `Snapshot.documents`."""
+    path: Path
+    """Where it stands, as `("spec", "trafficPolicy", "tls")`."""
+    namespace: str
+    """Of the object: where hosts without a domain are looked up, and of its workload selector."""
+    host: str
+    """Lower case: a full name, or one with a leading `*.`; `*` for every host."""
+    mode: str
+    """DISABLE, SIMPLE, MUTUAL or ISTIO_MUTUAL; empty where only a port says one."""
+    ports: tuple[tuple[int, str], ...] = ()
+    """Per port of the Service, the mode there (`portLevelSettings`)."""
+    export_to: tuple[str, ...] = ("*",)
+    """Namespaces in which it holds; `.` for its own, `*` for all."""
+    workloads: tuple[tuple[str, str], ...] = ()
+    """The labels of the clients for which it holds (`workloadSelector`), sorted; empty: all."""
+    unreadable: str = ""
+    """Why it could not be understood: what its host's clients do is unknown."""
 
 
 class IstioConfig(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -151,7 +151,9 @@ class MeshPeer(msgspec.Struct, frozen=True, tag="mesh"):
 
 
 class ServicePeer(msgspec.Struct, frozen=True, tag="service"):
-    """A Service as its waypoint stands before it: only ever a subject."""
+    """A Service: as a peer, what is sent by its address (`Connection.service`); as a subject, what
+    its waypoint is to let through.
+    """
 
     namespace: str
     name: str
@@ -256,7 +258,7 @@ Traffic = PortRange | NamedPort | ChainPort
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule: (any peer), (any traffic, none of `not_traffic`), (any of `layer7`, none of not)."""
+    """One rule: all of (any peer), (any traffic), (any of `layer7`), less what the `not_…` say."""
 
     direction: Direction
     action: Action
