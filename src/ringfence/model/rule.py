@@ -151,8 +151,10 @@ class MeshPeer(msgspec.Struct, frozen=True, tag="mesh"):
 
 
 class ServicePeer(msgspec.Struct, frozen=True, tag="service"):
-    """A Service: as a peer, what is sent by its address (`Connection.service`); as a subject, what
-    its waypoint is to let through.
+    """A Service.
+
+    As a peer: what is sent by its address (`Connection.service`). As a subject: what its waypoint
+    is to let through.
     """
 
     namespace: str
