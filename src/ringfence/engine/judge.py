@@ -131,7 +131,7 @@ class Engine:
         for end, direction in ((source, Direction.EGRESS), (destination, Direction.INGRESS)):
             for subject, stack in self._stacks(compiled, end, direction):
                 masks = {p[0] for rule in stack.rules for p in rows.parts(rule, stack, subject)}
-                masks.add(classes.traffic.icmp)
+                masks |= {classes.traffic.icmp, *rows.told_apart(stack)}
                 for mask in masks:
                     cells = [p for cell in cells for p in (cell & mask, cell & ~mask) if p]
         return cells
