@@ -25,25 +25,30 @@ def cilium_requests(snapshot: Snapshot) -> Iterator[Request]:
     seen = {key for d in snapshot.documents if d.kind in KINDS for key in keys(d.body)}
     peers = (False, True) if "authentication" in seen else (False,)
     if peers[1:]:
-        yield from (_plain(authenticated=one) for one in peers)
+        yield from (plain_request(authenticated=one) for one in peers)
     if "http" in seen:
         for method, path, host, headers in product(METHODS, PATHS, HOSTS[:1], HEADERS[:2]):
-            yield _http(method, path, host, headers)
+            yield http_request(method, path, host, headers)
         for host, headers in product(HOSTS, HEADERS):
-            yield _http("GET", "/public", host, headers, authenticated=peers[-1])
+            yield http_request("GET", "/public", host, headers, authenticated=peers[-1])
+        # TLS that nobody terminates, and anything else: no HTTP.
+        for name, one in product(("", NAMES[0]), peers):
+            yield plain_request(sni=name, authenticated=one)
     if "dns" in seen or "domainNames" in seen:
-        yield from (_plain(dns=name, authenticated=one) for name in NAMES for one in peers)
+        yield from (plain_request(authenticated=one) for one in peers)
+        yield from (plain_request(dns=name, authenticated=one) for name in NAMES for one in peers)
     if "serverNames" in seen:
-        yield from (_plain(sni=name, authenticated=one) for name in NAMES for one in peers)
-        yield _http("GET", "/public", HOSTS[0], (), sni=NAMES[0])
-        yield _http("GET", "/public", HOSTS[0], (), sni=NAMES[-1])
+        yield from (plain_request(sni=name, authenticated=one) for name in NAMES for one in peers)
+        yield http_request("GET", "/public", HOSTS[0], (), sni=NAMES[0])
+        yield http_request("GET", "/public", HOSTS[0], (), sni=NAMES[-1])
 
 
-def _plain(*, dns: str = "", sni: str = "", authenticated: bool = False) -> Request:
+def plain_request(*, dns: str = "", sni: str = "", authenticated: bool = False) -> Request:
+    """Return what is no HTTP."""
     return Request(http=False, dns=dns, sni=sni, authenticated=authenticated)
 
 
-def _http(
+def http_request(
     method: str,
     path: str,
     host: str,
@@ -52,6 +57,7 @@ def _http(
     sni: str = "",
     authenticated: bool = False,
 ) -> Request:
+    """Return an HTTP request."""
     return Request(
         http=True,
         method=method,

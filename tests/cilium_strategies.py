@@ -50,6 +50,10 @@ NAMES = ("api.corp.test", "a.api.corp.test", "other.test")
 PATTERNS = ("*.corp.test", "**.corp.test", "*.api.corp.test", "*", "a*.api.corp.test", "*.test")
 BLOCKS = tuple(c for c in CIDRS if not c.startswith("2001:DB8"))
 HEADERS = ("x-team", "X-Team: red", "x-role: reader")
+LISTENER = {
+    "envoyConfig": {"kind": "CiliumClusterwideEnvoyConfig", "name": "own"},
+    "name": "one",
+}
 SERVICES = ("front", "back", "bare")
 SECTIONS = ("ingress", "ingress", "ingressDeny", "egress", "egress", "egressDeny")
 SIDES = {"ingress": "from", "egress": "to"}
@@ -196,8 +200,7 @@ def port_rules(draw: Draw, section: str) -> Manifest:
             found["originatingTLS"] = {"secret": {"name": "ca"}, "trustedCA": "ca.crt"}
         return found
     if kind == 9 and section == "egress" and draw(st.integers(0, 3)) == 0:
-        config = {"kind": "CiliumClusterwideEnvoyConfig", "name": "own"}
-        return {"ports": [draw(tcp)], "listener": {"envoyConfig": config, "name": "one"}}
+        return {"ports": [draw(tcp)], "listener": LISTENER}
     return {"ports": draw(few(every)), "rules": draw(st.sampled_from(({}, {"http": []})))}
 
 
@@ -241,6 +244,49 @@ def cilium_rules(draw: Draw, section: str, *, of_nodes: bool = False) -> Manifes
 
 
 @st.composite
+def plain_rules(draw: Draw, section: str, beside: Manifest) -> Manifest:
+    """A rule without anything above the port, over the ports of another: the same, more, or all.
+
+    Its peers are the same, or those of any other rule.
+    """
+    direction = section.removesuffix("Deny")
+    side = SIDES[direction]
+    rule = {key: value for key, value in beside.items() if key.startswith(side)}
+    rule.pop("toPorts", None)
+    if draw(st.booleans()):
+        sort = draw(st.sampled_from(("Endpoints", "Entities", "CIDR")))
+        rule = {side + sort: draw(few(peers(sort)))} if draw(st.integers(0, 2)) else {}
+    ported = [port for entry in beside["toPorts"] for port in entry["ports"]]
+    found = []
+    for port in ported:
+        more = dict(port)
+        match draw(st.sampled_from(("same", "same", "fewer", "range", "all"))):
+            case "fewer":
+                more.pop("endPort", None)
+            case "range" if port["port"].isdigit() and int(port["port"]):
+                more |= {"port": str(int(port["port"]) - draw(st.integers(0, 1)))}
+                more["endPort"] = (
+                    int(port["port"]) + draw(st.integers(0, 3)) - 3 * (int(port["port"]) > 65530)
+                )
+            case "all":
+                more = {"port": "0"}
+        found.append(more)
+    if not rule or draw(st.integers(0, 3)):
+        rule["toPorts"] = [{"ports": found}]
+    return rule
+
+
+def looks_above_the_port(rule: Manifest) -> bool:
+    """Return whether any ports of a rule are sent to a proxy."""
+    return any(len(entry) > 1 and entry.get("ports") for entry in rule.get("toPorts") or ())
+
+
+def beside(proxied: list[Manifest], section: str) -> st.SearchStrategy[Manifest]:
+    """A rule over the ports of one of some rules."""
+    return st.sampled_from(proxied).flatmap(lambda rule: plain_rules(section, rule))
+
+
+@st.composite
 def specs(draw: Draw, *, clusterwide: bool) -> Manifest:
     """One rule object, `spec` or one of `specs`."""
     of_nodes = clusterwide and draw(st.integers(0, 3)) == 0
@@ -262,6 +308,9 @@ def specs(draw: Draw, *, clusterwide: bool) -> Manifest:
     for section in chosen:
         rules = cilium_rules(section, of_nodes=of_nodes)
         spec[section] = draw(few(rules, 2))
+        proxied: list[Manifest] = [one for one in spec[section] if looks_above_the_port(one)]
+        if proxied and draw(seldom(st.just(False), st.just(True))):
+            spec[section].append(draw(beside(proxied, section)))
     if draw(st.integers(0, 3)) == 0:
         directions = st.fixed_dictionaries(
             {}, optional={"ingress": st.booleans(), "egress": st.booleans()}

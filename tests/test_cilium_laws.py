@@ -10,6 +10,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from cilium_proxies import agents, asked, proxied_policies
 from cilium_requests import keys
 from cilium_strategies import cilium_policies, cilium_policy_sets, cilium_rules
 from every_connection import connections, named
@@ -17,6 +18,7 @@ from policy_strategies import Manifest
 from ringfence import assemble, reference
 from ringfence.engine import Engine
 from ringfence.model.connection import AddressEnd, Connection, PodEnd
+from ringfence.model.layer7 import ANYTHING
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Verdict
 from strategies import Situation, situations
@@ -39,6 +41,24 @@ def test_both_judges_agree(situation: Situation) -> None:
         assert told(engine, connection) == wanted, (snapshot.profile, connection, literal)
         found = engine.judge(connection)
         assert bool(found.limited_to) == bool(literal.limited_to), (connection, literal)
+
+
+@clusters(60)
+@given(random_clusters(), proxied_policies(), agents())
+def test_both_judges_agree_on_what_passes_a_proxy(
+    cluster: list[Manifest], policies: list[Manifest], agent: Manifest
+) -> None:
+    cluster = [m for m in cluster if m["kind"] not in ("ConfigMap", "DaemonSet")]
+    snapshot = Situation([*cluster, agent], policies, "cilium").snapshot()
+    engine = Engine(snapshot)
+    for connection in asked(snapshot, 60):
+        literal = reference.judge(snapshot, connection)
+        if connection.request == ANYTHING and literal.verdict is Verdict.UNKNOWN:
+            continue  # of what is open, the literal judge knows less
+        wanted = literal.verdict, literal.egress, literal.ingress
+        assert told(engine, connection) == wanted, (snapshot.profile, connection, literal)
+        limited = engine.judge(connection).limited_to
+        assert bool(limited) == bool(literal.limited_to), (connection, literal)
 
 
 # -- fields that nobody knows ----------------------------------------------------------------------

@@ -41,29 +41,30 @@ def held(
         snapshot, read_back(found.files).documents, profile=found.target, staged=False
     )
     before, after = alike(snapshot, new)
-    engine = Engine(before)
+    engines = Engine(before), Engine(after)
     asked = dict.fromkeys((*connections(before, 300), *connections(after, 150)))
     for each in asked:
         connection = each
         if each.protocol is Protocol.ICMP and each.port is None:
             # Of a type that nobody names: the literal judge leaves open what may be any.
             connection = msgspec.structs.replace(each, port=ECHO)
-        if counts(before, engine, connection):
+        if counts(before, engines, connection):
             was, now = (reference.judge(side, connection) for side in (before, after))
             if was.limited_to or now.limited_to:
                 continue
             yield before, after, connection, was.verdict, now.verdict
 
 
-def counts(snapshot: Snapshot, engine: Engine, connection: Connection) -> bool:
+def counts(snapshot: Snapshot, engines: tuple[Engine, Engine], connection: Connection) -> bool:
     ends = connection.source, connection.destination
     if connection.port == 0 and connection.protocol is not Protocol.ICMP:
         return False
-    common = engine.families(ends[0]) & engine.families(ends[1])
+    common = engines[0].families(ends[0]) & engines[0].families(ends[1])
     if not common or connection.family not in (None, *common):
         return False
     hosts = [end for end in ends if is_host(snapshot, end)]
-    if hosts and engine.ends.same_node(*ends) is not False:
+    # The profiles tell the own node from others in ways of their own.
+    if hosts and any(engine.ends.same_node(*ends) is not False for engine in engines):
         return False
     for end in ends:
         if isinstance(end, DomainEnd) and not is_named(snapshot, end.name):

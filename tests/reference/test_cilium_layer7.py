@@ -119,10 +119,13 @@ def test_rules_of_other_policies_are_merged_too() -> None:
     assert verdict(own, "shop/web", "8.8.8.8", "tcp/443", request=asked) == "deny"
 
 
-def test_http_rules_merged_with_none_admit_everything() -> None:
+def test_http_rules_merged_with_none_admit_all_that_is_http() -> None:
     port = "toPorts: [{ports: [{port: '80', protocol: TCP}]}]"
     own = cluster(cnp(TO_DB, ingress(http("{method: GET}"), port)))
-    assert verdict(own, "shop/web", "shop/db") == "allow"
+    assert verdict(own, "shop/web", "shop/db") == "limited"
+    asked = Request(http=True, method="POST", path="/")
+    assert verdict(own, "shop/web", "shop/db", request=asked) == "allow"
+    assert verdict(own, "shop/web", "shop/db", request=Request(http=False)) == "deny"
 
 
 def dns(protocol: str = "TCP", port: str = "80") -> str:

@@ -5,6 +5,7 @@ Where one address of a node is meant, blocks are asked of that address, and labe
 
 from ringfence.engine.classes import Classes
 from ringfence.engine.matches import Matches
+from ringfence.engine.redirects import Reader
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.engine.stack import Stack
 from ringfence.engine.steps import OtherEnd, PolicyTrace, RuleTrace, all_of, any_of
@@ -27,6 +28,7 @@ class Encounters:
     def __init__(self, classes: Classes) -> None:
         """Keep what the rules were compiled to."""
         self._classes = classes
+        self._reader = Reader(classes)
 
     def of(
         self, policy: CompiledPolicy, stack: Stack, subject: int, traffic: int, other: OtherEnd
@@ -43,10 +45,15 @@ class Encounters:
         classes = self._classes
         number = classes.class_of[other.element]
         destination = subject if stack.direction is Direction.INGRESS else number
+
+        def on_port(rule: CompiledRule | None) -> bool:
+            found = rule and self._traffic_of(rule, destination, number)
+            return bool(found and found.certain >> traffic & 1)
+
         traced = []
         for rule in stack.rules_of(policy):
             wide = classes.widened(rule)
-            ports = bool(self._traffic_of(wide, destination, number).certain >> traffic & 1)
+            ports = on_port(wide)
             said: bool | None = ports
             if wide is not rule:
                 said = _holds(self._traffic_of(rule, destination, number), traffic)
@@ -58,6 +65,8 @@ class Encounters:
                     said,
                     ports,
                     rule.applies(subject),
+                    stack.redirects and on_port(self._reader.resolved(rule, stack.resolving)),
+                    stack.redirects and on_port(self._reader.single(rule)),
                     unlearned,
                 )
             )

@@ -4,10 +4,14 @@ The many rules of a union overlap, and peers are shared by many unions where the
 `matrix` therefore adds them up peer by peer, and only what decides before is laid over the result.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from ringfence.engine.classes import Classes
 from ringfence.engine.outcome import Outcome
+from ringfence.engine.protocols import HTTP, TLS, read_as
+from ringfence.engine.redirects import Reader
 from ringfence.engine.rows import Rows
 from ringfence.engine.rules import CompiledRule
 from ringfence.engine.stack import Floor, Stack
@@ -40,12 +44,40 @@ class Endings:
         self._classes, self._rows = classes, rows
         self._endings: dict[int, Ending | None] = {}
         self._heads: dict[tuple[object, ...], tuple[HeadRow, ...]] = {}
+        self._reader = Reader(classes)
+        self._refusals: dict[int, CompiledRule] = {}
 
     def of(self, stack: Stack) -> Ending | None:
         """Return a stack as what comes before a union, and the union; None where it has none."""
         if id(stack) not in self._endings:
-            self._endings[id(stack)] = _find(stack)
+            found = _find(stack)
+            self._endings[id(stack)] = self._as_read(found) if found else None
         return self._endings[id(stack)]
+
+    def _as_read(self, ending: Ending) -> Ending | None:
+        """Return an ending with what Cilium's proxies refuse denied; None where more is to it.
+
+        What a proxy reads as HTTP and what is none is denied, by whatever rule it is allowed.
+        Server names alone keep a stack a union.
+        """
+        asked = {read_as(rule.rule.parser): None for rule in ending.tail}.keys() - {""}
+        if not asked - {TLS}:
+            return ending
+        http, perhaps = self._reader.whole[HTTP]
+        if asked != {HTTP} or perhaps or self._reader.ranges_yield:
+            return None
+        others = [rule for rule in ending.tail if not rule.rule.parser]
+        refusing = [self._refusal(rule, http) for rule in ending.tail if rule.rule.parser]
+        refusing = [one for one in refusing if any(_may_meet(one, rule) for rule in others)]
+        return replace(ending, denying=(*ending.denying, *refusing))
+
+    def _refusal(self, rule: CompiledRule, http: int) -> CompiledRule:
+        """Return a rule that denies what the proxy of another cannot read."""
+        if id(rule) not in self._refusals:
+            denying = msgspec.structs.replace(rule.rule, action=Action.DENY, layer7=None)
+            only = self._classes.traffic.everything & ~http
+            self._refusals[id(rule)] = self._classes.compile_rule(rule.policy, denying, only=only)
+        return self._refusals[id(rule)]
 
     def head(self, subject: int, stack: Stack, ending: Ending) -> tuple[HeadRow, ...]:
         """Return what the head of a stack makes of the peers of a class of subjects.
@@ -77,6 +109,22 @@ class Endings:
                 rows.append((cell, outcome.allowed, outcome.denied, outcome.undecided))
             found = self._heads[key] = tuple(rows)
         return found
+
+
+def _may_meet(one: CompiledRule, other: CompiledRule) -> bool:
+    """Return whether two rules may be about the same peers and traffic."""
+    if not one.matched.possible & other.matched.possible:
+        return False
+    if one.names or other.names:
+        return True
+    return bool(_traffic(one) & _traffic(other))
+
+
+def _traffic(rule: CompiledRule) -> int:
+    found = 0
+    for share in rule.shares:
+        found |= share.certain | share.perhaps
+    return found
 
 
 def _find(stack: Stack) -> Ending | None:

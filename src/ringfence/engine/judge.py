@@ -11,12 +11,14 @@ from typing import Any
 
 import msgspec
 
+from ringfence.engine import bits
 from ringfence.engine.compiled import Compiled, compile_snapshot
 from ringfence.engine.ends import Ends
 from ringfence.engine.matrix import Matrix
 from ringfence.engine.sides import Sides
 from ringfence.engine.stack import Stack
 from ringfence.engine.steps import Trace, settled_side
+from ringfence.layer7.undecidable import Undecidable
 from ringfence.model import icmp
 from ringfence.model.cluster import Pod, Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
@@ -129,7 +131,7 @@ class Engine:
         for end, direction in ((source, Direction.EGRESS), (destination, Direction.INGRESS)):
             for subject, stack in self._stacks(compiled, end, direction):
                 masks = {p[0] for rule in stack.rules for p in rows.parts(rule, stack, subject)}
-                masks.add(classes.traffic.icmp)
+                masks |= {classes.traffic.icmp, *rows.told_apart(stack)}
                 for mask in masks:
                     cells = [p for cell in cells for p in (cell & mask, cell & ~mask) if p]
         return cells
@@ -152,7 +154,7 @@ class Engine:
         """Return one verdict for the parts of a question.
 
         Unknown where any part is; else denied where all are; else allowed, limited to the parts
-        that are, where not all are.
+        that are, where not all are. Unknown, too, where these limits cannot be written.
 
         Args:
             connection: the question.
@@ -172,10 +174,24 @@ class Engine:
         first = chosen[0]
         limited: tuple[dict[str, Any], ...] = ()
         if len(verdicts) == 2 and Verdict.UNKNOWN not in verdicts:
-            mask = 0
+            mask = denied = 0
             for view, one in zip(views, judged, strict=True):
-                mask |= view.traffic if one.verdict is Verdict.ALLOW else 0
-            limited = self._limits(connection, mask)
+                if one.verdict is Verdict.ALLOW:
+                    mask |= view.traffic
+                else:
+                    denied |= view.traffic
+            try:
+                limited = self._limits(connection, mask, denied)
+            except Undecidable as undecidable:
+                # An allow without limits would say too much.
+                return Judgement(
+                    verdict=Verdict.UNKNOWN,
+                    egress=Verdict.UNKNOWN,
+                    ingress=Verdict.UNKNOWN,
+                    evidence=tuple(dict.fromkeys(p for one in chosen for p in one.evidence)),
+                    unknown_because=(undecidable.reason,),
+                    notes=notes,
+                )
         return Judgement(
             verdict=first.verdict,
             egress=first.egress,
@@ -188,8 +204,12 @@ class Engine:
             notes=notes,
         )
 
-    def _limits(self, connection: Connection, mask: int) -> tuple[dict[str, Any], ...]:
-        """Return in the shape of answers what of a question is allowed."""
+    def _limits(self, connection: Connection, mask: int, denied: int) -> tuple[dict[str, Any], ...]:
+        """Return in the shape of answers what of a question is allowed.
+
+        Raises:
+            Undecidable: it cannot be written.
+        """
         traffic = self.compiled(self.family(connection)).classes.traffic
         if connection.protocol is Protocol.ICMP and connection.port is None:
             runs = (
@@ -200,7 +220,13 @@ class Engine:
             return ({"icmp": icmp.write(icmp.joined(runs))},)
         from ringfence.layer7.words import to_json  # noqa: PLC0415 - only where rules look so far
 
-        allowed, excepts = traffic.limits(connection.protocol, connection.port or 0, mask)
+        port = connection.port or 0
+        try:
+            allowed, excepts = traffic.limits(connection.protocol, port, mask)
+        except Undecidable:
+            # What the question does not mean at all may be in it or not.
+            other = traffic.on_port(bits.members(mask & -mask)[0]) & ~denied
+            allowed, excepts = traffic.limits(connection.protocol, port, mask | other)
         found = [to_json(box) for box in allowed or ()]
         return (*found, *({"except": to_json(box)} for box in excepts))
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ringfence.engine.matches import NOTHING, Matches
+from ringfence.engine.matches import Matches, union
+from ringfence.engine.redirects import Readings
 from ringfence.engine.rules import CompiledRule, Part
 from ringfence.model.rule import Action, Ties
 
@@ -74,21 +75,26 @@ class Outcome:
         self.passed |= passed
         self.undecided = undecided
 
-    def deny_wins(self, rules: Said, lacking: "Lacking | None" = None) -> None:
+    def deny_wins(
+        self,
+        rules: Said,
+        lacking: "Lacking | None" = None,
+        read: Readings | None = None,
+    ) -> None:
         """Let any rule that denies decide, then any that allows.
 
         Args:
             rules: what the rules say of this traffic.
             lacking: the peers of which rules ask for authentication that this traffic lacks.
+            read: as what proxies read this traffic, where rules send some to them.
         """
-        for wanted in (Action.DENY, Action.ALLOW):
-            found = NOTHING
-            for rule, certain, perhaps in rules:
-                if rule.action is wanted:
-                    said = Matches(certain, perhaps)
-                    heed = wanted is Action.ALLOW and lacking is not None
-                    found |= lacking.left_of(rule, said) if heed and lacking else said
-            self._settle(wanted, found)
+        denied = (Matches(c, p) for rule, c, p in rules if rule.action is Action.DENY)
+        self._settle(Action.DENY, union(denied))
+        allowing = [(rule, Matches(c, p)) for rule, c, p in rules if rule.action is Action.ALLOW]
+        if lacking is not None:
+            allowing = [(rule, lacking.left_of(rule, found)) for rule, found in allowing]
+        allowed = read.allowed(allowing) if read else union(found for _, found in allowing)
+        self._settle(Action.ALLOW, allowed)
 
     def confine(self, found: Matches) -> None:
         """Deny what has not been allowed and a proxy would refuse."""

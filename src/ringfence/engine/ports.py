@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from ringfence.engine import bits
+from ringfence.engine.protocols import WHOLE as OF_PROTOCOL
 from ringfence.engine.spaces import EVERYWHERE
 from ringfence.engine.traffic import EVERY, Boxes, TrafficSpace
 from ringfence.engine.universe import Universe
@@ -64,9 +65,9 @@ class Ports:
         self.space = TrafficSpace(
             {r for rule in rules for r in self._ranges(rule, numbers)},
             [
-                (*r, _told_apart(rule.layer7), destinations(number))
+                (*r, boxes, destinations(number))
                 for number, rule in enumerate(rules)
-                if rule.layer7
+                if (boxes := _told_apart(rule))
                 for r in self._ranges(rule, numbers, limited=True)
             ],
         )
@@ -108,13 +109,16 @@ class Ports:
         return found
 
 
-def _told_apart(boxes: Boxes) -> Boxes:
+def _told_apart(rule: Rule) -> Boxes:
     """Return the limits that tell requests apart: one without any content does not.
 
-    Of a limit with server names also the names and the rest apart: Cilium merges them so.
+    Of a limit with server names also the names and the rest apart: Cilium merges them so. And what
+    a proxy of Cilium's can read from what it cannot.
     """
-    parts = list(boxes)
-    for box in boxes:
+    parts = list(rule.layer7 or ())
+    if rule.parser in OF_PROTOCOL:
+        parts.append(OF_PROTOCOL[rule.parser])
+    for box in rule.layer7 or ():
         if box.server_names is not None:
             parts += [
                 Layer7(server_names=box.server_names),

@@ -8,14 +8,15 @@ Source: Cilium `pkg/policy/rule.go` mergePortProto, `pkg/policy/l4.go`, `bpf/lib
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
 from ringfence.engine.classes import Classes
-from ringfence.engine.rules import CompiledPolicy, CompiledRule
+from ringfence.engine.protocols import ORDER, WHOLE
+from ringfence.engine.rules import REQUIRED, CompiledPolicy, CompiledRule
 from ringfence.model.layer7 import Layer7
 from ringfence.model.profile import older_than
 from ringfence.model.rule import Action, AllPeers, Direction, Peer, Traffic
@@ -83,7 +84,7 @@ class Proxy:
         merged = {
             key: same
             for key, same in by_key.items()
-            if len(same) > 1 and any(_server_names(rule) for rule in same)
+            if len(same) > 1 and (any(map(_server_names, same)) or _is_mixed(same))
         }
         if merged:
             self._merge(found, listed, direction, merged)
@@ -111,7 +112,7 @@ class Proxy:
                     for heads in _by_certainty(merged[key]):
                         if heads and heads[0] is rule:
                             mask = self._limit(merged[key], heads)
-                            rules.append(self._part(rule, key, mask))
+                            rules.append(self._part(rule, key, mask, merged[key]))
             found.rules[id(policy)] = rules
 
     def _limit(self, same: list[CompiledRule], heads: list[CompiledRule]) -> int:
@@ -123,17 +124,34 @@ class Proxy:
         """
         traffic = self._classes.traffic
         names = tuple({box: None for rule in same for box in _server_names(rule)})
-        mask, _ = traffic.limit(names)
+        mask = traffic.limit(names)[0] if names else traffic.everything
         payloads = [_payloads(rule) for rule in heads]
         if None not in payloads:
             boxes = tuple({box: None for listed in payloads for box in listed or ()})
             mask &= traffic.limit(boxes)[0]
-        if any(box.authenticated for rule in same for box in rule.rule.layer7 or ()):
+        parser = _parser(same)
+        if parser in WHOLE:
+            read, perhaps = traffic.limit((WHOLE[parser],))
+            mask &= read | perhaps
+        if any(rule.rule.authentication == REQUIRED for rule in same):
             mask &= traffic.limit((Layer7(authenticated=True),))[0]
-        return mask
+        return 0 if any(rule.never_authenticates for rule in same) else mask
 
-    def _part(self, rule: CompiledRule, key: Key, only: int | None) -> CompiledRule:
-        """Return what a rule says of one peer on one port, limited to some classes of traffic."""
+    def _part(
+        self,
+        rule: CompiledRule,
+        key: Key,
+        only: int | None,
+        same: Sequence[CompiledRule] = (),
+    ) -> CompiledRule:
+        """Return what a rule says of one peer on one port, limited to some classes of traffic.
+
+        Args:
+            rule: the rule.
+            key: the peer and the port.
+            only: the classes; None: those that the rule itself is limited to.
+            same: the rules for this peer and port for which it stands, where that is several.
+        """
         known = (id(rule), key, -1 if only is None else only)
         if known not in self._parts:
             peer, port, _ = key
@@ -142,6 +160,8 @@ class Proxy:
                 peers=None if rule.rule.peers is None else (peer,),
                 traffic=None if rule.rule.traffic is None else (port,),
                 layer7=rule.rule.layer7 if only is None else None,
+                parser=_parser(same) or rule.rule.parser,
+                authentication=_mode(same) or rule.rule.authentication,
             )
             self._parts[known] = self._classes.compile_rule(rule.policy, part, only=only)
         return self._parts[known]
@@ -165,6 +185,23 @@ def _server_names(rule: CompiledRule) -> tuple[Layer7, ...]:
         for box in rule.rule.layer7 or ()
         if box.server_names is not None
     )
+
+
+def _is_mixed(same: Sequence[CompiledRule]) -> bool:
+    """Return whether rules for one peer and port ask for a proxy, or to authenticate, unlike."""
+    asked = {(bool(rule.rule.parser), rule.rule.authentication) for rule in same}
+    return len(asked) > 1
+
+
+def _mode(same: Sequence[CompiledRule]) -> str:
+    """Return the mode of authentication that any of some rules asks for."""
+    return next((rule.rule.authentication for rule in same if rule.rule.authentication), "")
+
+
+def _parser(same: Sequence[CompiledRule]) -> str:
+    """Return as what a proxy reads what rules for one peer and port send to it together."""
+    asked = {rule.rule.parser for rule in same}
+    return next((parser for parser in ORDER if parser in asked), "")
 
 
 def _payloads(rule: CompiledRule) -> tuple[Layer7, ...] | None:

@@ -11,6 +11,8 @@ from typing import Protocol
 from ringfence.engine.classes import Classes
 from ringfence.engine.matches import union
 from ringfence.engine.outcome import Lacking, Outcome, matched, said
+from ringfence.engine.redirected import Laid, Redirected
+from ringfence.engine.redirects import Reader
 from ringfence.engine.rules import CompiledRule, Part
 from ringfence.engine.shares import parts
 from ringfence.engine.stack import Floor, Stack, Stacks
@@ -52,6 +54,7 @@ class Rows:
         self.forwarding: Narrowing | None = None
         """What is said of traffic that nodes forward, if anything is."""
         self._rows: dict[tuple[object, ...], tuple[Row, ...]] = {}
+        self._reader = Reader(classes)
 
     def is_settled(self, subject: int) -> bool:
         """Return whether policies, and nothing that hides them, decide for a class of subjects."""
@@ -154,13 +157,15 @@ class Rows:
         by_rule = dict(zip(map(id, stack.rules), listed, strict=True))
         wide = self.wide(stack, subject)
         told_apart = [*listed, *wide.values()]
-        if any(rule.authenticates for rule in stack.limiting):
-            told_apart.append(((self._stacks.authenticated, 0, 0),))
+        redirected = self._redirected(stack, subject, by_rule, wide) if stack.redirects else None
+        if redirected:
+            told_apart += redirected.parts()
+        told_apart += [((mask, 0, 0),) for mask in self.told_apart(stack)]
         rows: dict[tuple[int, int], int] = {}
         for cell in self.cells(told_apart):
             outcome = Outcome(undecided=self._classes.everything)
             for floor in stack.floors:
-                self.decide(outcome, floor, by_rule, stack, cell, wide)
+                self.decide(outcome, floor, by_rule, stack, cell, wide, redirected)
             allowed, denied = outcome.allowed | outcome.undecided, outcome.denied
             if self._stacks.audited:
                 # What the proxy refuses is refused all the same.
@@ -184,6 +189,7 @@ class Rows:
         stack: Stack,
         cell: int,
         wide: dict[int, tuple[Part, ...]],
+        redirected: Redirected | None = None,
         *,
         ends: bool = True,
     ) -> None:
@@ -196,13 +202,19 @@ class Rows:
             stack: that the tier is of.
             cell: the traffic.
             wide: the parts, up to the port, of the rules that look above it.
+            redirected: what is sent to proxies, if anything is.
             ends: whether the tier's default is applied.
         """
+        normal = floor.tier == tiers.CILIUM_NORMAL
+        lacking = read = None
+        if floor.tier.resolution is Resolution.DENY_WINS:
+            lacking = self._lacking(stack, wide, cell)
+            read = redirected.read(cell, lacking) if redirected and normal else None
         for group in floor.groups:
             spoken = [said(stack.rules_of(policy), by_rule, cell) for policy in group]
             if floor.tier.resolution is Resolution.DENY_WINS:
                 together = [part for one in spoken for part in one]
-                outcome.deny_wins(together, self._lacking(stack, wide, cell))
+                outcome.deny_wins(together, lacking, read)
             else:
                 outcome.first_match(spoken, floor.tier.ties)
         if floor.isolated and ends:
@@ -213,10 +225,52 @@ class Rows:
                 outcome.denied |= outcome.undecided
                 outcome.unmatched |= outcome.undecided
                 outcome.undecided = 0
-        elif floor.tier == tiers.CILIUM_NORMAL and ends:
+        elif normal and ends:
             confining = (r for r in stack.limiting if r.rule.confines or r.authenticates)
-            outcome.confine(union(matched(wide.get(id(r), ()), cell) for r in confining))
+            confined = union(matched(wide.get(id(r), ()), cell) for r in confining)
+            outcome.confine(confined | read.refused() if read else confined)
         outcome.leave_tier()
+
+    def told_apart(self, stack: Stack) -> set[int]:
+        """Return what traffic a stack tells apart beside what its rules say above the port."""
+        found = set()
+        if stack.redirects:
+            found |= {mask for masks in self._reader.whole.values() for mask in masks}
+        if any(rule.authenticates for rule in stack.limiting):
+            found.add(self._stacks.authenticated)
+        return found - {0}
+
+    def _redirected(
+        self,
+        stack: Stack,
+        subject: int,
+        by_rule: dict[int, tuple[Part, ...]],
+        wide: dict[int, tuple[Part, ...]],
+    ) -> Redirected:
+        """Return what the rules of a stack send to proxies, and what else may be read there."""
+
+        def laid_out(rule: CompiledRule | None) -> tuple[Part, ...]:
+            return () if rule is None else self.parts(rule, stack, subject)
+
+        reader = self._reader
+        rules = [
+            rule
+            for rule in stack.rules
+            if rule.action is Action.ALLOW and rule.policy.tier == tiers.CILIUM_NORMAL
+        ]
+        return Redirected(
+            reader,
+            [
+                Laid(
+                    rule,
+                    wide.get(id(rule), by_rule[id(rule)]),
+                    laid_out(reader.resolved(rule, stack.resolving)),
+                    laid_out(reader.single(rule)),
+                )
+                for rule in rules
+            ],
+            self._stacks.authenticated,
+        )
 
     def _lacking(
         self, stack: Stack, wide: dict[int, tuple[Part, ...]], cell: int

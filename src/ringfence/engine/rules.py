@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from ringfence.engine.matches import Matches
+from ringfence.engine.protocols import DNS
 from ringfence.model.rule import Action, Direction, NamedPort, Policy, Rule
 
 Part = tuple[int, int, int]
@@ -11,6 +12,7 @@ Part = tuple[int, int, int]
 
 
 ALWAYS_FAIL: Final = "test-always-fail"
+REQUIRED: Final = "required"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class CompiledRule:
     @property
     def authenticates(self) -> bool:
         """Whether it asks for peers that authenticated each other, be it in vain."""
-        return self.never_authenticates or any(b.authenticated for b in self.rule.layer7 or ())
+        return self.rule.authentication in (ALWAYS_FAIL, REQUIRED)
 
     @property
     def decides_elsewhere(self) -> bool:
@@ -81,8 +83,8 @@ class CompiledRule:
     @property
     def teaches_names(self) -> bool:
         """Whether it sends DNS through the proxy from which Cilium learns addresses."""
-        boxes = self.rule.layer7 or ()
-        return self.action is Action.ALLOW and any(box.dns is not None for box in boxes)
+        reads = any(box.dns is not None for box in self.rule.layer7 or ())
+        return self.action is Action.ALLOW and (reads or self.rule.parser == DNS)
 
 
 @dataclass

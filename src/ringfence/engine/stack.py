@@ -11,12 +11,13 @@ from itertools import groupby
 
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
+from ringfence.engine.protocols import DNS
 from ringfence.engine.proxy import Clash, Proxied, Proxy
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.model import tiers
 from ringfence.model.layer7 import Layer7
 from ringfence.model.profile import CiliumConfig, Cni, Enforcement
-from ringfence.model.rule import Action, Direction, Resolution, Tier, Ties
+from ringfence.model.rule import Action, Direction, Resolution, Tier, Ties, Traffic
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Stack:
 
     def rules_of(self, policy: CompiledPolicy) -> list[CompiledRule]:
         """Return a policy's rules in this direction, as they are enforced, in their order."""
-        return self.proxied.rules.get(id(policy)) or policy.rules(self.direction)
+        merged = self.proxied.rules.get(id(policy))
+        return policy.rules(self.direction) if merged is None else merged
 
     @cached_property
     def policies(self) -> list[CompiledPolicy]:
@@ -80,10 +82,26 @@ class Stack:
             and (
                 rule.rule.layer7 is not None
                 or rule.rule.confines
+                or rule.rule.parser
                 or rule.merged
                 or rule.decides_elsewhere
             )
         ]
+
+    @cached_property
+    def redirects(self) -> bool:
+        """Whether any rule sends traffic to one of Cilium's proxies."""
+        return any(rule.rule.parser for rule in self.limiting)
+
+    @cached_property
+    def resolving(self) -> frozenset[Traffic]:
+        """Return the ports that DNS rules are for."""
+        return frozenset(
+            port
+            for rule in self.limiting
+            if rule.rule.parser == DNS
+            for port in rule.rule.traffic or ()
+        )
 
     @cached_property
     def varying(self) -> list[CompiledRule]:

@@ -48,6 +48,10 @@ class RuleTrace:
     """Whether its ports alone match."""
     own: bool | None = True
     """Whether it applies to the subject at all."""
+    resolved: bool = False
+    """Whether its ports are among those that DNS rules are for."""
+    single: bool = False
+    """Whether a port of its that matches stands in no range."""
     unlearned: bool = False
     """Whether it names domains of which nothing ever teaches the addresses."""
 

@@ -7,14 +7,16 @@ from typing import Final
 
 from ringfence.engine.classes import Classes
 from ringfence.engine.encounters import Encounters
+from ringfence.engine.hearings import Hearing, Passing, passing
+from ringfence.engine.matches import NOTHING
 from ringfence.engine.reasons import why_clashing, why_perhaps, why_unreadable
+from ringfence.engine.redirects import Reader, Readings
 from ringfence.engine.stack import Floor, Stack, Stacks
 from ringfence.engine.steps import (
     OtherEnd,
     PolicyTrace,
     RuleTrace,
     SideTrace,
-    any_of,
     settled,
     settled_side,
 )
@@ -47,6 +49,7 @@ class Tracer:
         self._classes, self._stacks = classes, stacks
         self._snapshot = classes.snapshot
         self._encounters = Encounters(classes)
+        self._reader = Reader(classes)
         self._written = cache(self._locate)
 
     def follow(
@@ -166,7 +169,10 @@ class Tracer:
             side.by_isolation = side.unmatched = True
             side.evidence += self._isolation(side, floor, "deny")
         elif state.undecided and floor.tier == tiers.CILIUM_NORMAL:
-            self._confine(side, state, [t for p in floor.policies for t in followed[id(p)].rules])
+            rules = [t for p in floor.policies for t in followed[id(p)].rules]
+            self._confine(side, state, rules)
+            if state.undecided:
+                self._refuse(side, state, rules, floor, traffic)
         state.undecided |= state.passed
         state.passed = False
 
@@ -181,13 +187,25 @@ class Tracer:
                 continue
             state.outcomes.add(Action.DENY)
             side.unmatched = True
-            policy = compiled.policy
-            side.evidence.append(
-                self._written(side.direction, policy.document, compiled.rule.path, "deny")
-            )
+            side.evidence.append(self._refusal(side, rule))
             if rule.matches_up_to_port and rule.matches is False:
                 state.undecided = False
                 return
+
+    def _refuse(
+        self, side: SideTrace, state: _State, rules: list[RuleTrace], floor: Floor, traffic: int
+    ) -> None:
+        """Deny what a proxy cannot read although nothing isolates the subject."""
+        hearing = Hearing(rules, authenticated=self._is_authenticated(traffic))
+        read = self._readings(hearing, floor, traffic)
+        refused = read.refused() if read else NOTHING
+        if read and refused.possible:
+            state.outcomes.add(Action.DENY)
+            state.undecided = not refused.certain
+            side.unmatched = True
+            side.evidence += [self._refusal(side, rule) for rule in hearing.redirecting]
+            if state.undecided:
+                side.because.append(read.why(0))
 
     def _first_match(
         self,
@@ -257,52 +275,77 @@ class Tracer:
             )
             return
         everything = [rule for traced in group for rule in traced.rules]
-        rules = [rule for rule in everything if rule.matches is not False]
-        lacks = not self._stacks.authenticated >> traffic & 1
-        required, never = self._asked(everything, lacks=lacks)
-        for wanted in (Action.DENY, Action.ALLOW):
-            perhaps: list[Evidence] = []
-            for rule in rules:
-                if rule.compiled.action is not wanted:
-                    continue
-                asks = rule.compiled.authenticates
-                asked: bool | None = False
-                if wanted is Action.ALLOW:
-                    asked = never if asks else any_of((required, never))
-                if asked and not (asks or rule.compiled.rule.authentication):
-                    continue
-                if rule.matches and asked is False:
-                    state.outcomes.add(wanted)
-                    state.undecided = False
-                    side.evidence.append(self._evidence(side, rule, other))
-                    return
-                if asked is not False:
-                    side.because.append(
-                        "which rule Cilium goes by where they ask for different authentication "
-                        "is not known"
-                        if asked
-                        else "whether a rule asks the peers to authenticate each other is not known"
-                    )
-                perhaps.append(self._evidence(side, rule, other))
-            if perhaps:
-                side.perhaps_denied |= wanted is Action.DENY
-                state.outcomes.add(wanted)
-                side.evidence += perhaps
-
-    @staticmethod
-    def _asked(rules: list[RuleTrace], *, lacks: bool) -> tuple[bool | None, bool | None]:
-        """Return whether a rule asks for authentication that is lacking, and for what none pass."""
-        asking = [
+        denying = [
             rule
-            for rule in rules
-            if rule.compiled.action is Action.ALLOW and rule.compiled.authenticates
+            for rule in everything
+            if rule.compiled.action is Action.DENY and rule.matches is not False
         ]
-        never = [rule for rule in asking if rule.compiled.never_authenticates]
-        required = [rule for rule in asking if lacks and not rule.compiled.never_authenticates]
-        return (
-            any_of(rule.matches_up_to_port for rule in required),
-            any_of(rule.matches_up_to_port for rule in never),
-        )
+        sure = [rule for rule in denying if rule.matches][:1]
+        if denying:
+            state.outcomes.add(Action.DENY)
+            side.evidence += [self._evidence(side, rule, other) for rule in sure or denying]
+            if sure:
+                state.undecided = False
+                return
+            side.perhaps_denied = True
+        hearing = Hearing(everything, authenticated=self._is_authenticated(traffic))
+        heard = hearing.heard()
+        read = self._readings(hearing, floor, traffic)
+        passes = passing(read, heard) if read else None
+        if read and passes:
+            self._pass(side, state, hearing, read, passes, other)
+            return
+        perhaps: list[Evidence] = []
+        for one in heard:
+            if one.trace.matches and one.lacks is False:
+                state.outcomes.add(Action.ALLOW)
+                state.undecided = False
+                side.evidence.append(self._evidence(side, one.trace, other))
+                return
+            if one.lacks is not False:
+                side.because.append(
+                    "which rule Cilium goes by where they ask for different authentication "
+                    "is not known"
+                    if one.lacks
+                    else "whether a rule asks the peers to authenticate each other is not known"
+                )
+            perhaps.append(self._evidence(side, one.trace, other))
+        if perhaps:
+            state.outcomes.add(Action.ALLOW)
+            side.evidence += perhaps
+
+    def _pass(
+        self,
+        side: SideTrace,
+        state: _State,
+        hearing: Hearing,
+        read: Readings,
+        passes: Passing,
+        other: OtherEnd,
+    ) -> None:
+        """Allow what passes a proxy, of what rules allow."""
+        if passes.allowed is not False:
+            state.outcomes.add(Action.ALLOW)
+            state.undecided = not passes.allowed
+            side.evidence += [self._evidence(side, rule, other) for rule in passes.by]
+        if not passes.allowed:
+            side.evidence += [self._refusal(side, rule) for rule in hearing.redirecting]
+        if passes.allowed is None:
+            side.because.append(read.why(0))
+
+    def _is_authenticated(self, traffic: int) -> bool:
+        return bool(self._stacks.authenticated >> traffic & 1)
+
+    def _readings(self, hearing: Hearing, floor: Floor, traffic: int) -> Readings | None:
+        """Return as what proxies read the traffic, where Cilium's rules send any to them."""
+        if floor.tier != tiers.CILIUM_NORMAL:
+            return None
+        return hearing.readings(self._reader, 1 << traffic)
+
+    def _refusal(self, side: SideTrace, rule: RuleTrace) -> Evidence:
+        compiled = rule.compiled
+        document = compiled.policy.document
+        return self._written(side.direction, document, compiled.rule.path, "deny")
 
     # -- evidence ----------------------------------------------------------------------------
 

@@ -23,7 +23,9 @@ from ringfence.reference import (
     cluster_network_policy,
     network_policy,
 )
-from ringfence.reference.cilium_normal import Found, conflicts, decide
+from ringfence.reference.cilium_answers import once
+from ringfence.reference.cilium_conflicts import conflicts
+from ringfence.reference.cilium_normal import Found, decide
 from ringfence.reference.cilium_policy import CLUSTERWIDE, NAMESPACED, Reading
 from ringfence.reference.composition import CLUSTER, NETWORK_POLICY, enforced_kinds
 from ringfence.reference.ends import Approach, Host, OwnPod
@@ -231,10 +233,9 @@ def _side(found: list[Found], here: Approach) -> Side:
             return Side(Verdict.ALLOW, pieces)
         return Side(Verdict.DENY, pieces)
     if outcomes == {Outcome.DENY} and not reasons:
-        once = [limit for index, limit in enumerate(limits) if limit not in limits[:index]]
         allowing = [one for one in found if one.limits]
         pieces = tuple(dict.fromkeys(p for one in allowing for p in one.possible.evidence))
-        return Side(Verdict.ALLOW, pieces, (), tuple(once))
+        return Side(Verdict.ALLOW, pieces, (), tuple(once(list(limits))))
     if here.cilium.audit and not limits and not any(one.refused for one in found):
         here.notes.add(AUDIT)
         return Side(Verdict.ALLOW, pieces)

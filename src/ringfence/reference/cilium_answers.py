@@ -55,7 +55,7 @@ def any_of(answers: list[Answer]) -> Answer:
     if by is not None:
         return by
     limits = [limit for answer in answers for limit in answer.limits]
-    return Answer(Known.OPEN, tuple(_once(limits))) if limits else no()
+    return Answer(Known.OPEN, tuple(once(limits))) if limits else no()
 
 
 def all_of(answers: list[Answer]) -> Answer:
@@ -66,7 +66,7 @@ def all_of(answers: list[Answer]) -> Answer:
     parts = [answer.limits for answer in answers if answer.known is Known.OPEN]
     if not parts:
         return yes()
-    return Answer(Known.OPEN, tuple(_once([_joined(choice) for choice in product(*parts)])))
+    return Answer(Known.OPEN, tuple(once([_joined(choice) for choice in product(*parts)])))
 
 
 def _first(answers: list[Answer], *known: Known) -> Answer | None:
@@ -85,5 +85,16 @@ def _joined(limits: tuple[Said, ...]) -> Said:
     return joined
 
 
-def _once(limits: list[Said]) -> list[Said]:
-    return [limit for index, limit in enumerate(limits) if limit not in limits[:index]]
+ANY_HTTP: Said = {"http": {}}
+ANY_DNS: Said = {"dns": {"query": "*"}}
+
+
+def once(limits: list[Said]) -> list[Said]:
+    """Return limits of which one must be met, without those that others of them hold."""
+    whole = [limit for limit in (ANY_HTTP, ANY_DNS) if limit in limits]
+    distinct = [limit for index, limit in enumerate(limits) if limit not in limits[:index]]
+    return [
+        limit
+        for limit in distinct
+        if not any(wide.keys() <= limit.keys() and wide != limit for wide in whole)
+    ]

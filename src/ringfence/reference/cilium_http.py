@@ -60,7 +60,8 @@ class HttpRule:
                 parts.append(yes() if is_match(pattern, value) else no())
         for header in self.headers:
             if request.headers is None:
-                parts.append(open_({"http": self.said()}))
+                told = open_({"http": self.said()})
+                parts.append(unsure(SECRET) if header.secret else told)
             else:
                 parts.append(_header_meets(header, request.headers))
         return all_of(parts)

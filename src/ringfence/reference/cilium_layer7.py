@@ -232,11 +232,14 @@ def meets(limit: Limit, request: Request, version: str) -> Answer:
         parts.append(_dns(limit.dns, request, version))
     if limit.server_names:
         parts.append(_sni(limit.server_names, request, version))
-    if limit.authentication == "required":
-        parts.append(_authenticated(request))
+    return all_of([*parts, authenticates(limit, request)])
+
+
+def authenticates(limit: Limit, request: Request) -> Answer:
+    """Return whether the peers authenticated each other, as far as that is asked for."""
     if limit.authentication == ALWAYS_FAIL:
-        parts.append(no())
-    return all_of(parts)
+        return no()
+    return _authenticated(request) if limit.authentication == "required" else yes()
 
 
 def _dns(wanted: tuple[Names, ...], request: Request, version: str) -> Answer:

@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 from ringfence.model.profile import Enforcement, older_than
 from ringfence.model.rule import Direction
 from ringfence.model.verdict import Evidence
-from ringfence.reference.cilium_answers import Known, Said, unsure
-from ringfence.reference.cilium_blocks import NO_BLOCKS
+from ringfence.reference.cilium_answers import ANY_DNS, ANY_HTTP, Known, Said, unsure
 from ringfence.reference.cilium_layer7 import ALWAYS_FAIL, UNLIMITED, Limit, meets
 from ringfence.reference.cilium_policy import Cell, Reading
-from ringfence.reference.composition import isolation, walk
+from ringfence.reference.cilium_ports import policy_keys
+from ringfence.reference.cilium_proxy import BY_PRECEDENCE, WHICH, Merged, is_read, passes, readings
+from ringfence.reference.composition import isolation, meet
 from ringfence.reference.ends import Approach
 from ringfence.reference.outcome import (
     NOTHING,
     YES,
     Degree,
-    Match,
     Outcome,
     Possible,
     Selected,
@@ -31,19 +31,13 @@ from ringfence.reference.outcome import (
     any_of,
 )
 
-LISTENER = "a listener of one's own decides, and what that does is not known"
 AUTHENTICATION = (
     "one rule asks for authentication and another does not: which of the two Cilium goes by is "
     "not known"
 )
-CLASH = (
-    "cannot be enforced together with another rule for the same peer and port ({}): what policy "
-    "the endpoint has then is not known"
-)
 ALWAYS = "always enforced"
 _KINDS = (ALWAYS_FAIL, "required")
 """The modes that ask for something, the stronger one first."""
-_SERVER_NAMES = "server names beside rules of layer 7 without `terminatingTLS`"
 
 
 @dataclass(frozen=True)
@@ -56,18 +50,9 @@ class Found:
     """Denied above the port: by a proxy, or for want of authentication."""
 
 
-@dataclass(frozen=True)
-class Merged:
-    """What all rules for one peer on one port come to."""
-
-    match: Match
-    limit: Limit
-    evidence: tuple[Evidence, ...]
-
-
 def decide(
     policies: list[Selected],
-    readings: list[Reading],
+    read: list[Reading],
     here: Approach,
     version: str,
     *,
@@ -81,13 +66,13 @@ def decide(
 
     Args:
         policies: the NetworkPolicies that select the subject.
-        readings: what Cilium's own policies say of it.
+        read: what Cilium's own policies say of it.
         here: the connection.
         version: of Cilium.
         may_localhost: whether the subject's own node is let in unless a rule denies that.
         learns_names: whether a policy of another tier sends lookups of names through the proxy.
     """
-    cells = list(_cells(readings, here))
+    cells = list(_cells(read, here))
     found: list[Found] = []
     for cell in cells:
         if not cell.denies or cell.match.degree is Degree.NO:
@@ -98,15 +83,17 @@ def decide(
         found.append(Found(Possible(Outcome.DENY, piece, cell.match.because)))
     if may_localhost:
         return [*found, Found(NOTHING)]
+    resolving = frozenset(cell.port.key for cell in cells if cell.limit.dns)
     groups = [
-        *_merged([cell for cell in cells if not cell.denies], readings, learns_names=learns_names),
+        *_merged([cell for cell in cells if not cell.denies], read, learns_names=learns_names),
         *_network_policies(policies, here),
     ]
-    allowed, refused = _allowed(groups, here, version)
+    parsers = readings(groups, version)
+    allowed, refused = _allowed_as(parsers, groups, here, version, resolving)
     found += allowed
     if any(one.possible.outcome is Outcome.ALLOW and _is_sure(one) for one in allowed):
         return found
-    isolations = _isolations(policies, readings, here)
+    isolations = _isolations(policies, read, here)
     if isolations:
         return [*found, Found(Possible(Outcome.DENY, isolations), refused=bool(refused))]
     confined = [group for group in refused if _is_confined(group, version)]
@@ -117,7 +104,29 @@ def decide(
         Found(Possible(Outcome.DENY, group.evidence, group.match.because), refused=True)
         for group in confined
     ]
-    return [*found, Found(NOTHING)]
+    rest = list(_unreadable(parsers, groups, here))
+    if len(parsers) == 1 and any(one.limits for one in rest):
+        # What is perhaps allowed of what can be read passes anyway.
+        allow = Outcome.ALLOW
+        found = [one for one in found if one.possible.outcome is not allow or _is_sure(one)]
+    return [*found, *rest]
+
+
+def _unreadable(parsers: list[str], groups: list[Merged], here: Approach) -> Iterator[Found]:
+    """Yield what comes of traffic of which no rule decides and that nothing denies.
+
+    What goes to a proxy is refused there if the proxy cannot read it.
+    """
+    pieces = tuple(piece for group in groups if group.parser for piece in group.evidence)
+    answers = [is_read(parser, here.request) for parser in parsers]
+    because = tuple(WHICH.format(parser) for parser in parsers if parser and len(parsers) > 1)
+    for answer in answers:
+        if answer.known is Known.OPEN:
+            yield Found(Possible(Outcome.ALLOW, pieces, because), answer.limits)
+        if answer.known in (Known.OPEN, Known.NO):
+            yield Found(Possible(Outcome.DENY, pieces, because), refused=True)
+    if any(answer.known is Known.YES for answer in answers):
+        yield Found(NOTHING)
 
 
 def _is_sure(found: Found) -> bool:
@@ -150,10 +159,10 @@ def _network_policies(policies: list[Selected], here: Approach) -> Iterator[Merg
     for policy in policies:
         if here.direction not in policy.isolates:
             continue
-        for one in walk(policy, here):
-            if one.outcome is Outcome.ALLOW:
-                degree = Degree.PERHAPS if one.because else Degree.YES
-                yield Merged(Match(degree, one.because), UNLIMITED, one.evidence)
+        for rule, match, found in meet(policy, here):
+            pieces = tuple(piece for one in found for piece in one.evidence)
+            if any(one.outcome is Outcome.ALLOW for one in found):
+                yield Merged(match, UNLIMITED, pieces, keys=policy_keys(rule))
 
 
 def _merged(cells: list[Cell], readings: list[Reading], *, learns_names: bool) -> Iterator[Merged]:
@@ -179,7 +188,11 @@ def _merged(cells: list[Cell], readings: list[Reading], *, learns_names: bool) -
         for index, cell in enumerate(same):
             limit = merge(limit, cell.limit) if index else cell.limit
         match = any_of([cell.match for cell in same])
-        yield Merged(match, limit, tuple(cell.evidence for cell in same))
+        asked = {cell.limit.parser for cell in same}
+        parser = next((one for one in BY_PRECEDENCE if one in asked), "")
+        port = same[0].port
+        pieces = tuple(cell.evidence for cell in same)
+        yield Merged(match, limit, pieces, parser, frozenset({port.key}), port.ranged)
 
 
 def merge(one: Limit, other: Limit) -> Limit:
@@ -203,8 +216,41 @@ def merge(one: Limit, other: Limit) -> Limit:
     )
 
 
+def _allowed_as(
+    parsers: list[str],
+    groups: list[Merged],
+    here: Approach,
+    version: str,
+    resolving: frozenset[str],
+) -> tuple[list[Found], list[Merged]]:
+    """Return what allows, and what does not for what is above the port, as it may be read.
+
+    Args:
+        parsers: as what it may be read.
+        groups: the rules that allow.
+        here: the connection.
+        version: of Cilium.
+        resolving: the ports that DNS rules are for.
+    """
+    ways = [_allowed(groups, here, version, parser, resolving) for parser in parsers]
+    if len(ways) == 1:
+        return ways[0]
+    refused = [group for _, unmet in ways for group in unmet]
+    if all(any(map(_is_sure, found)) for found, _ in ways):
+        return ways[0][0][:1], refused
+    because = tuple(WHICH.format(parser) for parser in parsers if parser)
+    pieces = tuple(p for found, _ in ways for one in found for p in one.possible.evidence)
+    if not pieces:
+        return [], refused
+    return [Found(Possible(Outcome.ALLOW, tuple(dict.fromkeys(pieces)), because))], refused
+
+
 def _allowed(
-    groups: list[Merged], here: Approach, version: str
+    groups: list[Merged],
+    here: Approach,
+    version: str,
+    parser: str,
+    resolving: frozenset[str],
 ) -> tuple[list[Found], list[Merged]]:
     """Return what allows, and what matches up to the port and does not allow for what is above.
 
@@ -217,6 +263,7 @@ def _allowed(
     """
     sure = {group.limit.authentication for group in groups if group.match == YES}
     modes = {group.limit.authentication for group in groups}
+    whole = {"http": (ANY_HTTP,), "dns": (ANY_DNS,)}.get(parser, ())
     found: list[Found] = []
     refused: list[Merged] = []
     perhaps: list[tuple[Found, tuple[Said, ...]]] = []
@@ -227,11 +274,10 @@ def _allowed(
         if asked:
             limit = replace(limit, authentication=asked)
         answer = meets(limit, here.request, version)
-        if answer.known in (Known.YES, Known.OPEN):
-            if limit.listener:
-                answer = unsure(LISTENER)
-            elif _is_doubted(limit.authentication, modes, here):
-                answer = unsure(AUTHENTICATION)
+        answer = passes(replace(group, limit=limit), answer, parser, here.request, resolving)
+        doubted = _is_doubted(limit.authentication, modes, here)
+        if answer.known in (Known.YES, Known.OPEN) and doubted:
+            answer = unsure(AUTHENTICATION)
         because = group.match.because
         match answer.known:
             case Known.NO:
@@ -244,7 +290,8 @@ def _allowed(
                 refused.append(replace(group, limit=limit))
             case _:
                 why = because or ((answer.because,) if answer.because else ())
-                perhaps.append((Found(Possible(Outcome.ALLOW, group.evidence, why)), answer.limits))
+                told = answer.limits or whole or ((ANY_HTTP,) if limit.http else ())
+                perhaps.append((Found(Possible(Outcome.ALLOW, group.evidence, why)), told))
                 refused.append(replace(group, limit=limit))
     # What is perhaps allowed of what is allowed anyway adds nothing.
     limits = [limit for one in found for limit in one.limits]
@@ -302,62 +349,3 @@ def _isolations(
     if not found and here.cilium.enforcement is Enforcement.ALWAYS:
         found.append(Evidence("network", here.direction.value, "deny", None, ALWAYS))
     return tuple(dict.fromkeys(found))
-
-
-def conflicts(readings: list[Reading], here: Approach, version: str) -> list[tuple[Evidence, str]]:
-    """Return the rules that cannot be merged with others, in either direction.
-
-    Rules for the same peer on the same port (before 1.18: on the same port) can ask for one kind
-    of proxy only, but that plain TLS goes together with HTTP if TLS is terminated; and not for
-    different modes of authentication. Otherwise Cilium computes no policy at all.
-
-    Source: Cilium `pkg/policy/l4.go` L7ParserType.canPromoteTo, `pkg/policy/rule.go`
-    mergePortProto.
-    """
-    by_key: dict[tuple[str, ...], list[Cell]] = {}
-    for reading in readings:
-        for cell in reading.cells:
-            if not cell.denies and cell.peer.key != NO_BLOCKS:
-                key = cell.key[1:] if older_than(version, 1, 18) else cell.key
-                by_key.setdefault((cell.direction.value, *key), []).append(cell)
-    found = []
-    for same in by_key.values():
-        why = _clash([cell.limit for cell in same])
-        if why:
-            for cell in same:
-                piece = _unknown(cell.evidence, here)
-                where = f"{piece.file}:{piece.line}" if piece.line else f"{piece.file}"
-                reason = f"{where}: `{piece.object}`: {piece.rule}: {CLASH.format(why)}"
-                found.append((piece, reason))
-    return found
-
-
-def _unknown(piece: Evidence, here: Approach) -> Evidence:
-    """Return evidence as one of what is not known, in the direction that is judged."""
-    return Evidence(
-        piece.layer,
-        here.direction.value,
-        "unknown",
-        piece.object,
-        piece.rule,
-        piece.file,
-        piece.line,
-    )
-
-
-def _clash(limits: list[Limit]) -> str:
-    """Return why limits do not go together; empty if they do."""
-    parsers = {limit.parser for limit in limits} - {""}
-    if len(parsers) > 1 and parsers != {"http", "tls"}:
-        return " and ".join(sorted(parsers))
-    if len({limit.listener for limit in limits} - {""}) > 1:
-        return "different listeners"
-    if len({limit.authentication for limit in limits} - {""}) > 1:
-        return "different modes of authentication"
-    names = any(limit.server_names for limit in limits)
-    payload = any(limit.http or limit.dns for limit in limits)
-    # Where a rule has both, it terminates TLS; contexts of TLS that are not equal do not merge.
-    together = any(limit.server_names and (limit.http or limit.dns) for limit in limits)
-    if names and payload and not together:
-        return _SERVER_NAMES
-    return ""

@@ -82,6 +82,8 @@ class PortEntry:
     """What Cilium keeps it under: entries of the same key are merged."""
     match: Match
     limit: Limit = UNLIMITED
+    ranged: bool = False
+    """Whether it is several ports, by their numbers."""
 
 
 EVERYTHING = PortEntry("*", YES)
@@ -134,6 +136,9 @@ def _port(given: dict[str, Any], path: Path, here: Approach, limit: Limit) -> li
     """
     at = (*path, "protocol")
     protocol = schema.choice(given.get("protocol", "ANY"), at, ("ANY", *WITH_PORTS))
+    spoken: tuple[str, ...] = WITH_PORTS if protocol == "ANY" else (protocol,)
+    if limit.dns:
+        spoken = tuple(one for one in spoken if one != "SCTP")
     written = schema.text(schema.required(given, "port", path), (*path, "port"))
     last = 0
     if "endPort" in given:
@@ -144,15 +149,32 @@ def _port(given: dict[str, Any], path: Path, here: Approach, limit: Limit) -> li
             PortEntry(
                 f"{one}/{name}", certain(ports.is_named_port(name, Protocol(one), here)), limit
             )
-            for one in (WITH_PORTS if protocol == "ANY" else (protocol,))
+            for one in spoken
         ]
     first = _number(written, (*path, "port"))
     # An end that does not lie behind the beginning makes no difference.
     kept = f"{first}-{last}" if last > first and (first, last) != (0, 65535) else f"{first}"
+    ranged = "-" in kept or kept == "0"
     return [
-        PortEntry(f"{one}/{kept}", certain(_in_range(one, first, last, here)), limit)
-        for one in (WITH_PORTS if protocol == "ANY" else (protocol,))
+        PortEntry(f"{one}/{kept}", certain(_in_range(one, first, last, here)), limit, ranged)
+        for one in spoken
     ]
+
+
+def policy_keys(rule: Any) -> frozenset[str]:  # noqa: ANN401
+    """Return what Cilium keeps the ports of a NetworkPolicy's rule under.
+
+    Source: Cilium `pkg/k8s/network_policy.go` parsePorts.
+    """
+    listed = rule.get("ports") if isinstance(rule, dict) else None
+    found = set()
+    for port in listed if isinstance(listed, list) else []:
+        given = port if isinstance(port, dict) else {}
+        first, last = given.get("port", 0), given.get("endPort", 0)
+        ranged = isinstance(first, int) and isinstance(last, int) and last > first
+        protocol = given.get("protocol") or "TCP"
+        found.add(f"{protocol}/{first}-{last}" if ranged else f"{protocol}/{first}")
+    return frozenset(found)
 
 
 def _number(written: str, path: Path) -> int:

@@ -5,8 +5,9 @@ Source: network-policy-api `npeps/npep-285-combine-crds.md`, ClusterNetworkPolic
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
+from typing import Any
 
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document, Path, path_text
@@ -16,6 +17,7 @@ from ringfence.reference.ends import Approach
 from ringfence.reference.outcome import (
     NOTHING,
     Degree,
+    Match,
     Outcome,
     Possible,
     Selected,
@@ -183,6 +185,15 @@ def walk(policy: Selected, here: Approach) -> list[Possible]:
     written").
     """
     found: list[Possible] = []
+    for _, match, possible in meet(policy, here):
+        found += possible
+        if match.degree is Degree.YES:
+            return found
+    return [*found, NOTHING]
+
+
+def meet(policy: Selected, here: Approach) -> Iterator[tuple[Any, Match, list[Possible]]]:
+    """Yield each rule of a policy that matches, raw, with whether it does and what it may do."""
     for index, rule in enumerate(policy.sections[here.direction]):
         at: Path = ("spec", here.direction.value, index)
         try:
@@ -196,10 +207,7 @@ def walk(policy: Selected, here: Approach) -> list[Possible]:
         if match.degree is Degree.NO:
             continue
         piece = evidence(policy.document, here.direction, action, path_text(at[1:]), at)
-        found += [Possible(one, (piece,), match.because) for one in outcomes]
-        if match.degree is Degree.YES:
-            return found
-    return [*found, NOTHING]
+        yield rule, match, [Possible(one, (piece,), match.because) for one in outcomes]
 
 
 def isolation(document: Document, here: Approach, action: str) -> Evidence:
