@@ -41,14 +41,33 @@ class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
     line: int | None = None
 
 
+class MeshVerdict(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What the mesh at the two ends makes of one connection."""
+
+    egress: Verdict
+    """Of the proxy of the source; allow where there is none."""
+    ingress: Verdict
+    """Of the proxies on the way in: the waypoint's, where there is one, and the destination's."""
+    mtls: bool | None = None
+    """Whether the connection is over mTLS of the mesh; None: that cannot be told."""
+    wire: int | None = None
+    """The port by which the network layer sees it; None: that cannot be told, or there is none."""
+    waypoint: str = ""
+    """`namespace/name` of the Gateway that it goes through."""
+
+
 class Judgement(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """The verdict on one connection, with both directions and what decided each."""
 
     verdict: Verdict
+    """Of all layers together."""
     egress: Verdict
+    """Of the network layer, as `ingress`: through a waypoint that of both legs."""
     ingress: Verdict
     evidence: tuple[Evidence, ...] = ()
     unknown_because: tuple[str, ...] = ()
     limited_to: tuple[dict[str, Any], ...] = ()
     """What an allow is limited to, where the question left it open."""
     notes: tuple[str, ...] = ()
+    mesh: MeshVerdict | None = None
+    """None where neither end takes part in a mesh."""
