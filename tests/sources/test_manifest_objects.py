@@ -256,9 +256,7 @@ def test_other_kinds_of_an_unknown_version_are_read_with_a_warning(
     [
         ("cilium.io/v2", "CiliumLocalRedirectPolicy"),
         ("crd.antrea.io/v1beta1", "ClusterNetworkPolicy"),
-        ("security.istio.io/v1", "AuthorizationPolicy"),
-        ("security.istio.io/v1beta1", "PeerAuthentication"),
-        ("policy.linkerd.io/v1beta3", "Server"),
+        ("networking.istio.io/v1alpha3", "EnvoyFilter"),
         ("vendor.example/v1", "NetworkPolicy"),
     ],
 )

@@ -343,6 +343,7 @@ def test_online_boutique_is_read_whole() -> None:
         "Service": 12,
         "ServiceAccount": 11,
         "NetworkPolicy": 13,
+        "ServiceEntry": 2,
         "Gateway": 1,
         "HTTPRoute": 1,
     }

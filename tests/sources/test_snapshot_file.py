@@ -28,6 +28,14 @@ from ringfence.model.cluster import (
 )
 from ringfence.model.document import Document, count_positions
 from ringfence.model.location import Location, Problem
+from ringfence.model.mesh import (
+    ClientTls,
+    DataPlane,
+    IstioConfig,
+    LinkerdConfig,
+    Membership,
+    Mesh,
+)
 from ringfence.model.profile import Cni, Profile
 from ringfence.model.rule import NETWORK_POLICY, Policy
 from ringfence.model.selector import Operator, Requirement, from_labels
@@ -60,7 +68,7 @@ FULL = Snapshot(
                     (ContainerPort(5432, Protocol.TCP, "pg", True),),
                     (Pod("db-0", ("10.0.0.1", "fd00::1"), "node-1"), Pod("db-1")),
                 ),
-                Identity({}),
+                Identity({}, mesh=Membership(DataPlane.AMBIENT, "td/ns/shop/sa/db")),
             ),
             HERE,
             {"team": "data"},
@@ -111,6 +119,7 @@ FULL = Snapshot(
     source="shop.yaml",
     service_accounts=(ServiceAccount("shop", "db", {"tier": "back"}),),
     staged=True,
+    mesh=Mesh(IstioConfig("mesh.yaml", trust_domain="td"), LinkerdConfig(namespace="mesh")),
 )
 DERIVED = msgspec.structs.replace(
     FULL,
@@ -128,6 +137,7 @@ DERIVED = msgspec.structs.replace(
     blind_spots=(BlindSpot("a file that cannot be read", HERE),),
     network_sets=(NetworkSet(0, "shop", "partners", {}, ("192.0.2.0/24",)),),
     host_endpoints=(HostEndpoint(0, "n1", "n1", {}),),
+    client_tls=(ClientTls(0, ("spec",), "shop", "*", "DISABLE"),),
 )
 
 
@@ -145,7 +155,7 @@ def pack(path: str, text: bytes) -> None:
 
 
 def packed_header(**changes: object) -> bytes:
-    header = {"apiVersion": "ringfence.dev/v1", "kind": "Snapshot", "version": 2, **changes}
+    header = {"apiVersion": "ringfence.dev/v1", "kind": "Snapshot", "version": 3, **changes}
     return json.dumps(header, separators=(",", ":")).encode() + b"\n"
 
 
@@ -161,7 +171,7 @@ def test_every_field_survives(path: str) -> None:
 
 def test_full_has_every_field_of_a_snapshot_set() -> None:
     empty = Snapshot()
-    derived = {"policies", "ignored", "blind_spots", "network_sets", "host_endpoints"}
+    derived = {"policies", "ignored", "blind_spots", "network_sets", "host_endpoints", "client_tls"}
     unset = [
         name for name in Snapshot.__struct_fields__ if getattr(FULL, name) == getattr(empty, name)
     ]
@@ -193,7 +203,7 @@ def test_the_file_begins_with_one_line_that_says_what_it_is(path: str) -> None:
         assert json.loads(stream.readline()) == {
             "apiVersion": "ringfence.dev/v1",
             "kind": "Snapshot",
-            "version": 2,
+            "version": 3,
         }
         assert json.loads(stream.read())["source"] == "shop.yaml"
 
@@ -289,11 +299,11 @@ def test_no_gzip_at_all_is_told(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"version": 1}, {"version": 3}, {"apiVersion": "ringfence.dev/v2"}]
+    "changes", [{"version": 2}, {"version": 4}, {"apiVersion": "ringfence.dev/v2"}]
 )
 def test_a_newer_version_is_refused_by_its_number(path: str, changes: dict[str, object]) -> None:
     pack(path, packed_header(**changes) + b'{"invented":"later"}')
-    with pytest.raises(SnapshotFormatError, match="this program reads version 2") as caught:
+    with pytest.raises(SnapshotFormatError, match="this program reads version 3") as caught:
         snapshot_file.read(path)
     assert caught.value.location == Location(path)
 

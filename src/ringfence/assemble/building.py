@@ -65,7 +65,7 @@ def build(
         dialects.Context(profile, objects.policies, namespaces, found, accounts, staged)
     )
     told_apart = distinctions.find(
-        parsed.policies, found, parsed.network_sets, parsed.host_endpoints
+        parsed.policies, found, parsed.network_sets, parsed.host_endpoints, parsed.client_tls
     )
     folder = identities.Folder(told_apart, nodes, cidrs)
     workloads = inventory.workloads(folder, {(s.namespace, s.name) for s in found})
@@ -81,6 +81,7 @@ def build(
         service_accounts=accounts,
         network_sets=parsed.network_sets,
         host_endpoints=parsed.host_endpoints,
+        client_tls=parsed.client_tls,
         staged=staged,
         pod_cidrs=cidrs,
         pod_cidrs_assumed=assumed,
@@ -147,7 +148,11 @@ def rejudged(
     if pod_cidrs:
         cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, ())
     now = distinctions.find(
-        parsed.policies, snapshot.services, parsed.network_sets, parsed.host_endpoints
+        parsed.policies,
+        snapshot.services,
+        parsed.network_sets,
+        parsed.host_endpoints,
+        parsed.client_tls,
     )
     told_apart = distinctions.digest(now, cidrs)
     workloads = snapshot.workloads
@@ -160,6 +165,7 @@ def rejudged(
         namespaces=namespaces,
         network_sets=parsed.network_sets,
         host_endpoints=parsed.host_endpoints,
+        client_tls=parsed.client_tls,
         staged=staged,
         workloads=workloads,
         pod_cidrs=cidrs,

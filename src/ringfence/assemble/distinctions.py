@@ -9,7 +9,9 @@ from typing import Final
 
 from ringfence.model.cluster import HostEndpoint, NetworkSet, Service, address_block, api_servers
 from ringfence.model.label_space import CILIUM_RESERVED
+from ringfence.model.mesh import ClientTls
 from ringfence.model.rule import (
+    AddressPeer,
     Entity,
     EntityPeer,
     IpPeer,
@@ -59,7 +61,7 @@ class Distinctions:
     """The nodes that policies can tell from others by what they are (Calico's HostEndpoints)."""
 
 
-FOLDING: Final = 3
+FOLDING: Final = 4
 """To be raised when identities are formed by other rules than before."""
 
 
@@ -81,6 +83,7 @@ def find(
     services: Sequence[Service],
     sets: Iterable[NetworkSet] = (),
     hosts: Iterable[HostEndpoint] = (),
+    clients: Iterable[ClientTls] = (),
 ) -> Distinctions:
     """Return what policies, what they refer to, and the selectors of Services tell apart."""
     mentioned: set[str] = set()
@@ -97,6 +100,8 @@ def find(
                     by_server |= f"{CILIUM_RESERVED}{Entity.KUBE_APISERVER}" in named
                 case IpPeer():
                     blocks.update((peer.cidr, *peer.excepts))
+                case AddressPeer():
+                    blocks.add(peer.cidr)
                 case NodePeer():
                     by_node = True
                     node_keys.update(keys(peer.nodes))
@@ -109,6 +114,8 @@ def find(
     listed = list(hosts)
     for host in listed:
         blocks.update(map(address_block, host.addresses))
+    for client in clients:
+        mentioned.update(key for key, _ in client.workloads)
     for service in services:
         if service.selector:
             mentioned.update(keys(service.selector))

@@ -8,6 +8,7 @@ import msgspec
 from ringfence.assemble.distinctions import Blocks, Distinctions, common_place
 from ringfence.assemble.values import parse_address
 from ringfence.model.cluster import ContainerPort, Identity, Node, Pod, Workload
+from ringfence.model.mesh import Membership
 
 Place = tuple[object, ...]
 """In which blocks a pod's addresses lie and, on the host network, on what kind of node."""
@@ -32,10 +33,11 @@ class Member(NamedTuple):
     """Empty for the template."""
     addresses: tuple[str, ...] = ()
     node: str = ""
+    mesh: Membership | None = None
 
 
 Labels = tuple[tuple[str, str], ...]
-Alike = tuple[Labels, str, bool, tuple[ContainerPort, ...]]
+Alike = tuple[Labels, str, bool, tuple[ContainerPort, ...], Membership | None]
 """What pods of one identity have in common, but for their place."""
 
 
@@ -84,7 +86,13 @@ class Folder:
                 found = split.get(items)
                 if found is None:
                     found = split[items] = self._split(items)
-                alike = (found[0], member.service_account, member.host_network, member.ports)
+                alike = (
+                    found[0],
+                    member.service_account,
+                    member.host_network,
+                    member.ports,
+                    member.mesh,
+                )
                 place = self._place(member) if member.name else None
                 pods = groups.setdefault((alike, place), [])
                 if member.name:
@@ -185,13 +193,14 @@ class Folder:
 
 
 def _identity(alike: Alike, pods: list[Pod]) -> Identity:
-    labels, service_account, host_network, ports = alike
+    labels, service_account, host_network, ports, mesh = alike
     return Identity(
         labels=dict(labels),
         service_account=service_account,
         host_network=host_network,
         ports=ports,
         pods=tuple(sorted(pods, key=lambda pod: (not pod.addresses, pod.name))),
+        mesh=mesh,
     )
 
 
@@ -201,6 +210,7 @@ def _order(identity: Identity) -> tuple[object, ...]:
         identity.service_account,
         identity.host_network,
         identity.ports,
+        (identity.mesh,) if identity.mesh else (),
         identity.pods[:1],
     )
 
@@ -210,7 +220,7 @@ def unfold(workload: Workload) -> Iterator[Member]:
     for identity in workload.identities:
         alike = (identity.service_account, identity.host_network, identity.ports)
         if not identity.pods:
-            yield Member(identity.labels, *alike)
+            yield Member(identity.labels, *alike, mesh=identity.mesh)
         for pod in identity.pods:
             labels = identity.labels | dict(pod.labels) if pod.labels else identity.labels
-            yield Member(labels, *alike, pod.name, pod.addresses, pod.node)
+            yield Member(labels, *alike, pod.name, pod.addresses, pod.node, identity.mesh)

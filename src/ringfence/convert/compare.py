@@ -111,6 +111,7 @@ def alike(old: Snapshot, new: Snapshot) -> tuple[Snapshot, Snapshot]:
         old.services,
         (*old.network_sets, *new.network_sets),
         (*old.host_endpoints, *new.host_endpoints),
+        (*old.client_tls, *new.client_tls),
     )
     folder = identities.Folder(told_apart, old.nodes, old.pod_cidrs)
     workloads = tuple(folder.refold(workload) for workload in old.workloads)

@@ -15,7 +15,7 @@ Files that begin with `_` are what the dialects are made of:
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, TypeVar
 
@@ -34,6 +34,7 @@ from ringfence.model.cluster import (
 from ringfence.model.document import Document
 from ringfence.model.kinds import group_of
 from ringfence.model.location import Problem
+from ringfence.model.mesh import ClientTls, Mesh
 from ringfence.model.profile import Profile
 from ringfence.model.proposal import Emission, ProposedPolicy, Surroundings
 from ringfence.model.rule import Policy
@@ -53,6 +54,9 @@ class Context:
     service_accounts: Sequence[ServiceAccount] = ()
     staged: bool = False
     """Whether staged policies count as enforced."""
+    mesh: Mesh = field(default_factory=Mesh)
+    """How the cluster's meshes are set up. The configuration of a mesh is there where any object
+    of its policy language is."""
 
     @cached_property
     def by_title(self) -> dict[str, list[tuple[int, Document]]]:
@@ -97,6 +101,8 @@ class Dialect:
     host_endpoints: Callable[[Context], Sequence[HostEndpoint]] | None = None
     notes: Callable[[Context], Sequence[Problem]] | None = None
     """Tells what is wrong with, or worth knowing of, documents that need not make a policy."""
+    client_tls: Callable[[Context], Sequence[ClientTls]] | None = None
+    """Reads what the clients of a mesh are told of TLS; what is unreadable of it, it carries."""
     replaced: Callable[[Context], frozenset[int]] | None = None
     """Returns the indexes of documents in the place of which staged ones stand, where these count
     as enforced."""
@@ -115,6 +121,7 @@ class Parsed(msgspec.Struct, frozen=True):
     """Those that are only planned, where they do not count as enforced."""
     network_sets: tuple[NetworkSet, ...] = ()
     host_endpoints: tuple[HostEndpoint, ...] = ()
+    client_tls: tuple[ClientTls, ...] = ()
 
 
 def emit(dialect: str, policies: Sequence[ProposedPolicy], surroundings: Surroundings) -> Emission:
@@ -190,6 +197,7 @@ def parse(context: Context) -> Parsed:
     sets = [s for d in involved.values() if d.network_sets for s in d.network_sets(context)]
     problems += [note for d in involved.values() if d.notes for note in d.notes(context)]
     hosts = [h for d in involved.values() if d.host_endpoints for h in d.host_endpoints(context)]
+    told = [c for d in involved.values() if d.client_tls for c in d.client_tls(context)]
     return Parsed(
         policies=tuple(policies),
         ignored=tuple(ignored),
@@ -197,6 +205,7 @@ def parse(context: Context) -> Parsed:
         staged=tuple(staged),
         network_sets=tuple(sets),
         host_endpoints=tuple(hosts),
+        client_tls=tuple(told),
     )
 
 

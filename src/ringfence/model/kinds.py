@@ -19,6 +19,8 @@ class Kind(msgspec.Struct, frozen=True):
     """True where objects of it change verdicts directly: an unreadable one makes them unknown."""
     family: str = ""
     """The group whose kind this is, where it is served by another too (Calico's storage form)."""
+    mesh: str = ""
+    """`istio` or `linkerd` where only that mesh heeds it as a policy; empty: whatever enforces."""
 
     @property
     def title(self) -> str:
@@ -27,9 +29,12 @@ class Kind(msgspec.Struct, frozen=True):
         return f"{self.kind}.{group}" if self.kind in SHARED and group in OTHERS else self.kind
 
 
-SHARED: Final = frozenset({"NetworkPolicy", "ClusterNetworkPolicy", "Tier"})
-OTHERS: Final = frozenset({"projectcalico.org", "crd.antrea.io"})
-"""Names of kinds that these groups have beside Kubernetes' own, or beside each other."""
+SHARED: Final = frozenset(
+    {"NetworkPolicy", "ClusterNetworkPolicy", "Tier", "AuthorizationPolicy", "HTTPRoute"}
+)
+OTHERS: Final = frozenset({"projectcalico.org", "crd.antrea.io", "policy.linkerd.io"})
+"""Names of kinds that these groups have beside Kubernetes' own, or beside each other. Of
+AuthorizationPolicies those of Istio go without their group."""
 
 
 def _calico(kind: str, plural: str, *, namespaced: bool) -> tuple[Kind, Kind]:
@@ -39,6 +44,23 @@ def _calico(kind: str, plural: str, *, namespaced: bool) -> tuple[Kind, Kind]:
         Kind(user, ("v3",), kind, plural, namespaced, policy=True),
         Kind(f"crd.{user}", ("v1",), kind, plural, namespaced, policy=True, family=user),
     )
+
+
+def _istio(group: str, kind: str, plural: str) -> Kind:
+    """Return a kind of Istio, whose versions mean the same.
+
+    Source: istio/api `kubernetes/customresourcedefinitions.gen.yaml`.
+    """
+    older = ("v1beta1",) if group == "security" else ("v1beta1", "v1alpha3")
+    return Kind(f"{group}.istio.io", ("v1", *older), kind, plural, policy=True, mesh="istio")
+
+
+def _linkerd(kind: str, plural: str, *versions: str) -> Kind:
+    """Return a kind of Linkerd.
+
+    Source: linkerd2 `charts/linkerd-crds/templates/policy`.
+    """
+    return Kind("policy.linkerd.io", versions, kind, plural, policy=True, mesh="linkerd")
 
 
 KINDS: Final = (
@@ -56,11 +78,26 @@ KINDS: Final = (
     Kind("batch", ("v1",), "CronJob", "cronjobs"),
     Kind("discovery.k8s.io", ("v1",), "EndpointSlice", "endpointslices"),
     Kind("networking.k8s.io", ("v1",), "Ingress", "ingresses"),
+    Kind(
+        "gateway.networking.k8s.io",
+        ("v1", "v1beta1"),
+        "GatewayClass",
+        "gatewayclasses",
+        namespaced=False,
+    ),
     Kind("gateway.networking.k8s.io", ("v1", "v1beta1"), "Gateway", "gateways"),
-    Kind("gateway.networking.k8s.io", ("v1", "v1beta1"), "HTTPRoute", "httproutes"),
-    Kind("gateway.networking.k8s.io", ("v1", "v1alpha2"), "GRPCRoute", "grpcroutes"),
-    Kind("gateway.networking.k8s.io", ("v1", "v1alpha3", "v1alpha2"), "TLSRoute", "tlsroutes"),
-    Kind("gateway.networking.k8s.io", ("v1", "v1alpha2"), "TCPRoute", "tcproutes"),
+    Kind("gateway.networking.k8s.io", ("v1", "v1beta1"), "HTTPRoute", "httproutes", mesh="linkerd"),
+    Kind(
+        "gateway.networking.k8s.io", ("v1", "v1alpha2"), "GRPCRoute", "grpcroutes", mesh="linkerd"
+    ),
+    Kind(
+        "gateway.networking.k8s.io",
+        ("v1", "v1alpha3", "v1alpha2"),
+        "TLSRoute",
+        "tlsroutes",
+        mesh="linkerd",
+    ),
+    Kind("gateway.networking.k8s.io", ("v1", "v1alpha2"), "TCPRoute", "tcproutes", mesh="linkerd"),
     Kind("networking.k8s.io", ("v1",), "NetworkPolicy", "networkpolicies", policy=True),
     Kind(
         "policy.networking.k8s.io",
@@ -113,10 +150,26 @@ KINDS: Final = (
         namespaced=False,
         policy=True,
     ),
+    _istio("security", "AuthorizationPolicy", "authorizationpolicies"),
+    _istio("security", "PeerAuthentication", "peerauthentications"),
+    _istio("security", "RequestAuthentication", "requestauthentications"),
+    _istio("networking", "DestinationRule", "destinationrules"),
+    _istio("networking", "Sidecar", "sidecars"),
+    _istio("networking", "ServiceEntry", "serviceentries"),
+    _linkerd("Server", "servers", "v1beta3", "v1beta2", "v1beta1"),
+    _linkerd("ServerAuthorization", "serverauthorizations", "v1beta1"),
+    _linkerd("AuthorizationPolicy", "authorizationpolicies", "v1alpha1"),
+    _linkerd("MeshTLSAuthentication", "meshtlsauthentications", "v1alpha1"),
+    _linkerd("NetworkAuthentication", "networkauthentications", "v1alpha1"),
+    _linkerd("HTTPRoute", "httproutes", "v1beta3", "v1beta2", "v1beta1", "v1alpha1"),
+    _linkerd("EgressNetwork", "egressnetworks", "v1alpha1"),
 )
-"""Of ConfigMaps only `kube-system/cilium-config` is read, by its name; Secrets never are."""
+"""Of ConfigMaps only these are read, by their names: `kube-system/cilium-config`, `istio` (and
+`istio-REVISION`) and `linkerd-config`. Secrets never are."""
 
 BY_NAME: Final = {(kind.group, kind.kind): kind for kind in KINDS}
+MESH_TITLES: Final = {kind.title: kind.mesh for kind in KINDS if kind.mesh}
+"""Which mesh heeds a kind, by the kind's title."""
 
 
 def group_of(api_version: str) -> str:

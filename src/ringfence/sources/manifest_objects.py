@@ -50,14 +50,13 @@ _INCOMPATIBLE: Final = frozenset({"Ingress"})
 _OTHER_LANGUAGES: Final = {
     "cilium.io": "CiliumLocalRedirectPolicy CiliumEgressGatewayPolicy",
     "crd.antrea.io": "NetworkPolicy ClusterNetworkPolicy Tier Group ClusterGroup",
-    "policy.linkerd.io": "Server ServerAuthorization AuthorizationPolicy MeshTLSAuthentication"
-    " NetworkAuthentication HTTPRoute EgressNetwork HTTPLocalRateLimitPolicy",
-    "security.istio.io": "AuthorizationPolicy PeerAuthentication RequestAuthentication",
+    "networking.istio.io": "EnvoyFilter",
 }
 """Kinds that decide about connections in languages that are not judged yet, by API group."""
 
 _NAMES: Final = frozenset(kind.kind for kind in kinds.KINDS)
-_POLICY_NAMES: Final = frozenset(kind.kind for kind in kinds.KINDS if kind.policy)
+_POLICY_NAMES: Final = frozenset(kind.kind for kind in kinds.KINDS if kind.policy and not kind.mesh)
+"""Those that mean a policy in whatever group: `Server` or `Sidecar` mean many things."""
 _DEEPEST_LIST: Final = 8
 """How deep lists may stand in lists; nobody writes even one into another."""
 
@@ -139,7 +138,7 @@ def _one(part: Part, file: str, api_version: str, name: str) -> Iterator[Documen
         return
     lines: list[int] = []
     try:
-        if kind.policy:
+        if kind.policy or kind.mesh:
             lines = part.lines()
         elif name in _POD_HOLDERS:
             lines = part.lines_at_hand()

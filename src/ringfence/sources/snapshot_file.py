@@ -26,7 +26,7 @@ from ringfence.sources import collector
 
 API_VERSION: Final = "ringfence.dev/v1"
 KIND: Final = "Snapshot"
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised whenever a program that knows only the version before would judge wrongly."""
 
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -73,7 +73,13 @@ def write(snapshot: Snapshot, path: str) -> None:
     """
     header = Header(api_version=API_VERSION, kind=KIND, version=VERSION)
     stripped = msgspec.structs.replace(
-        snapshot, policies=(), ignored=(), blind_spots=(), network_sets=(), host_endpoints=()
+        snapshot,
+        policies=(),
+        ignored=(),
+        blind_spots=(),
+        network_sets=(),
+        host_endpoints=(),
+        client_tls=(),
     )
     try:
         payload = msgspec.json.encode(stripped)
