@@ -181,6 +181,7 @@ BOXES = st.builds(
     dns=_NAMED,
     server_names=_NAMED,
     authenticated=st.sampled_from([False, False, True]),
+    mtls=st.sampled_from([False, False, True]),
 )
 
 HTTP_BOXES = st.builds(Layer7, http=_HTTP)
@@ -198,6 +199,7 @@ REQUESTS = st.one_of(
         dns=st.just("") | NAMES,
         sni=st.just("") | NAMES,
         authenticated=st.booleans(),
+        mtls=st.booleans(),
     ),
     st.builds(
         Request,
@@ -205,6 +207,7 @@ REQUESTS = st.one_of(
         dns=st.just("") | NAMES,
         sni=st.just("") | NAMES,
         authenticated=st.booleans(),
+        mtls=st.booleans(),
     ),
 )
 """Requests of which everything is said."""
@@ -217,6 +220,8 @@ def box_holds(box: Layer7, request: Request) -> bool:
     for patterns, name in ((box.dns, request.dns), (box.server_names, request.sni)):
         if patterns is not None and not any(matches(one, name or "") for one in patterns):
             return False
+    if box.mtls and not request.mtls:
+        return False
     return bool(request.authenticated) or not box.authenticated
 
 

@@ -1,6 +1,7 @@
 import itertools
 import time
 
+import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -26,7 +27,8 @@ PUBLIC = Layer7(http=HttpMatch(paths=(Text(Form.PREFIX, "/public/"),)))
 DNS = Layer7(dns=(DomainPattern("*.example.com", Wildcard.CILIUM),))
 SNI = Layer7(server_names=(DomainPattern("api.stripe.com", Wildcard.CILIUM),))
 AUTHENTICATED = Layer7(authenticated=True)
-FIELDS = ("http", "method", "path", "host", "headers", "dns", "sni", "authenticated")
+MTLS = Layer7(mtls=True)
+FIELDS = ("http", "method", "path", "host", "headers", "dns", "sni", "authenticated", "mtls")
 
 
 def boxes_of(space: Space, number: int) -> set[Layer7]:
@@ -51,19 +53,18 @@ def grid(space: Space) -> list[Request]:
             dns=said.get("dns") or "",
             sni=said.get("sni") or "",
             authenticated=said.get("authenticated") is not None,
+            mtls=said.get("mtls") is not None,
         )
         sent = [(name.removeprefix("header "), said[name]) for name in headers]
-        found.append(Request(False, dns=rest.dns, sni=rest.sni, authenticated=rest.authenticated))
+        found.append(msgspec.structs.replace(rest, http=False))
         found.append(
-            Request(
+            msgspec.structs.replace(
+                rest,
                 http=True,
                 method=said.get("method") or "GET",
                 path=said.get("path") or "/",
                 host=said.get("host") or "example.com",
                 headers=tuple((name, value) for name, value in sent if value is not None),
-                dns=rest.dns,
-                sni=rest.sni,
-                authenticated=rest.authenticated,
             )
         )
     return found
@@ -123,7 +124,9 @@ def test_a_request_that_is_partly_said_falls_in_the_classes_of_all_that_it_may_b
         if all(
             getattr(partly, name) in (None, getattr(other, name))
             for name in FIELDS
-            if partly.http is not None or name in ("dns", "sni", "authenticated") or other.http
+            if partly.http is not None
+            or name in ("dns", "sni", "authenticated", "mtls")
+            or other.http
         )
         and (partly.http is None or partly.http == other.http)
     ]
@@ -279,3 +282,17 @@ def test_independent_limits_are_a_product_and_its_size_is_bounded() -> None:
     boxes = [Layer7(http=HttpMatch(headers=(HeaderMatch(f"x-{number}"),))) for number in range(40)]
     with pytest.raises(Undecidable, match="too many classes"):
         Space(boxes)
+
+
+def test_what_is_not_over_mtls_is_a_class_of_its_own() -> None:
+    space = Space([MTLS, GET])
+    assert space.count == 4
+    plain = space.everything & ~space.mask(MTLS)
+    assert space.mask_of(Request(mtls=False)) == plain
+    assert space.mask_of(Request(mtls=True)) == space.mask(MTLS)
+    assert {space.witness(number).mtls for number in range(4) if plain >> number & 1} == {False}
+    assert space.write(plain) == (None, (MTLS,))
+    assert space.write(space.mask(MTLS) & space.mask(GET)) == (
+        (Layer7(http=GET.http, mtls=True),),
+        (),
+    )

@@ -55,6 +55,7 @@ SEGMENTS = Layer7(http=HttpMatch(paths=(Text(Form.SEGMENTS, "/pub"), regex("/a[0
         (Layer7(http=HttpMatch()), {"http": {}}),
         (Layer7(http=HttpMatch(methods=())), {"http": {"method": []}}),
         (Layer7(authenticated=True), {"authenticated": True}),
+        (Layer7(mtls=True), {"mtls": True}),
         (Layer7(), {}),
     ],
 )
@@ -76,6 +77,7 @@ def test_a_box_in_the_shape_of_the_contract(box: Layer7, expected: dict[str, obj
         (Layer7(http=HttpMatch(methods=(exact("PUT"),))), "PUT *"),
         (Layer7(http=HttpMatch(methods=())), "none *"),
         (Layer7(authenticated=True), "authenticated peers only"),
+        (Layer7(mtls=True), "over mTLS only"),
         (Layer7(dns=DNS.dns, authenticated=True), "DNS *.example.com, authenticated peers only"),
         (Layer7(), "anything"),
     ],

@@ -118,9 +118,10 @@ def of_boxes(boxes: tuple[Layer7, ...]) -> tuple[list[Dimension], list[Dimension
         wanted = [_one(patterns(box)) for box in boxes]
         if any(wanted):
             others.append(Dimension(name, wanted, language.NAMES, optional=True))
-    wanted = [(None,) if box.authenticated else () for box in boxes]
-    if any(wanted):
-        others.append(Dimension("authenticated", wanted, language.EMPTY, optional=True))
+    for name, is_asked in _FLAGS:
+        wanted = [(None,) if is_asked(box) else () for box in boxes]
+        if any(wanted):
+            others.append(Dimension(name, wanted, language.EMPTY, optional=True))
     return http, others
 
 
@@ -144,3 +145,10 @@ _NAMES: tuple[tuple[str, _Listed], ...] = (
     ("dns", lambda box: box.dns),
     ("sni", lambda box: box.server_names),
 )
+
+_FLAGS: tuple[tuple[str, Callable[[Layer7], bool]], ...] = (
+    ("authenticated", lambda box: box.authenticated),
+    ("mtls", lambda box: box.mtls),
+)
+FLAGS = frozenset(name for name, _ in _FLAGS)
+"""What a connection is or is not: value 1 that it is."""

@@ -23,6 +23,7 @@ def meet(boxes: Sequence[Layer7]) -> Layer7:
         dns=_domains([box.dns for box in boxes]),
         server_names=_domains([box.server_names for box in boxes]),
         authenticated=any(box.authenticated for box in boxes),
+        mtls=any(box.mtls for box in boxes),
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from ringfence.layer7 import dimension
 from ringfence.layer7.bits import from_members, members
-from ringfence.layer7.dimension import Dimension
+from ringfence.layer7.dimension import FLAGS, Dimension
 from ringfence.layer7.undecidable import Undecidable
 from ringfence.layer7.writing import Written, write
 from ringfence.model.layer7 import Layer7, Request
@@ -175,12 +175,11 @@ class Space:
             if said is not None:
                 known[each.name] = each.value_of(said)
         for each in self._others:
-            if each.name == "authenticated":
-                if request.authenticated is not None:
-                    known[each.name] = int(request.authenticated)
-                continue
             said = getattr(request, each.name)
-            if said is not None:
+            if each.name in FLAGS:
+                if said is not None:
+                    known[each.name] = int(said)
+            elif said is not None:
                 known[each.name] = each.value_of(said.lower().removesuffix(".") or None)
         return known
 
@@ -209,6 +208,7 @@ class Space:
             dns=said.get("dns") or "",
             sni=said.get("sni") or "",
             authenticated=said.get("authenticated") is not None,
+            mtls=said.get("mtls") is not None,
         )
 
 

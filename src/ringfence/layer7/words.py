@@ -30,6 +30,8 @@ def to_json(box: Layer7) -> dict[str, Any]:
         found["tls"] = {"server_name": _few([one.pattern for one in box.server_names])}
     if box.authenticated:
         found["authenticated"] = True
+    if box.mtls:
+        found["mtls"] = True
     return found
 
 
@@ -78,6 +80,8 @@ def text(box: Layer7) -> str:
         parts.append(f"SNI {_domains(box.server_names)}")
     if box.authenticated:
         parts.append("authenticated peers only")
+    if box.mtls:
+        parts.append("over mTLS only")
     return ", ".join(parts) or "anything"
 
 

@@ -13,7 +13,7 @@ _FORMS: Final = {
     "_segments": Form.SEGMENTS,
     "_regex": Form.REGEX,
 }
-_ABOVE_THE_PORT: Final = ("http", "dns", "tls", "authenticated")
+_ABOVE_THE_PORT: Final = ("http", "dns", "tls", "authenticated", "mtls")
 
 
 def limit_words(limit: dict[str, Any]) -> str:
@@ -36,6 +36,7 @@ def box(limit: dict[str, Any]) -> Layer7:
         dns=None if dns is None else _domains(dns["query"]),
         server_names=None if tls is None else _domains(tls["server_name"]),
         authenticated=limit.get("authenticated", False),
+        mtls=limit.get("mtls", False),
     )
 
 
