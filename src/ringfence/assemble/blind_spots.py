@@ -5,9 +5,10 @@ from typing import Final
 
 from ringfence import dialects
 from ringfence.assemble.distinctions import keys, peers
-from ringfence.model.kinds import KINDS
+from ringfence.model.kinds import KINDS, MESH_TITLES
 from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.location import Problem
+from ringfence.model.mesh import NO_MESH, Mesh
 from ringfence.model.profile import Cni, Profile
 from ringfence.model.rule import NodePeer, PodPeer, Policy
 from ringfence.model.selector import LabelSelector
@@ -23,7 +24,10 @@ NOT_JUDGED: Final = {
 
 
 def find(
-    problems: Iterable[Problem], policies: Sequence[Policy], profile: Profile
+    problems: Iterable[Problem],
+    policies: Sequence[Policy],
+    profile: Profile,
+    mesh: Mesh = NO_MESH,
 ) -> tuple[BlindSpot, ...]:
     """Return what must be unknown because of problems.
 
@@ -34,10 +38,11 @@ def find(
             nodes matter at all.
         profile: by which is judged: what it does not enforce hides nothing, and what it
             enforces beside the kinds that are judged cannot be left out of account.
+        mesh: a mesh that is not there heeds nothing either.
     """
-    if profile.cni is Cni.NONE:
+    if profile.cni is Cni.NONE and mesh == NO_MESH:
         return ()
-    judged = dialects.enforced_kinds(profile)
+    judged = _judged(profile, mesh)
     by_label = any(
         key != NAMESPACE_NAME for selector in _namespaces(policies) for key in keys(selector)
     )
@@ -52,7 +57,7 @@ def find(
         elif problem.severity != "error" or not (
             not problem.affects
             or not judged.isdisjoint(problem.affects)
-            or ("Namespace" in problem.affects and by_label)
+            or ("Namespace" in problem.affects and (by_label or mesh != NO_MESH))
             or ("Node" in problem.affects and by_node)
         ):
             continue
@@ -62,6 +67,19 @@ def find(
             found.add(key)
             spots.append(spot)
     return tuple(sorted(spots, key=_order))
+
+
+def _judged(profile: Profile, mesh: Mesh) -> frozenset[str]:
+    """Return the kinds of policy that something in the cluster enforces.
+
+    Of a text that cannot be read no more than a kind's bare name is known, so that a mesh's kinds
+    count under that, too.
+    """
+    there = {name for name in ("istio", "linkerd") if getattr(mesh, name) is not None}
+    enforced = dialects.enforced_kinds(profile)
+    of_mesh = {title for title in enforced if MESH_TITLES.get(title) in there}
+    bare = {title.partition(".")[0] for title in of_mesh}
+    return frozenset({t for t in enforced if t not in MESH_TITLES} | of_mesh | bare)
 
 
 def _namespace(problem: Problem) -> str | None:

@@ -4,10 +4,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Final
 
 from ringfence.model import kinds
 from ringfence.model.document import Document
 from ringfence.model.location import Problem
+
+ROUTES: Final = ("GRPCRoute", "HTTPRoute", "TCPRoute", "TLSRoute")
+"""Kinds of the Gateway API that say what Linkerd authorises, where they are attached to these:"""
+MESH_PARENTS: Final = {("policy.linkerd.io", "Server"), ("policy.linkerd.io", "EgressNetwork")}
 
 
 @dataclass(frozen=True)
@@ -17,7 +22,7 @@ class Catalog:
     by_kind: dict[str, list[Document]] = field(default_factory=dict)
     """Sorted by namespace and name, those without a name last. Policies are not among them."""
     policies: tuple[Document, ...] = ()
-    """Sorted by kind, namespace, name."""
+    """Sorted by kind, namespace, name. Routes that a mesh heeds are here, too."""
     problems: tuple[Problem, ...] = ()
 
     def of(self, kind: str) -> list[Document]:
@@ -64,8 +69,26 @@ def sort(documents: Sequence[Document]) -> Catalog:
         listed.sort(key=attrgetter("namespace", "name"))
     for document in sorted(nameless, key=_place):
         by_kind[document.title].append(document)
-    policies = [document for kind in sorted(policy_kinds) for document in by_kind.pop(kind, [])]
+    policies = [
+        document
+        for kind in sorted({*policy_kinds, *ROUTES})
+        for document in (
+            by_kind.pop(kind, [])
+            if kind in policy_kinds
+            else filter(_is_of_mesh, by_kind.get(kind, ()))
+        )
+    ]
     return Catalog(dict(by_kind), tuple(policies), tuple(problems))
+
+
+def _is_of_mesh(document: Document) -> bool:
+    """Return whether a route says what a mesh authorises; a malformed one is told elsewhere."""
+    spec = document.body.get("spec")
+    parents = spec.get("parentRefs") if isinstance(spec, dict) else None
+    return any(
+        isinstance(parent, dict) and (parent.get("group"), parent.get("kind")) in MESH_PARENTS
+        for parent in (parents if isinstance(parents, list) else ())
+    )
 
 
 def _place(document: Document) -> tuple[str, str, int]:

@@ -15,7 +15,7 @@ Files that begin with `_` are what the dialects are made of:
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, TypeVar
 
@@ -34,7 +34,7 @@ from ringfence.model.cluster import (
 from ringfence.model.document import Document
 from ringfence.model.kinds import group_of
 from ringfence.model.location import Problem
-from ringfence.model.mesh import ClientTls, Mesh
+from ringfence.model.mesh import NO_MESH, ClientTls, Mesh
 from ringfence.model.profile import Profile
 from ringfence.model.proposal import Emission, ProposedPolicy, Surroundings
 from ringfence.model.rule import Policy
@@ -54,7 +54,7 @@ class Context:
     service_accounts: Sequence[ServiceAccount] = ()
     staged: bool = False
     """Whether staged policies count as enforced."""
-    mesh: Mesh = field(default_factory=Mesh)
+    mesh: Mesh = NO_MESH
     """How the cluster's meshes are set up. The configuration of a mesh is there where any object
     of its policy language is."""
 

@@ -29,6 +29,9 @@ HBONE_PORT: Final = 15008
 """Where ambient's mTLS tunnels end. Source: Istio `pkg/config/constants`, ztunnel `config.rs`."""
 LINKERD_INBOUND_PORT: Final = 4143
 """Where Linkerd's proxy takes what comes from other proxies. Source: linkerd2 `charts`."""
+CLASSIC_GATEWAY: Final = "*"
+"""What `Membership.gateway` says of a gateway's proxy that Istio's own Gateway objects set up:
+nothing of the Gateway API has that name, and no `targetRefs` mean it."""
 
 
 class Ports(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
@@ -48,6 +51,7 @@ class Membership(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
     """How the pods of an identity take part in a mesh."""
 
     data_plane: DataPlane
+    """The proxies of gateways and waypoints are sidecars: they are in pods of their own."""
     principal: str
     """What they prove to be. Istio: the SPIFFE identity without its scheme, as
     `cluster.local/ns/shop/sa/web`; Linkerd: the name `web.shop.serviceaccount.identity.…`."""
@@ -58,7 +62,9 @@ class Membership(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
     outbound: Ports = Ports()
     """What it takes of what goes out, by the destination's port."""
     gateway: str = ""
-    """The name of the Gateway of the Gateway API whose proxy they are."""
+    """The name of the Gateway of the Gateway API whose proxy they are, or `CLASSIC_GATEWAY`;
+    empty: it is no gateway's. A gateway's proxy takes nothing that is for another, and no
+    PeerAuthentication is about it."""
     waypoint: bool = False
     """Whether that is a waypoint."""
     default_inbound: str = ""
@@ -150,3 +156,6 @@ class Mesh(msgspec.Struct, frozen=True, omit_defaults=True):
 
     istio: IstioConfig | None = None
     linkerd: LinkerdConfig | None = None
+
+
+NO_MESH: Final = Mesh()
