@@ -24,11 +24,13 @@ A question goes through the files of this room from the top of this list to the 
     - `redirects`, `redirected`, `hearings`, `protocols`: as what Cilium's proxies read traffic,
       for all peers and for one connection
 - `classes`: elements gathered into classes, and the policies compiled to them
+    - `sought`: what policies look for, and which of them count
     - `rules`: compiled rules as values
-    - `peers`, `labels`, `host_endpoints`: which elements a peer stands for
+    - `peers`, `labels`, `host_endpoints`, `members`: which elements a peer stands for
     - `shares`, `ports`: which traffic a rule means; what port names stand for
+    - `chains`, `clients`: how the proxies of a mesh read ports; how those of clients call Services
     - `matches`: three-valued sets
-- `universe`: the elements: identities, nodes, cells of addresses, domain names
+- `universe`: the elements: identities, nodes, cells of addresses, domain names, Services
 - `traffic`, `spaces`, `zones`: classes of traffic, above the port where rules look there
 - `addresses`, `bits`: cells of IP space; sets as integers
 """

@@ -5,7 +5,6 @@ not with their number.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Final
 
@@ -13,31 +12,24 @@ import msgspec
 
 from ringfence.engine import addresses, bits
 from ringfence.engine.addresses import AddressSpace
+from ringfence.engine.clients import Clients
 from ringfence.engine.matches import Matches, union
 from ringfence.engine.peers import Peers
 from ringfence.engine.ports import Ports
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
-from ringfence.engine.shares import Shares, names
+from ringfence.engine.shares import NOWHERE, Shares, names
+from ringfence.engine.sought import blocks, by_name, enforced, in_mesh, patterns
 from ringfence.engine.universe import Universe
 from ringfence.engine.zones import Zones, destinations
-from ringfence.model.cluster import address_block, api_servers
-from ringfence.model.label_space import CILIUM_RESERVED
-from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.profile import Cni
 from ringfence.model.rule import (
-    Action,
-    Direction,
     DomainPeer,
-    Entity,
-    EntityPeer,
-    IpPeer,
-    LabelPeer,
+    Layer,
     Peer,
     Policy,
     Rule,
     leaves,
 )
-from ringfence.model.selector import expression_keys
 from ringfence.model.snapshot import Snapshot
 
 OF_KUBERNETES: Final = (
@@ -55,68 +47,57 @@ class Classes:
         """Find the classes and compile the policies to them."""
         self.snapshot = snapshot
         self.family = family
-        rules = [rule for policy in snapshot.policies for rule in policy.rules]
-        sought = dict.fromkeys((p, by_name(rule)) for rule in rules for p in rule.peers or ())
-        peers = dict.fromkeys(peer for peer, _ in sought)
-        chosen = dict.fromkeys(policy.subject for policy in snapshot.policies if policy.subject)
-        subjects = dict.fromkeys(rule.subjects for rule in rules if rule.subjects)
+        self._enforced = tuple(enforced(snapshot))
+        told = [(policy, rule) for policy in self._enforced for rule in policy.rules]
+        rules = [rule for _, rule in told]
+        sought = dict.fromkeys((p, *by_name(*one)) for one in told for p in one[1].peers or ())
+        peers = dict.fromkeys(peer for peer, *_ in sought)
+        chosen = dict.fromkeys((p.subject, in_mesh(p)) for p in self._enforced if p.subject)
+        subjects = dict.fromkeys((r.subjects, in_mesh(p)) for p, r in told if r.subjects)
         parts = dict.fromkeys(
-            leaf for peer in (*peers, *chosen, *subjects) for leaf in leaves(peer)
+            leaf
+            for peer in (*peers, *(one for one, _ in (*chosen, *subjects)))
+            for leaf in leaves(peer)
         )
-        self.space = AddressSpace(self._blocks(parts))
-        self.universe = Universe(snapshot, self.space, self._patterns(parts), family)
+        self.space = AddressSpace(blocks(snapshot, parts))
+        self.universe = Universe(snapshot, self.space, patterns(snapshot, parts), family)
         found = self.peers = Peers(self.universe, family)
-        told = [(policy, rule) for policy in snapshot.policies for rule in policy.rules]
         self._ports = Ports(
             rules, self.universe, lambda n: destinations(self.universe, found, *told[n])
         )
         self.traffic = self._ports.space
         self._form(
-            {(peer, names): found.match(peer, names=names) for peer, names in sought},
-            {subject: found.match(subject) for subject in subjects},
-            {subject: found.match_subject(subject) for subject in chosen},
+            {
+                (peer, names, mesh): found.match(peer, names=names, mesh=mesh)
+                for peer, names, mesh in sought
+            },
+            {(subject, mesh): found.match(subject, mesh=mesh) for subject, mesh in subjects},
+            {(subject, mesh): found.match_subject(subject, mesh=mesh) for subject, mesh in chosen},
             {f: found.in_family(f) for f in (4, 6)},
         )
         self.zones = Zones(self.traffic, self.members)
         self._compile()
 
-    def _blocks(self, parts: dict[Peer, None]) -> Iterator[IpPeer]:
-        """Yield every block that must be cut out of the addresses."""
-        for part in parts:
-            if isinstance(part, IpPeer):
-                yield part
-        for network_set in self.snapshot.network_sets:
-            yield from map(IpPeer, network_set.nets)
-        for host in self.snapshot.host_endpoints:
-            yield from (IpPeer(address_block(address)) for address in host.addresses)
-        if any(map(may_be_api_server, parts)):
-            for address in api_servers(self.snapshot.services):
-                yield IpPeer(address_block(address))
-
-    def _patterns(self, parts: dict[Peer, None]) -> tuple[DomainPattern, ...]:
-        """Return every domain name that policies write."""
-        found = {part.pattern: None for part in parts if isinstance(part, DomainPeer)}
-        for network_set in self.snapshot.network_sets:
-            found |= {DomainPattern(d, Wildcard.COMPONENT): None for d in network_set.domains}
-        return tuple(sorted(found))
-
     # -- classes -----------------------------------------------------------------------------
 
     def _form(
         self,
-        peers: dict[tuple[Peer, bool], Matches],
-        subjects: dict[Peer, Matches],
-        chosen: dict[Peer, Matches],
+        peers: dict[tuple[Peer, bool, bool], Matches],
+        subjects: dict[tuple[Peer, bool], Matches],
+        chosen: dict[tuple[Peer, bool], Matches],
         families: dict[int, int],
     ) -> None:
         """Gather the elements that lie in exactly the same sets."""
         universe, snapshot = self.universe, self.snapshot
         policed = universe.networked | universe.hosts
+        meshed = universe.meshed | universe.services
         of_policies = [
-            chosen[policy.subject].within(policed)
-            if policy.subject is not None
-            else Matches(self._perhaps_meant(policy))
-            for policy in snapshot.policies
+            Matches(self._perhaps_meant(policy))
+            if policy.subject is None
+            else chosen[policy.subject, True].within(meshed)
+            if in_mesh(policy)
+            else chosen[policy.subject, False].within(policed)
+            for policy in self._enforced
         ]
         blind = [
             self._inhabitants(spot.namespace)
@@ -130,7 +111,9 @@ class Classes:
         apart = [1 << element for element in universe.ways]
         placed = self._placements()
         several = (*blind, policed, universe.networked, universe.crowded, *apart, *placed)
-        for found in (*several, *families.values(), universe.names, universe.cells):
+        others = (universe.names, universe.cells, universe.meshed, universe.services)
+        members = self._told_apart_by_mesh()
+        for found in (*several, *families.values(), *others, *members):
             distinct.setdefault(found, len(distinct))
         for at in self._ports.resolved.values():
             for found in at.values():
@@ -140,7 +123,11 @@ class Classes:
         self.networked = compact[universe.networked]
         """The classes of pods with a network of their own."""
         self.policed = compact[policed]
-        """The classes that policies can select at all."""
+        """The classes that policies of the network can select at all."""
+        self.members_of_mesh = compact[universe.meshed]
+        """The classes of pods that take part in a mesh, or may."""
+        self.services = compact[universe.services]
+        """The classes of Services, which only proxies of a mesh tell from the pods behind."""
         self.crowded = compact[universe.crowded]
         """Hosts of which it is not known which of many host endpoints they have."""
         self.ways: dict[int, tuple[int | None, ...]] = {
@@ -197,6 +184,7 @@ class Classes:
             universe.first_cell,
             universe.first_name,
             universe.first_twin,
+            universe.first_service,
         )
         for element, signature in enumerate(signatures):
             families = universe.families[element]
@@ -215,8 +203,32 @@ class Classes:
         self.count = len(self.members)
         self.everything = (1 << self.count) - 1
 
+    def _told_apart_by_mesh(self) -> list[int]:
+        """Return sets of identities, each alike in how a mesh carries what they send and get."""
+        universe = self.universe
+        clients = self.clients = Clients(universe)
+        services = self.snapshot.services
+        together: dict[tuple[object, ...], list[int]] = defaultdict(list)
+        for element in bits.members(universe.meshed):
+            mesh = universe.identity(element).mesh
+            assert mesh is not None  # noqa: S101 - only such are among them
+            led = {
+                (clients.signature(number), services[number].waypoint, target)
+                for number, _, target in self._ports.chains.leading.get(element, ())
+            }
+            proxy = (mesh.data_plane, mesh.inbound, mesh.outbound, mesh.gateway, mesh.waypoint)
+            key = (*proxy, mesh.uncertain, clients.key(element), frozenset(led))
+            together[key].append(element)
+        return list(map(bits.from_members, together.values()))
+
     def _perhaps_meant(self, policy: Policy) -> int:
         """Return whom a policy may mean of which the subject could not be understood."""
+        if in_mesh(policy):
+            istio = self.snapshot.mesh.istio
+            anywhere = not policy.namespace or (
+                istio is not None and policy.namespace == istio.root_namespace
+            )
+            return self._inhabitants(None if anywhere else policy.namespace) & self.universe.meshed
         if policy.namespace:
             return self._inhabitants(policy.namespace)
         # Policies of Kubernetes are for no hosts.
@@ -228,7 +240,7 @@ class Classes:
         universe = self.universe
         found: dict[str, list[int]] = defaultdict(list)
         self._nodes: dict[int, frozenset[str]] = {}
-        forwarding = any(policy.forward for policy in self.snapshot.policies)
+        forwarding = any(policy.forward for policy in self._enforced)
         for element in range(universe.first_cell if forwarding else 0):
             self._nodes[element] = universe.nodes_of(element)
             for node in self._nodes[element] or {""}:
@@ -253,6 +265,10 @@ class Classes:
                 found[node] |= 1 << self.class_of[element]
         return dict(found)
 
+    def subjects_in(self, layer: Layer) -> int:
+        """Return the classes that policies of a layer can select at all."""
+        return self.policed if layer is Layer.NETWORK else self.members_of_mesh | self.services
+
     def _inhabitants(self, namespace: str | None) -> int:
         universe = self.universe
         if namespace is None:
@@ -264,18 +280,21 @@ class Classes:
     def _compile(self) -> None:
         self.policies: list[CompiledPolicy] = []
         self._widened: dict[int, CompiledRule] = {}
-        self.unreadable = 0
-        """Classes that a policy may select of which something could not be understood."""
-        for policy, found in zip(self.snapshot.policies, self._subjects, strict=True):
+        self.unreadable = dict.fromkeys(Layer, 0)
+        """Per layer, the classes that a policy may select of which something could not be
+        understood."""
+        for policy, found in zip(self._enforced, self._subjects, strict=True):
+            layer = policy.tier.layer
             compiled = CompiledPolicy(policy, found.certain, found.perhaps & ~found.certain)
             for rule in policy.rules:
                 compiled.rules(rule.direction).append(self.compile_rule(policy, rule))
             self.policies.append(compiled)
-            self.unreadable |= compiled.perhaps
+            self.unreadable[layer] |= compiled.perhaps
             if policy.unreadable or policy.subject is None:
-                self.unreadable |= found.possible
+                self.unreadable[layer] |= found.possible
         for found_blind in self.blind:
-            self.unreadable |= found_blind
+            self.unreadable[Layer.NETWORK] |= found_blind
+            self.unreadable[Layer.MESH] |= found_blind & self.members_of_mesh
 
     def compile_rule(self, policy: Policy, rule: Rule, *, only: int | None = None) -> CompiledRule:
         """Return a rule with its peers and its traffic as bit sets.
@@ -290,7 +309,7 @@ class Classes:
         elif rule.peers is None:
             peers = [Matches(self.everything)]
         else:
-            peers = [self._matches[peer, by_name(rule)] for peer in rule.peers]
+            peers = [self._matches[peer, *by_name(policy, rule)] for peer in rule.peers]
         if rule.uncertain:
             peers = [found.unsure() for found in peers]
         compiled = CompiledRule(
@@ -299,7 +318,7 @@ class Classes:
             rule.action,
             tuple(peers),
             union(peers),
-            subjects=None if rule.subjects is None else self._own[rule.subjects],
+            subjects=None if rule.subjects is None else self._own[rule.subjects, in_mesh(policy)],
             only=self.traffic.everything if only is None else only,
             merged=only is not None,
         )
@@ -311,7 +330,7 @@ class Classes:
                 )
         compiled.names = names(rule.traffic)
         compiled.not_names = names(rule.not_traffic)
-        compiled.shares = self.shares.of(compiled, 0, 0)
+        compiled.shares = self.shares.of(compiled, NOWHERE, NOWHERE)
         compiled.split = tuple(self.shares.split(compiled, compiled.matched))
         if compiled.unseen is not None:
             compiled.split_unseen = tuple(self.shares.split(compiled, union(compiled.unseen)))
@@ -319,10 +338,11 @@ class Classes:
 
     def widened(self, compiled: CompiledRule) -> CompiledRule:
         """Return a rule without what it says above the port."""
-        if compiled.rule.layer7 is None and not compiled.merged:
+        rule = compiled.rule
+        if rule.layer7 is None and not rule.not_layer7 and not compiled.merged:
             return compiled
         if id(compiled) not in self._widened:
-            rule = msgspec.structs.replace(compiled.rule, layer7=None)
+            rule = msgspec.structs.replace(rule, layer7=None, not_layer7=())
             self._widened[id(compiled)] = self.compile_rule(compiled.policy, rule)
         return self._widened[id(compiled)]
 
@@ -340,22 +360,3 @@ class Classes:
     def element_of_address(self, address: str) -> int:
         """Return the cell, as an element, of an outside address."""
         return self.universe.first_cell + self.space.cell_of(*addresses.parse(address))
-
-
-def may_be_api_server(part: Peer) -> bool:
-    """Return whether a peer may depend on the API server's addresses.
-
-    Source: Cilium `Documentation/security/policy/layer3.rst`, "Entities based": `kube-apiserver`,
-    which selectors reach by its label `reserved:kube-apiserver`.
-    """
-    if isinstance(part, LabelPeer):
-        return f"{CILIUM_RESERVED}{Entity.KUBE_APISERVER}" in expression_keys(part.expression)
-    return isinstance(part, EntityPeer)
-
-
-def by_name(rule: Rule) -> bool:
-    """Return whether the domain names of Calico's network sets count for a rule.
-
-    Source: docs.tigera.io, domain-based policy: they are for egress rules that allow.
-    """
-    return rule.direction is Direction.EGRESS and rule.action is Action.ALLOW

@@ -10,6 +10,7 @@ from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.engine.stack import Stack
 from ringfence.engine.steps import OtherEnd, PolicyTrace, RuleTrace, all_of, any_of
 from ringfence.model.rule import (
+    AddressPeer,
     AllPeers,
     AnyPeer,
     Direction,
@@ -52,11 +53,8 @@ class Encounters:
 
         traced = []
         for rule in stack.rules_of(policy):
-            wide = classes.widened(rule)
-            ports = on_port(wide)
-            said: bool | None = ports
-            if wide is not rule:
-                said = _holds(self._traffic_of(rule, destination, number), traffic)
+            ports = on_port(classes.widened(rule))
+            said = _holds(self._traffic_of(rule, destination, number), traffic)
             unlearned = rule.unseen is not None and not stack.learns_names
             traced.append(
                 RuleTrace(
@@ -110,7 +108,7 @@ class Encounters:
             case NotPeer():
                 held = self._match_at(peer.part, other)
                 return None if held is None else not held
-            case IpPeer() | EntityPeer(Entity.KUBE_APISERVER):
+            case IpPeer() | AddressPeer() | EntityPeer(Entity.KUBE_APISERVER):
                 return _holds(match(peer), other.address)
             case LabelPeer():
                 by_labels = self._classes.peers.match_own_labels(peer.expression)

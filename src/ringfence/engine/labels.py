@@ -160,9 +160,10 @@ class PodLabels:
         self._cni = snapshot.profile.cni
         self._cluster = (snapshot.profile.cilium or CiliumConfig()).cluster
         labels = [identity.labels for _, identity in places]
+        self._pods = self._whole = LabelIndex(labels)
         if self._cni is Cni.CILIUM:
             labels = [{k: v for k, v in one.items() if not _no_identity(k)} for one in labels]
-        self._pods = LabelIndex(labels)
+            self._pods = LabelIndex(labels)
         self._namespaces = LabelIndex([namespace.labels for namespace in snapshot.namespaces])
         names = [namespace.name for namespace in snapshot.namespaces]
         number = self._number = {name: n for n, name in enumerate(names)}
@@ -191,10 +192,21 @@ class PodLabels:
 
     # -- Kubernetes' selectors ---------------------------------------------------------------
 
-    def select(self, namespaces: LabelSelector, pods: LabelSelector) -> int:
-        """Return the pods selected in the namespaces selected."""
+    def select(self, namespaces: LabelSelector, pods: LabelSelector, *, whole: bool = False) -> int:
+        """Return the pods selected in the namespaces selected.
+
+        Args:
+            namespaces: by their labels.
+            pods: by theirs.
+            whole: whether labels count that Cilium leaves out of a pod's identity.
+        """
         found = self._in_namespaces(namespaces)
-        return found & self._pods.select(pods) if pods.requirements and found else found
+        index = self._whole if whole else self._pods
+        return found & index.select(pods) if pods.requirements and found else found
+
+    def behind(self, namespace: str, selector: LabelSelector) -> int:
+        """Return the pods of a namespace that the selector of a Service selects."""
+        return self.inhabitants(namespace) & self._whole.select(selector)
 
     def _find_in_namespaces(self, selector: LabelSelector) -> int:
         if not selector.requirements:

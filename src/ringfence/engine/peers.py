@@ -5,12 +5,14 @@ from functools import cache
 from ringfence.engine import addresses, bits
 from ringfence.engine.labels import LabelIndex, holds
 from ringfence.engine.matches import NOTHING, Matches, union
+from ringfence.engine.members import Members
 from ringfence.engine.universe import Universe
 from ringfence.model.cluster import address_block, api_servers
 from ringfence.model.label_space import CILIUM_RESERVED
 from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.profile import CiliumConfig, Cni
 from ringfence.model.rule import (
+    AddressPeer,
     AllPeers,
     AnyPeer,
     DomainPeer,
@@ -19,10 +21,13 @@ from ringfence.model.rule import (
     FamilyPeer,
     IpPeer,
     LabelPeer,
+    MeshPeer,
     NodePeer,
     NotPeer,
     Peer,
     PodPeer,
+    PrincipalPeer,
+    ServicePeer,
 )
 from ringfence.model.selector import LabelExpression
 
@@ -38,6 +43,7 @@ class Peers:
         self._cni = snapshot.profile.cni
         self._config = snapshot.profile.cilium or CiliumConfig()
         self._nodes = LabelIndex([node.labels for node in snapshot.nodes])
+        self._members = Members(universe)
         self.match = cache(self._match)
         self.in_family = cache(self._in_family)
         self._reserved = cache(self._find_reserved)
@@ -62,17 +68,18 @@ class Peers:
         cells = bits.from_members(first + cell for cell in own)
         return cells | (universe.everything & ~universe.cells if family == self._family else 0)
 
-    def _match(self, peer: Peer, *, names: bool = True) -> Matches:
+    def _match(self, peer: Peer, *, names: bool = True, mesh: bool = False) -> Matches:
         """Return what a peer stands for.
 
         Args:
             peer: of a rule.
             names: whether the domain names of Calico's network sets count.
+            mesh: whether a mesh asks, for which the CNI's own view of pods does not count.
         """
         universe = self._universe
         match peer:
             case PodPeer():
-                return Matches(universe.pods.select(peer.namespaces, peer.pods))
+                return Matches(universe.pods.select(peer.namespaces, peer.pods, whole=mesh))
             case LabelPeer():
                 return self._match_labels(peer.expression, names=names)
             case IpPeer():
@@ -88,12 +95,29 @@ class Peers:
             case AllPeers():
                 found = Matches(universe.everything)
                 for part in peer.parts:
-                    found &= self.match(part, names=names)
+                    found &= self.match(part, names=names, mesh=mesh)
                 return found
             case AnyPeer():
-                return self._match_any(peer, names=names)
+                return self._match_any(peer, names=names, mesh=mesh)
             case NotPeer():
-                return self.match(peer.part, names=False).without(universe.everything)
+                held = self.match(peer.part, names=False, mesh=mesh)
+                return held.without(universe.everything)
+            case AddressPeer() | MeshPeer() | PrincipalPeer() | ServicePeer():
+                return self._match_of_mesh(peer)
+
+    def _match_of_mesh(self, peer: AddressPeer | MeshPeer | PrincipalPeer | ServicePeer) -> Matches:
+        """Return what a peer stands for that a mesh tells apart."""
+        match peer:
+            case AddressPeer():
+                return self._with_twins(self._match_addresses(IpPeer(peer.cidr)))
+            case MeshPeer():
+                return Matches(self._members.of(peer))
+            case PrincipalPeer():
+                return self._members.proving(peer.pattern)
+            case ServicePeer():
+                number = self._universe.service_number.get((peer.namespace, peer.name))
+                first = self._universe.first_service
+                return NOTHING if number is None else Matches(1 << first + number)
 
     def _with_twins(self, found: Matches) -> Matches:
         universe = self._universe
@@ -111,14 +135,14 @@ class Peers:
             found |= self._labelled_addresses(expression, names=names)
         return found
 
-    def match_subject(self, peer: Peer) -> Matches:
+    def match_subject(self, peer: Peer, *, mesh: bool = False) -> Matches:
         """Return whom a policy's subject means: in Calico host endpoints by their labels.
 
         Source: Calico `felix/calc/active_rules_calculator.go`, which matches workload and host
         endpoints by labels alone, not network sets or addresses.
         """
         if self._cni is not Cni.CALICO or not isinstance(peer, LabelPeer):
-            return self.match(peer)
+            return self.match(peer, mesh=mesh)
         pods = self._universe.pods.where(peer.expression)
         certain, perhaps = self._universe.selected_hosts(peer.expression)
         return Matches(pods | certain, perhaps & ~certain)
@@ -249,7 +273,7 @@ class Peers:
             heeded |= universe.networked
         return found.within(heeded)
 
-    def _match_any(self, peer: AnyPeer, *, names: bool) -> Matches:
+    def _match_any(self, peer: AnyPeer, *, names: bool, mesh: bool) -> Matches:
         """Return what at least one part matches.
 
         Calico gathers the blocks of a rule: what lies somewhere within all of them together is
@@ -259,7 +283,7 @@ class Peers:
             blocks = tuple(part for part in peer.parts if isinstance(part, IpPeer))
             if len(blocks) == len(peer.parts):
                 return self._with_twins(self._match_addresses(*blocks))
-        return union(self.match(part, names=names) for part in peer.parts)
+        return union(self.match(part, names=names, mesh=mesh) for part in peer.parts)
 
     def _match_addresses(self, *blocks: IpPeer) -> Matches:
         """Return what lies in any of several blocks, which are taken together."""

@@ -1,18 +1,32 @@
 """The traffic of a snapshot's rules: where it is cut, and what port names stand for."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
 
 from ringfence.engine import bits
+from ringfence.engine.chains import Chains
 from ringfence.engine.protocols import WHOLE as OF_PROTOCOL
 from ringfence.engine.spaces import EVERYWHERE
 from ringfence.engine.traffic import EVERY, Boxes, TrafficSpace
 from ringfence.engine.universe import Universe
 from ringfence.model.cluster import Protocol
 from ringfence.model.layer7 import Layer7
-from ringfence.model.rule import NamedPort, PortRange, Rule, Traffic
+from ringfence.model.rule import Chain, ChainPort, NamedPort, PortRange, Rule, Traffic
 
 WHOLE = tuple(PortRange(protocol) for protocol in EVERY)
+MTLS: Final = Layer7(mtls=True)
+
+Named = NamedPort | ChainPort
+"""What stands for other ports at other destinations."""
+
+Meaning = tuple[int, int]
+"""The classes of traffic that it certainly stands for, and those that it perhaps stands for."""
+
+_Places = dict[Named, dict[int, set[tuple[Protocol, int]]]]
+"""Per name as the rules write it: what it stands for at which element."""
 
 
 class Ports:
@@ -31,37 +45,14 @@ class Ports:
             universe: where names stand for ports.
             destinations: per rule, by its number, the elements to which what it is about may go.
         """
-        names: dict[str, set[NamedPort]] = defaultdict(set)
-        for rule in rules:
-            for port in (*(rule.traffic or ()), *rule.not_traffic):
-                if isinstance(port, NamedPort):
-                    names[port.name].add(port)
-        # Per name as the rules write it: what it stands for at which element.
-        found: dict[NamedPort, dict[int, set[tuple[Protocol, int]]]] = {
-            port: defaultdict(set) for same in names.values() for port in same
-        }
-        hosts = range(universe.first_node, universe.first_cell)
-        behind = range(universe.first_twin, universe.count)
-        for element in (*range(universe.first_node), *hosts, *behind) if names else ():
-            for declared in universe.named_ports(element):
-                for port in names.get(declared.name, ()):
-                    if port.protocol in (None, declared.protocol):
-                        found[port][element].add((declared.protocol, declared.port))
-        # Which host has which names depends on the family judged; the cuts must not.
-        of_hosts = [declared for one in universe.host_endpoints.all for declared in one.ports]
-        numbers = {
-            port: frozenset(
-                (
-                    *(pair for pairs in at.values() for pair in pairs),
-                    *(
-                        (declared.protocol, declared.port)
-                        for declared in of_hosts
-                        if declared.name == port.name and port.protocol in (None, declared.protocol)
-                    ),
-                )
-            )
-            for port, at in found.items()
-        }
+        self._universe = universe
+        self.chains = Chains(universe)
+        written = dict.fromkeys(
+            port for rule in rules for port in (*(rule.traffic or ()), *rule.not_traffic)
+        )
+        found = self._find_names([port for port in written if isinstance(port, NamedPort)])
+        self._read = self._find_chains() if any(isinstance(p, ChainPort) for p in written) else {}
+        numbers = self._numbers(found)
         self.space = TrafficSpace(
             {r for rule in rules for r in self._ranges(rule, numbers)},
             [
@@ -71,21 +62,91 @@ class Ports:
                 for r in self._ranges(rule, numbers, limited=True)
             ],
         )
-        self.resolved: dict[NamedPort, dict[int, int]] = {}
+        self.resolved: dict[Named, dict[Meaning, int]] = {}
         """Per name: classes of traffic → the elements at which it stands for them."""
         for port, elements in found.items():
-            at: dict[int, list[int]] = defaultdict(list)
-            for element, pairs in elements.items():
-                mask = 0
-                for protocol, number in pairs:
-                    mask |= self.space.mask(protocol, number, number)
-                at[mask].append(element)
-            self.resolved[port] = {mask: bits.from_members(e) for mask, e in at.items()}
+            self.resolved[port] = _gathered(
+                (self._mask(pairs), 0, element) for element, pairs in elements.items()
+            )
+        for chained in written:
+            if isinstance(chained, ChainPort):
+                self.resolved[chained] = _gathered(self._chain(chained.chain))
+
+    def _find_names(self, written: list[NamedPort]) -> _Places:
+        names: dict[str, set[NamedPort]] = defaultdict(set)
+        for port in written:
+            names[port.name].add(port)
+        universe = self._universe
+        found: _Places = {port: defaultdict(set) for same in names.values() for port in same}
+        hosts = range(universe.first_node, universe.first_cell)
+        behind = range(universe.first_twin, universe.first_service)
+        for element in (*range(universe.first_node), *hosts, *behind) if names else ():
+            for declared in universe.named_ports(element):
+                for port in names.get(declared.name, ()):
+                    if port.protocol in (None, declared.protocol):
+                        found[port][element].add((declared.protocol, declared.port))
+        return found
+
+    def _find_chains(self) -> dict[int, dict[int, Chain | None]]:
+        """Return as what each member of a mesh, and each Service, is read at its ports."""
+        universe = self._universe
+        members = bits.members(universe.meshed | universe.services)
+        return {element: self.chains.of(element) for element in members}
+
+    def _chain(self, chain: Chain) -> Iterator[tuple[int, int, int]]:
+        """Yield the traffic that is read in one way at each element, certainly and perhaps."""
+        known: dict[tuple[tuple[int, Chain | None], ...], Meaning] = {}
+        for element, read in self._read.items():
+            key = tuple(read.items())
+            if key not in known:
+                same = {(Protocol.TCP, p) for p, said in key if said is chain}
+                certain = self._mask(same)
+                perhaps = self._mask({(Protocol.TCP, p) for p, said in key if said is None})
+                if chain is Chain.DETECTED:
+                    told = self._mask({(Protocol.TCP, p) for p, _ in key})
+                    certain |= self.space.mask(Protocol.TCP) & ~told
+                known[key] = certain, perhaps & ~certain
+            yield *known[key], element
+
+    def _mask(self, pairs: Iterable[tuple[Protocol, int]]) -> int:
+        mask = 0
+        for protocol, number in pairs:
+            mask |= self.space.mask(protocol, number, number)
+        return mask
+
+    def _numbers(self, found: _Places) -> dict[Named, frozenset[tuple[Protocol, int, int]]]:
+        """Return the ranges of ports that names stand for anywhere.
+
+        Which host has which names depends on the family judged; the cuts must not.
+        """
+        of_hosts = [d for one in self._universe.host_endpoints.all for d in one.ports]
+        numbers: dict[Named, frozenset[tuple[Protocol, int, int]]] = {
+            port: frozenset(
+                (
+                    *((p, n, n) for pairs in at.values() for p, n in pairs),
+                    *(
+                        (declared.protocol, declared.port, declared.port)
+                        for declared in of_hosts
+                        if isinstance(port, NamedPort)
+                        and declared.name == port.name
+                        and port.protocol in (None, declared.protocol)
+                    ),
+                )
+            )
+            for port, at in found.items()
+        }
+        told: dict[Chain, set[tuple[Protocol, int, int]]] = {chain: set() for chain in Chain}
+        for read in self._read.values():
+            for port, said in read.items():
+                for chain in Chain if said is None else (said, Chain.DETECTED):
+                    told[chain].add((Protocol.TCP, port, port))
+        told[Chain.DETECTED].add((Protocol.TCP, 0, 65535))
+        return numbers | {ChainPort(chain): frozenset(ranges) for chain, ranges in told.items()}
 
     @staticmethod
     def _ranges(
         rule: Rule,
-        numbers: dict[NamedPort, frozenset[tuple[Protocol, int]]],
+        numbers: Mapping[Named, frozenset[tuple[Protocol, int, int]]],
         *,
         limited: bool = False,
     ) -> Iterable[tuple[Protocol, int, int]]:
@@ -97,8 +158,7 @@ class Ports:
             if isinstance(port, PortRange):
                 yield port.protocol, port.first, port.last
             else:
-                for protocol, number in numbers[port]:
-                    yield protocol, number, number
+                yield from numbers[port]
 
     def mask(self, traffic: Iterable[Traffic], family: int | None) -> int:
         """Return the classes of the ranges that are of a family or of both."""
@@ -109,13 +169,26 @@ class Ports:
         return found
 
 
+def _gathered(found: Iterable[tuple[int, int, int]]) -> dict[Meaning, int]:
+    """Return traffic → the elements of which it is told.
+
+    Args:
+        found: triples of the certain traffic, of the possible, and the element.
+    """
+    at: dict[Meaning, list[int]] = defaultdict(list)
+    for certain, perhaps, element in found:
+        at[certain, perhaps].append(element)
+    return {meaning: bits.from_members(elements) for meaning, elements in at.items()}
+
+
 def _told_apart(rule: Rule) -> Boxes:
     """Return the limits that tell requests apart: one without any content does not.
 
     Of a limit with server names also the names and the rest apart: Cilium merges them so. And what
-    a proxy of Cilium's can read from what it cannot.
+    a proxy of Cilium's can read from what it cannot. Of a limit to mTLS that and the rest apart, so
+    that plaintext is cut as what is over mTLS.
     """
-    parts = list(rule.layer7 or ())
+    parts = [*(rule.layer7 or ()), *rule.not_layer7]
     if rule.parser in OF_PROTOCOL:
         parts.append(OF_PROTOCOL[rule.parser])
     for box in rule.layer7 or ():
@@ -126,4 +199,7 @@ def _told_apart(rule: Rule) -> Boxes:
             ]
         if box.authenticated:
             parts.append(Layer7(authenticated=True))
+    for box in tuple(parts):
+        if box.mtls:
+            parts += [MTLS, msgspec.structs.replace(box, mtls=False)]
     return tuple(box for box in dict.fromkeys(parts) if box != Layer7())

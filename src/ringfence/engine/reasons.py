@@ -1,21 +1,27 @@
 """Why something is unknown, in words, with the place in the input that is to blame."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from ringfence.engine.classes import Classes
 from ringfence.engine.proxy import Clash
 from ringfence.engine.rules import CompiledRule
 from ringfence.model.document import path_text
 from ringfence.model.rule import (
+    AddressPeer,
+    ChainPort,
     Direction,
     Entity,
     EntityPeer,
     IpPeer,
     LabelPeer,
+    Layer,
     NodePeer,
     leaves,
 )
 from ringfence.model.verdict import Evidence
+
+CHAINS: Final = "Services disagree on whether the port is HTTP, and so on how the proxy reads it"
 
 
 def why_perhaps(
@@ -46,6 +52,8 @@ def why_perhaps(
         for share in compiled.shares:
             unsure |= share.perhaps
         told = "; ".join(classes.traffic.why_undecided(unsure or classes.traffic.everything))
+        if any(isinstance(p, ChainPort) for p in (*(rule.traffic or ()), *rule.not_traffic)):
+            return f"{where}: {told or CHAINS}"
         return f"{where}: what it says above the port could not be told apart: {told}"
     parts = [leaf for each in rule.peers or () for leaf in leaves(each)]
     if any(isinstance(part, NodePeer) for part in parts):
@@ -55,7 +63,7 @@ def why_perhaps(
             f"{where}: whether {other} is an API server is not known: the EndpointSlice of "
             "Service default/kubernetes is not in the input"
         )
-    blocks = ", ".join(part.cidr for part in parts if isinstance(part, IpPeer))
+    blocks = ", ".join(part.cidr for part in parts if isinstance(part, IpPeer | AddressPeer))
     if not blocks and any(isinstance(part, LabelPeer) for part in parts):
         broken = [found.name for found in snapshot.network_sets if found.unreadable]
         if broken:
@@ -66,7 +74,12 @@ def why_perhaps(
 
 
 def why_unreadable(
-    classes: Classes, subject: int, direction: Direction, *, denying_only: bool = False
+    classes: Classes,
+    subject: int,
+    direction: Direction,
+    *,
+    denying_only: bool = False,
+    layer: Layer = Layer.NETWORK,
 ) -> Iterator[tuple[str, Evidence | None]]:
     """Yield why nothing can be said of a class of subjects, with the evidence if there is any.
 
@@ -75,13 +88,14 @@ def why_unreadable(
         subject: the class.
         direction: which side the subject is on.
         denying_only: whether only policies matter that have rules which deny.
+        layer: which policies matter.
     """
-    if not classes.unreadable >> subject & 1:
+    if not classes.unreadable[layer] >> subject & 1:
         return
     snapshot = classes.snapshot
     for compiled in classes.policies:
         policy = compiled.policy
-        if denying_only and policy.kind == "NetworkPolicy":
+        if policy.tier.layer is not layer or (denying_only and policy.kind == "NetworkPolicy"):
             continue
         document = snapshot.documents[policy.document]
         selected = (compiled.subjects | compiled.perhaps) >> subject & 1
@@ -91,7 +105,7 @@ def why_unreadable(
                 yield (
                     f"{policy.ref} could not be understood: {part.reason} ({at})",
                     Evidence(
-                        "network",
+                        layer.value,
                         direction.value,
                         "unknown",
                         policy.ref,

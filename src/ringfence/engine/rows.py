@@ -18,7 +18,7 @@ from ringfence.engine.shares import parts
 from ringfence.engine.stack import Floor, Stack, Stacks
 from ringfence.model import tiers
 from ringfence.model.profile import Cni
-from ringfence.model.rule import NETWORK_POLICY, Action, Direction, Resolution
+from ringfence.model.rule import NETWORK_POLICY, Action, Direction, Layer, Resolution
 
 Row = tuple[int, int, int]
 """(traffic mask, peers certainly allowed, peers perhaps allowed)."""
@@ -50,7 +50,8 @@ class Rows:
     def __init__(self, classes: Classes, stacks: Stacks) -> None:
         """Keep what was compiled; nothing is evaluated yet."""
         self._classes, self._stacks = classes, stacks
-        self._merges = classes.snapshot.profile.cni is Cni.CILIUM
+        cilium = classes.snapshot.profile.cni is Cni.CILIUM
+        self._merges = cilium and stacks.layer is Layer.NETWORK
         self.forwarding: Narrowing | None = None
         """What is said of traffic that nodes forward, if anything is."""
         self._rows: dict[tuple[object, ...], tuple[Row, ...]] = {}
@@ -58,10 +59,13 @@ class Rows:
 
     def is_settled(self, subject: int) -> bool:
         """Return whether policies, and nothing that hides them, decide for a class of subjects."""
-        classes = self._classes
-        if classes.unreadable >> subject & 1 or self._stacks.audited or self.forwarding:
+        if self._is_hidden(subject) or self._stacks.audited or self.forwarding:
             return False
         return not self._stacks.clashes(subject)
+
+    def _is_hidden(self, subject: int) -> bool:
+        """Return whether something of the policies of a class could not be understood."""
+        return bool(self._classes.unreadable[self._stacks.layer] >> subject & 1)
 
     def of(self, subject: int, direction: Direction) -> tuple[Row, ...]:
         """Return what a class of subjects may exchange with all peers.
@@ -71,13 +75,14 @@ class Rows:
         classes = self._classes
         full = classes.everything
         traffic = classes.traffic.everything
-        if classes.crowded >> subject & 1:
+        of_network = self._stacks.layer is Layer.NETWORK
+        if of_network and classes.crowded >> subject & 1:
             return ((traffic, 0, full),)
-        if subject in classes.ways:
+        if of_network and subject in classes.ways:
             return self._either(subject, direction)
-        if not classes.policed >> subject & 1 or self._stacks.inert:
+        if not self._stacks.policed >> subject & 1 or self._stacks.inert:
             return ((traffic, full, full),)
-        if classes.unreadable >> subject & 1 or self._stacks.clashes(subject):
+        if self._is_hidden(subject) or self._stacks.clashes(subject):
             return ((traffic, 0, full),)
         rows = self.through(self._stacks.stack(subject, direction), subject)
         if self.forwarding and classes.networked >> subject & 1:

@@ -7,10 +7,13 @@ for egress a rule falls into parts, one for all destinations at which its names 
 from collections.abc import Iterator, Mapping
 
 from ringfence.engine.matches import Matches
-from ringfence.engine.ports import Ports
+from ringfence.engine.ports import Meaning, Named, Ports
 from ringfence.engine.rules import CompiledRule, Part, Share
 from ringfence.model.layer7 import Layer7
-from ringfence.model.rule import NETWORK_POLICY, NamedPort, PortRange
+from ringfence.model.rule import NETWORK_POLICY, ChainPort, NamedPort, PortRange
+
+NOWHERE: Meaning = (0, 0)
+"""What stands for no traffic."""
 
 
 class Shares:
@@ -21,7 +24,7 @@ class Shares:
         ports: Ports,
         everything: int,
         in_family: Mapping[int, int],
-        names_at: Mapping[NamedPort, Mapping[int, int]],
+        names_at: Mapping[Named, Mapping[Meaning, int]],
         *,
         icmp_is_open: bool,
     ) -> None:
@@ -31,14 +34,15 @@ class Shares:
             ports: the traffic of the snapshot's rules.
             everything: all classes, as a bit set.
             in_family: per family, the classes that are reached over it.
-            names_at: per port name: classes of traffic → the classes at which it stands for them.
+            names_at: per port name, or what else stands for ports: classes of traffic → the
+                classes at which it stands for them.
             icmp_is_open: whether NetworkPolicy's effect on ICMP is left open.
         """
         self._ports, self._traffic = ports, ports.space
         self._everything, self._in_family, self._names = everything, in_family, names_at
         self._icmp_is_open = icmp_is_open
 
-    def of(self, compiled: CompiledRule, named: int, not_named: int) -> tuple[Share, ...]:
+    def of(self, compiled: CompiledRule, named: Meaning, not_named: Meaning) -> tuple[Share, ...]:
         """Return the traffic of a rule whose names stand for some.
 
         Args:
@@ -53,14 +57,19 @@ class Shares:
         of_family = any(isinstance(p, PortRange) and p.family for p in (*ranges, *excluded))
         shares = []
         for family in (4, 6) if of_family else (None,):
-            mask = self._traffic.everything if whole else self._ports.mask(ranges, family) | named
+            mask = self._traffic.everything if whole else self._ports.mask(ranges, family)
             if whole and compiled.policy.tier == NETWORK_POLICY and self._icmp_is_open:
                 mask &= ~self._traffic.icmp
-            mask &= ~(self._ports.mask(excluded, family) | not_named) & compiled.only
-            certain, perhaps = mask, 0
+            left = ~self._ports.mask(excluded, family) & compiled.only
+            possible = (mask | named[0] | named[1]) & left & ~not_named[0]
+            certain = (mask | named[0]) & left & ~(not_named[0] | not_named[1])
             if rule.layer7 is not None and not rule.unreadable and Layer7() not in rule.layer7:
                 held, maybe = self._traffic.limit(rule.layer7)
-                certain, perhaps = mask & held, mask & maybe & ~held
+                certain, possible = certain & held, possible & (held | maybe)
+            if rule.not_layer7 and not rule.unreadable:
+                held, maybe = self._traffic.limit(rule.not_layer7)
+                certain, possible = certain & ~(held | maybe), possible & ~held
+            perhaps = possible & ~certain
             peers = self._everything if family is None else self._in_family[family]
             if certain | perhaps:
                 shares.append(Share(certain, perhaps, peers))
@@ -68,15 +77,17 @@ class Shares:
 
     def split(self, compiled: CompiledRule, matched: Matches) -> Iterator[Part]:
         """Yield the parts of an egress rule, its names resolved at each destination."""
-        groups = {(0, 0): self._everything}
+        groups = {(NOWHERE, NOWHERE): self._everything}
         for index, names in enumerate((compiled.names, compiled.not_names)):
             for port in names:
-                refined: dict[tuple[int, int], int] = {}
+                refined: dict[tuple[Meaning, Meaning], int] = {}
                 for (named, not_named), where in groups.items():
                     left = where
                     for mask, at in self._names[port].items():
                         if here := where & at:
-                            key = (named, not_named | mask) if index else (named | mask, not_named)
+                            key = (named, _both(not_named, mask))
+                            if not index:
+                                key = (_both(named, mask), not_named)
                             refined[key] = refined.get(key, 0) | here
                             left &= ~at
                     if left:
@@ -84,27 +95,33 @@ class Shares:
                         refined[key] = refined.get(key, 0) | left
                 groups = refined
         for (named, not_named), where in groups.items():
-            shares = self.of(compiled, named, not_named) if named | not_named else compiled.shares
+            resolved = (named, not_named) != (NOWHERE, NOWHERE)
+            shares = self.of(compiled, named, not_named) if resolved else compiled.shares
             yield from parts(shares, matched.within(where))
 
-    def named_at(self, port: NamedPort, destination: int) -> int:
+    def named_at(self, port: Named, destination: int) -> Meaning:
         """Return the traffic that a port's name stands for at a class of pods."""
-        found = 0
+        found = NOWHERE
         for mask, at in self._names[port].items():
             if at >> destination & 1:
-                found |= mask
+                found = _both(found, mask)
         return found
 
     def at(self, compiled: CompiledRule, destination: int) -> tuple[Share, ...]:
         """Return the traffic of a rule, its names resolved at a destination."""
         if not (compiled.names or compiled.not_names):
             return compiled.shares
-        named = not_named = 0
+        named = not_named = NOWHERE
         for port in compiled.names:
-            named |= self.named_at(port, destination)
+            named = _both(named, self.named_at(port, destination))
         for port in compiled.not_names:
-            not_named |= self.named_at(port, destination)
+            not_named = _both(not_named, self.named_at(port, destination))
         return self.of(compiled, named, not_named)
+
+
+def _both(one: Meaning, other: Meaning) -> Meaning:
+    certain = one[0] | other[0]
+    return certain, (one[1] | other[1]) & ~certain
 
 
 def parts(shares: tuple[Share, ...], matched: Matches) -> Iterator[Part]:
@@ -117,6 +134,6 @@ def parts(shares: tuple[Share, ...], matched: Matches) -> Iterator[Part]:
             yield share.perhaps, 0, found.possible
 
 
-def names(traffic: tuple[object, ...] | None) -> tuple[NamedPort, ...]:
-    """Return the port names among what a rule says of ports."""
-    return tuple(port for port in traffic or () if isinstance(port, NamedPort))
+def names(traffic: tuple[object, ...] | None) -> tuple[Named, ...]:
+    """Return what, of what a rule says of ports, stands for others at other destinations."""
+    return tuple(port for port in traffic or () if isinstance(port, NamedPort | ChainPort))

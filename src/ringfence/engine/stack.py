@@ -17,7 +17,7 @@ from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.model import tiers
 from ringfence.model.layer7 import Layer7
 from ringfence.model.profile import CiliumConfig, Cni, Enforcement
-from ringfence.model.rule import Action, Direction, Resolution, Tier, Ties, Traffic
+from ringfence.model.rule import Action, Direction, Layer, Resolution, Tier, Ties, Traffic
 
 
 @dataclass(frozen=True)
@@ -120,22 +120,29 @@ class Stack:
 
 
 class Stacks:
-    """The stack of every class of subjects."""
+    """The stack of every class of subjects, of one layer."""
 
-    def __init__(self, classes: Classes) -> None:
-        """Order the policies and find which apply to which class."""
+    def __init__(self, classes: Classes, layer: Layer = Layer.NETWORK) -> None:
+        """Order the policies and find which apply to which class.
+
+        What is set up for the network is not for a mesh.
+        """
         self._classes = classes
+        self.layer = layer
         profile = classes.snapshot.profile
         config = profile.cilium or CiliumConfig()
-        cilium = profile.cni is Cni.CILIUM
+        cilium = profile.cni is Cni.CILIUM and layer is Layer.NETWORK
         self.always = cilium and config.enforcement is Enforcement.ALWAYS
         """Whether every subject is isolated both ways, selected or not."""
         self.inert = cilium and config.enforcement is Enforcement.NEVER
         """Whether nothing that policies say is enforced."""
         self.audited = cilium and config.audit
         """Whether what policies deny passes all the same."""
+        self.policed = classes.subjects_in(layer)
+        """The classes that policies of the layer can select at all."""
         ordered = sorted(
-            classes.policies, key=lambda p: (p.policy.tier, p.policy.order, p.policy.tie)
+            (found for found in classes.policies if found.policy.tier.layer is layer),
+            key=lambda p: (p.policy.tier, p.policy.order, p.policy.tie),
         )
         self._proxy = Proxy(classes) if cilium else None
         self.authenticated = classes.traffic.limit((Layer7(authenticated=True),))[0]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
-from ringfence.model.rule import Direction
+from ringfence.model.rule import Direction, Layer
 from ringfence.model.verdict import Evidence, Judgement, Verdict
 
 
@@ -121,11 +121,11 @@ class Trace:
         )
 
 
-def settled(direction: Direction, rule: str) -> Evidence:
+def settled(direction: Direction, rule: str, layer: Layer = Layer.NETWORK) -> Evidence:
     """Return the evidence for what no policy can decide: that it is allowed, and by what."""
-    return Evidence("network", direction.value, "allow", None, rule)
+    return Evidence(layer.value, direction.value, "allow", None, rule)
 
 
-def settled_side(direction: Direction, rule: str) -> SideTrace:
+def settled_side(direction: Direction, rule: str, layer: Layer = Layer.NETWORK) -> SideTrace:
     """Return a side that no policy can decide."""
-    return SideTrace(direction, evidence=[settled(direction, rule)])
+    return SideTrace(direction, evidence=[settled(direction, rule, layer)])

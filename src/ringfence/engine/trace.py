@@ -47,6 +47,7 @@ class Tracer:
     def __init__(self, classes: Classes, stacks: Stacks) -> None:
         """Keep what was compiled."""
         self._classes, self._stacks = classes, stacks
+        self._layer = stacks.layer
         self._snapshot = classes.snapshot
         self._encounters = Encounters(classes)
         self._reader = Reader(classes)
@@ -71,9 +72,13 @@ class Tracer:
             let_in: whether it is let in unless a rule denies that.
         """
         if self._stacks.inert:
-            return settled_side(direction, "never enforced")
+            return settled_side(direction, "never enforced", self._layer)
         stack = self._stacks.stack(subject, direction)
-        blind = list(why_unreadable(self._classes, subject, direction, denying_only=let_in))
+        blind = list(
+            why_unreadable(
+                self._classes, subject, direction, denying_only=let_in, layer=self._layer
+            )
+        )
         for clash in self._stacks.clashes(subject):
             blind += why_clashing(self._classes, clash, direction)
         return self.through(stack, subject, traffic, other, blind)
@@ -115,7 +120,7 @@ class Tracer:
         state.refused |= side.unmatched and self._is_refused(stack, side.policies)
         if state.undecided:
             state.outcomes.add(Action.ALLOW)
-            side.evidence.append(settled(direction, "default"))
+            side.evidence.append(settled(direction, "default", self._layer))
         side.verdict = _verdict(state.outcomes)
         side.by_isolation &= state.outcomes == {Action.DENY}
         if side.verdict is not Verdict.UNKNOWN:
@@ -374,7 +379,7 @@ class Tracer:
             path = policy.isolation_path
             yield self._written(side.direction, policy.document, path, action, "isolation")
         if not floor.isolating:
-            yield Evidence("network", side.direction.value, action, None, "always enforced")
+            yield Evidence(self._layer.value, side.direction.value, action, None, "always enforced")
 
     def _locate(
         self, direction: Direction, index: int, path: Path, action: str, rule: str = ""
@@ -383,9 +388,8 @@ class Tracer:
         document = self._snapshot.documents[index]
         location = document.location_of(path)
         rule = rule or path_text(path).removeprefix("spec.")
-        return Evidence(
-            "network", direction.value, action, document.ref, rule, location.file, location.line
-        )
+        place = document.ref, rule, location.file, location.line
+        return Evidence(self._layer.value, direction.value, action, *place)
 
 
 def _verdict(outcomes: set[Action]) -> Verdict:

@@ -149,7 +149,7 @@ class TrafficSpace:
     def _limit(self, boxes: Boxes) -> tuple[int, int]:
         """Return the classes of which all, and those of which perhaps some, meet any of the boxes.
 
-        HTTP and TLS are only said over TCP, DNS over UDP and TCP.
+        HTTP and TLS are only said over TCP, as is the mTLS of a mesh, DNS over UDP and TCP.
         """
         certain = perhaps = 0
         for box in boxes:
@@ -300,7 +300,7 @@ def _one_thing(request: Request) -> Request:
 
 def _is_said(box: Layer7, protocol: Protocol) -> bool:
     """Return whether what a box speaks of can be said over a protocol."""
-    if box.http is not None or box.server_names is not None:
+    if box.http is not None or box.server_names is not None or box.mtls:
         return protocol is Protocol.TCP
     return box.dns is None or protocol in {Protocol.TCP, Protocol.UDP}
 

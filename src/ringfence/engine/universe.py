@@ -1,7 +1,8 @@
 """Everything that can stand at an end of a connection: the elements, and where they live.
 
 An element is an identity, a node, a cell of outside addresses, or a set of domain names that the
-policies tell apart. Under a profile that tells a pod's own node from the others, each node and
+policies tell apart; and where pods take part in a mesh, a Service, by whose address proxies are
+called. Under a profile that tells a pod's own node from the others, each node and
 each host-network identity is there twice: as any other node, and (its twin) as the own one.
 """
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Universe:
-    """The elements of a snapshot, numbered: identities, nodes, cells, names, twins."""
+    """The elements of a snapshot, numbered: identities, nodes, cells, names, twins, Services."""
 
     def __init__(
         self,
@@ -72,10 +73,21 @@ class Universe:
         """The elements that have a twin, in the order of their twins."""
         self.twin = {e: self.first_twin + n for n, e in enumerate(self.twins)}
         self._pair_with_host_endpoints()
+        self.first_service = self.first_twin + len(self.twins)
         self._copies: dict[int, int] = defaultdict(int)
         for n, element in enumerate(self.twins):
             self._copies[element] |= 1 << self.first_twin + n
-        self.count = self.first_twin + len(self.twins)
+        self.meshed = bits.from_members(
+            element
+            for element in range(self.first_node)
+            if (identity := self.identity(element)).mesh and not identity.host_network
+        )
+        """The identities that take part in a mesh, or may."""
+        services = snapshot.services if self.meshed else ()
+        self.count = self.first_service + len(services)
+        self.services = ((1 << self.count) - 1) & ~((1 << self.first_service) - 1)
+        """All Services; nothing where no identity takes part in a mesh."""
+        self.service_number = {(s.namespace, s.name): n for n, s in enumerate(services)}
         self.everything = (1 << self.count) - 1
         self.names = ((1 << self.first_twin) - 1) & ~((1 << self.first_name) - 1)
         """All sets of names."""
@@ -114,7 +126,9 @@ class Universe:
 
     def original(self, element: int) -> int:
         """Return what an element is the twin of; itself where it is none."""
-        return element if element < self.first_twin else self.twins[element - self.first_twin]
+        if self.first_twin <= element < self.first_service:
+            return self.twins[element - self.first_twin]
+        return element
 
     def with_twins(self, found: int) -> int:
         """Return a set with the twins of its members."""

@@ -12,6 +12,7 @@ from ringfence.model.rule import (
     Direction,
     DomainPeer,
     LabelPeer,
+    Layer,
     PodPeer,
     Policy,
     Rule,
@@ -36,7 +37,12 @@ def destinations(universe: Universe, peers: Peers, policy: Policy, rule: Rule) -
     if rule.direction is Direction.INGRESS:
         if policy.subject is None or policy.forward:
             return EVERYWHERE
-        selected = peers.match_subject(policy.subject).possible & networked
+        mesh = policy.tier.layer is Layer.MESH
+        chosen = peers.match_subject(policy.subject, mesh=mesh).possible
+        if chosen & universe.services:
+            # A waypoint's rules are about what goes on to the pods behind it.
+            return EVERYWHERE
+        selected = chosen & networked
         return selected if policy.namespace else selected | others
     if rule.peers is None or rule.unreadable or rule.uncertain:
         return EVERYWHERE
