@@ -57,6 +57,8 @@ class Context:
     mesh: Mesh = NO_MESH
     """How the cluster's meshes are set up. The configuration of a mesh is there where any object
     of its policy language is."""
+    probes: Sequence[str] = ()
+    """The paths of the HTTP probes of pods in Linkerd's mesh, sorted: its proxies let these in."""
 
     @cached_property
     def by_title(self) -> dict[str, list[tuple[int, Document]]]:
@@ -103,6 +105,9 @@ class Dialect:
     """Tells what is wrong with, or worth knowing of, documents that need not make a policy."""
     client_tls: Callable[[Context], Sequence[ClientTls]] | None = None
     """Reads what the clients of a mesh are told of TLS; what is unreadable of it, it carries."""
+    implied: Callable[[Context], Sequence[tuple[Document, Policy]]] | None = None
+    """Returns what holds though no object says it (a mesh's defaults): policies, each with a
+    document that stands for what says so. Which index that has, the caller fills in."""
     replaced: Callable[[Context], frozenset[int]] | None = None
     """Returns the indexes of documents in the place of which staged ones stand, where these count
     as enforced."""
@@ -122,6 +127,9 @@ class Parsed(msgspec.Struct, frozen=True):
     network_sets: tuple[NetworkSet, ...] = ()
     host_endpoints: tuple[HostEndpoint, ...] = ()
     client_tls: tuple[ClientTls, ...] = ()
+    implied: tuple[Document, ...] = ()
+    """What stands for no object of the cluster: the policies refer to these by the indexes that
+    follow those of the documents."""
 
 
 def emit(dialect: str, policies: Sequence[ProposedPolicy], surroundings: Surroundings) -> Emission:
@@ -170,6 +178,7 @@ def parse(context: Context) -> Parsed:
     ignored: list[Problem] = []
     problems: list[Problem] = []
     involved: dict[int, Dialect] = {}
+    known = tuple(dict.fromkeys(by_kind().values()))
     gone = _replaced(context) if context.staged else frozenset()
     for index, document in enumerate(context.documents):
         dialect = by_kind().get((group_of(document.api_version), document.kind))
@@ -196,6 +205,11 @@ def parse(context: Context) -> Parsed:
             ]
     sets = [s for d in involved.values() if d.network_sets for s in d.network_sets(context)]
     problems += [note for d in involved.values() if d.notes for note in d.notes(context)]
+    implied = [pair for d in known if d.implied for pair in d.implied(context)]
+    policies += [
+        msgspec.structs.replace(policy, document=len(context.documents) + number)
+        for number, (_, policy) in enumerate(implied)
+    ]
     hosts = [h for d in involved.values() if d.host_endpoints for h in d.host_endpoints(context)]
     told = [c for d in involved.values() if d.client_tls for c in d.client_tls(context)]
     return Parsed(
@@ -206,6 +220,7 @@ def parse(context: Context) -> Parsed:
         network_sets=tuple(sets),
         host_endpoints=tuple(hosts),
         client_tls=tuple(told),
+        implied=tuple(document for document, _ in implied),
     )
 
 

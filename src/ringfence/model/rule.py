@@ -148,6 +148,9 @@ class MeshPeer(msgspec.Struct, frozen=True, tag="mesh"):
     """Only the proxies of this Gateway of the Gateway API; empty: only what is none; None: all."""
     waypoint: bool | None = None
     """Only waypoints, or only what is none; None: both."""
+    default_inbound: str | None = None
+    """Only what has this as its `Membership.default_inbound`; empty: only what says none; None:
+    all."""
 
 
 class ServicePeer(msgspec.Struct, frozen=True, tag="service"):
@@ -256,7 +259,31 @@ class ChainPort(msgspec.Struct, frozen=True, tag="chain-port"):
     chain: Chain
 
 
-Traffic = PortRange | NamedPort | ChainPort
+class PortUse(StrEnum):
+    """What Linkerd's proxy takes a port for."""
+
+    IDENTITY = "identity"
+    """Asks for an identity whatever the default policy: `Membership.identity_ports`."""
+    OPAQUE = "opaque"
+    """Not read above TCP where no Server says otherwise: `Membership.opaque`."""
+    PROBE = "probe"
+    """Has an HTTP probe of a path: `Membership.probes`."""
+
+
+class ProxyPort(msgspec.Struct, frozen=True, tag="proxy-port"):
+    """The TCP ports of the destination that its Linkerd proxy takes for something.
+
+    Resolved on the pod that the connection goes to, from its `Membership`; none where it has none.
+    """
+
+    use: PortUse
+    path: str = ""
+    """Of the probe."""
+    port: PortRange | NamedPort | None = None
+    """Only those that this holds, too; None: all."""
+
+
+Traffic = PortRange | NamedPort | ChainPort | ProxyPort
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
