@@ -7,7 +7,8 @@ Files that begin with `_` are what the dialects are made of:
 
 - `_shared`, `_policy_api`: manifests read strictly; what ClusterNetworkPolicy and its forerunners
   share
-- `_calico_*`, `_cilium_*`: the parts of an object of these dialects, to the common rule
+- `_calico_*`, `_cilium_*`, `_istio_*`, `_linkerd_*`: the parts of an object of these dialects, to
+  the common rule
 - `_emit_*`: policies that were generated, as each language says them; `_emission`,
   `_emission_words`, `_cidrs`: what they share
 - `_write_*`: policies that were converted, in any tier and order; `_writing`: what they share
