@@ -11,12 +11,17 @@ from ringfence.assemble import (
     catalog,
     distinctions,
     identities,
+    mesh_settings,
+    meshes,
     profiles,
     routes,
     services,
     surroundings,
 )
 from ringfence.assemble.inventory import Inventory
+from ringfence.assemble.memberships import Memberships
+from ringfence.assemble.mesh_settings import NOTHING, Settings
+from ringfence.assemble.waypoints import Gateways
 from ringfence.model.document import Document
 from ringfence.model.location import Problem
 from ringfence.model.profile import Profile
@@ -33,6 +38,7 @@ def build(
     version: str | None = None,
     pod_cidrs: Sequence[str] = (),
     staged: bool = False,
+    settings: Settings = NOTHING,
 ) -> Snapshot:
     """Return the snapshot of what a source read.
 
@@ -42,6 +48,7 @@ def build(
         version: of the CNI's agent, as `1.18`; detected where None.
         pod_cidrs: where pods without a known address live; worked out where empty.
         staged: whether staged policies count as enforced.
+        settings: of the meshes, where they are given; they come before what was read.
 
     Raises:
         UsageError: no such profile, no such version, no such CIDR.
@@ -52,17 +59,23 @@ def build(
     nodes = surroundings.nodes(objects, problems)
     cidrs, assumed = surroundings.pod_cidrs(pod_cidrs, nodes)
     found = services.read(objects, problems)
-    inventory = Inventory(objects)
+    defined = surroundings.namespaces(objects, (), problems)
+    settings = settings.over(mesh_settings.from_catalog(objects, problems))
+    gateways = Gateways(objects, problems)
+    found = gateways.assigned(found, defined, problems)
+    memberships = Memberships(objects, defined, settings, gateways)
+    inventory = Inventory(objects, memberships)
     found = services.with_host_backends(found, inventory.host_pods(), nodes)
     named = chain(
         inventory.namespaces(),
         (document.namespace for document in objects.policies),
         (document.namespace for listed in objects.by_kind.values() for document in listed),
     )
-    namespaces = surroundings.namespaces(objects, named, problems)
+    namespaces = surroundings.with_implicit(defined, named)
+    mesh = memberships.mesh()
     accounts = surroundings.service_accounts(objects, problems)
     parsed = dialects.parse(
-        dialects.Context(profile, objects.policies, namespaces, found, accounts, staged)
+        dialects.Context(profile, objects.policies, namespaces, found, accounts, staged, mesh)
     )
     told_apart = distinctions.find(
         parsed.policies, found, parsed.network_sets, parsed.host_endpoints, parsed.client_tls
@@ -70,7 +83,11 @@ def build(
     folder = identities.Folder(told_apart, nodes, cidrs)
     workloads = inventory.workloads(folder, {(s.namespace, s.name) for s in found})
     ways_in = routes.read(objects, problems)
-    problems += inventory.problems
+    problems += (
+        *inventory.problems,
+        *memberships.problems,
+        *meshes.assumed(mesh, workloads, reading.source),
+    )
     return Snapshot(
         profile=profile,
         namespaces=namespaces,
@@ -82,6 +99,7 @@ def build(
         network_sets=parsed.network_sets,
         host_endpoints=parsed.host_endpoints,
         client_tls=parsed.client_tls,
+        mesh=mesh,
         staged=staged,
         pod_cidrs=cidrs,
         pod_cidrs_assumed=assumed,
@@ -90,7 +108,7 @@ def build(
         policies=parsed.policies,
         ignored=parsed.ignored,
         problems=ordered(chain(problems, parsed.problems)),
-        blind_spots=blind_spots.find(problems, parsed.policies, profile),
+        blind_spots=blind_spots.find(problems, parsed.policies, profile, mesh),
         source=reading.source,
     )
 
@@ -113,6 +131,7 @@ def rejudged(
     profile: Profile | None = None,
     pod_cidrs: Sequence[str] = (),
     staged: bool | None = None,
+    settings: Settings = NOTHING,
 ) -> Snapshot:
     """Return the same cluster with other policies, and by another profile if one is given.
 
@@ -122,6 +141,8 @@ def rejudged(
         profile: by which they are judged; the snapshot's own where it is None.
         pod_cidrs: where pods without a known address live; the snapshot's own where empty.
         staged: whether staged policies count as enforced; as in the snapshot where None.
+        settings: of the meshes; the snapshot's own where they say nothing. Which ports a proxy of
+            Linkerd leaves out stays as it was read.
 
     Raises:
         UsageError: a block given is no CIDR.
@@ -129,6 +150,7 @@ def rejudged(
     objects = catalog.sort(documents)
     profile = profile or snapshot.profile
     staged = snapshot.staged if staged is None else staged
+    mesh = meshes.anew(snapshot.mesh, settings, objects)
     namespaces = surroundings.with_implicit(
         snapshot.namespaces, (document.namespace for document in objects.policies)
     )
@@ -140,6 +162,7 @@ def rejudged(
             snapshot.services,
             snapshot.service_accounts,
             staged,
+            mesh,
         )
     )
     of_dialects = _dialect_problems(snapshot)
@@ -156,6 +179,10 @@ def rejudged(
     )
     told_apart = distinctions.digest(now, cidrs)
     workloads = snapshot.workloads
+    if settings != NOTHING:
+        workloads = tuple(meshes.renamed(workload, mesh) for workload in workloads)
+        told = [problem for problem in told if not meshes.is_assumption(problem)]
+        told += meshes.assumed(mesh, workloads, snapshot.source)
     if told_apart != snapshot.told_apart:
         folder = identities.Folder(now, snapshot.nodes, cidrs)
         workloads = tuple(folder.refold(workload) for workload in workloads)
@@ -166,6 +193,7 @@ def rejudged(
         network_sets=parsed.network_sets,
         host_endpoints=parsed.host_endpoints,
         client_tls=parsed.client_tls,
+        mesh=mesh,
         staged=staged,
         workloads=workloads,
         pod_cidrs=cidrs,
@@ -175,7 +203,7 @@ def rejudged(
         policies=parsed.policies,
         ignored=parsed.ignored,
         problems=ordered(chain(told, parsed.problems)),
-        blind_spots=blind_spots.find(told, parsed.policies, profile),
+        blind_spots=blind_spots.find(told, parsed.policies, profile, mesh),
     )
 
 
@@ -191,6 +219,7 @@ def _dialect_problems(snapshot: Snapshot) -> frozenset[Problem]:
         snapshot.services,
         snapshot.service_accounts,
         snapshot.staged,
+        snapshot.mesh,
     )
     return frozenset(dialects.parse(context).problems)
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from ringfence.assemble import references
 from ringfence.assemble.catalog import Catalog
 from ringfence.assemble.identities import Folder, Member
+from ringfence.assemble.memberships import Memberships, Template
 from ringfence.assemble.owners import MIDDLES, Owners
 from ringfence.assemble.pod_specs import PodSpecs, host_network, service_account
 from ringfence.assemble.values import (
@@ -20,6 +21,7 @@ from ringfence.assemble.values import (
     string_map,
     text,
 )
+from ringfence.assemble.waypoints import GATEWAY_NAME
 from ringfence.model.cluster import Workload
 from ringfence.model.document import Document, Path
 from ringfence.model.location import Problem
@@ -69,9 +71,15 @@ class Draft:
 class Inventory:
     """The workloads of a catalog, before they are folded into identities."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        """Read every template and every pod; `problems` holds what is malformed."""
+    def __init__(self, catalog: Catalog, memberships: Memberships | None = None) -> None:
+        """Read every template and every pod; `problems` holds what is malformed.
+
+        Args:
+            catalog: the objects.
+            memberships: how pods take part in meshes; None where that does not matter.
+        """
         self.problems: list[Problem] = []
+        self._memberships = memberships
         self._drafts: dict[tuple[str, str, str], Draft] = {}
         self._owners = Owners(catalog)
         self._specs = PodSpecs()
@@ -86,6 +94,8 @@ class Inventory:
                 self._add_pod(document)
             except Malformed as malformed:
                 self.problems.append(malformed.of(document))
+        if memberships is not None:
+            self._add_waypoints(memberships)
 
     def workloads(self, folder: Folder, services: Collection[tuple[str, str]]) -> list[Workload]:
         """Return the workloads, sorted by namespace, name and kind.
@@ -154,7 +164,7 @@ class Inventory:
         if owned and (replicas == 0 or (draft and draft.document.kind == kind)):
             # Its owner's own template tells what will run; an old revision tells nothing.
             return
-        member, pod_spec = self._template(body, path)
+        member, pod_spec = self._template(document, path)
         if draft is None:
             draft = self._drafts[key] = Draft(
                 kind,
@@ -173,23 +183,25 @@ class Inventory:
             start = number(ordinals, "start", (*SPEC, "ordinals"), 0, MOST_REPLICAS)
             draft.first_ordinal = start or 0
 
-    def _template(self, body: dict[str, Any], path: Path) -> tuple[Member, Path]:
+    def _template(self, document: Document, path: Path) -> tuple[Member, Path]:
         """Return what a template says of its pods, and where their spec stands."""
-        above: dict[str, Any] = body
+        above: dict[str, Any] = document.body
         at: Path = ()
         for part in path:
             if above.get(str(part)) is None:
                 raise Malformed(f"`{part}` is required", at)
             above = mapping(above, str(part), at)
             at = (*at, part)
-        labels = string_map(mapping(above, "metadata", path), "labels", (*path, "metadata"))
+        metadata = mapping(above, "metadata", path)
+        labels = string_map(metadata, "labels", (*path, "metadata"))
         spec, spec_path = mapping(above, "spec", path), (*path, "spec")
-        return Member(
-            labels,
-            service_account(spec, spec_path),
-            host_network(spec, spec_path),
-            self._specs.ports(spec, spec_path),
-        ), spec_path
+        account, on_host = service_account(spec, spec_path), host_network(spec, spec_path)
+        ports = self._specs.ports(spec, spec_path)
+        mesh = None
+        if self._memberships is not None and not on_host:
+            pod = Template(document, metadata, labels, spec, account)
+            mesh = self._memberships.of(pod)
+        return Member(labels, account, on_host, ports, mesh=mesh), spec_path
 
     def _add_pod(self, document: Document) -> None:
         body = document.body
@@ -203,15 +215,15 @@ class Inventory:
             return
         labels = string_map(metadata, "labels", METADATA)
         namespace, name = document.namespace, _name(document, metadata)
-        member = Member(
-            labels,
-            service_account(spec, SPEC),
-            host_network(spec, SPEC),
-            self._specs.ports(spec, SPEC),
-            name,
-            addresses,
-            text(spec, "nodeName", SPEC),
-        )
+        account, on_host = service_account(spec, SPEC), host_network(spec, SPEC)
+        ports, node = self._specs.ports(spec, SPEC), text(spec, "nodeName", SPEC)
+        mesh = None
+        if self._memberships is not None and not on_host:
+            # Only the API server and what comes after it write these down.
+            created = bool(status) or bool(node) or "uid" in metadata
+            pod = Template(document, metadata, labels, spec, account, created, bool(addresses))
+            mesh = self._memberships.of(pod)
+        member = Member(labels, account, on_host, ports, name, addresses, node, mesh)
         owner, owner_name = self._owners.of_pod(namespace, name, metadata, labels)
         key = (owner, namespace, owner_name)
         draft = self._drafts.get(key)
@@ -221,6 +233,37 @@ class Inventory:
                 owner, namespace, owner_name, document, SPEC, labels if bare else EMPTY
             )
         draft.pods.append(member)
+
+    def _add_waypoints(self, memberships: Memberships) -> None:
+        """Add the pods that Istio will make of Gateways that are waypoints, where none is there.
+
+        They are what callers from ambient reach in the first place, and have an identity of their
+        own, so that manifests can be judged before they are applied. As they will be, they are a
+        Deployment's.
+        """
+        there = {
+            (draft.namespace, member.labels.get(GATEWAY_NAME))
+            for draft in self._drafts.values()
+            for member in (*draft.templates, *draft.pods)
+        }
+        for waypoint in memberships.gateways:
+            namespace, name = waypoint.name
+            key = ("Deployment", namespace, waypoint.deployment)
+            if waypoint.name in there or key in self._drafts:
+                continue
+            pod = Template(waypoint.document, EMPTY, waypoint.labels, EMPTY, waypoint.account)
+            mesh = memberships.of(pod)
+            member = Member(
+                waypoint.labels, waypoint.account, host_network=False, ports=(), mesh=mesh
+            )
+            self._drafts[key] = Draft(
+                *key,
+                waypoint.document,
+                SPEC,
+                waypoint.labels,
+                from_labels({GATEWAY_NAME: name}),
+                templates=[member],
+            )
 
 
 def _name(document: Document, metadata: dict[str, Any]) -> str:

@@ -1,0 +1,162 @@
+"""Finds out how pods take part in a mesh: from what they carry or, for pods to come, from labels.
+
+A pod that was created tells it by itself: labels and annotations of its namespace may have changed
+since. Of a template, and of a manifest of a pod that nothing has created yet, it is worked out what
+the injectors will do.
+
+`istio_membership` and `linkerd_membership` know the rules of each mesh.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from ringfence.assemble.catalog import Catalog
+from ringfence.assemble.istio_membership import IstioRules
+from ringfence.assemble.linkerd_membership import LinkerdRules
+from ringfence.assemble.mesh_pods import PodFacts, Space, containers
+from ringfence.assemble.mesh_settings import Settings
+from ringfence.assemble.values import EMPTY, Malformed, mapping, string_map
+from ringfence.assemble.waypoints import GATEWAY_NAME, Gateways
+from ringfence.model.cluster import Namespace
+from ringfence.model.document import Document
+from ringfence.model.location import Problem
+from ringfence.model.mesh import IstioConfig, LinkerdConfig, Membership, Mesh
+
+MESH_WORDS: Final = ("istio.io", "linkerd.io")
+GATEWAY_LABELS: Final = frozenset({GATEWAY_NAME})
+NOT_JUDGED: Final = {
+    "traffic.sidecar.istio.io/includeOutboundIPRanges": ("*", ""),
+    "traffic.sidecar.istio.io/excludeOutboundIPRanges": ("",),
+    "ambient.istio.io/bypass-inbound-capture": ("false", ""),
+    "config.linkerd.io/skip-subnets": ("",),
+}
+"""Annotations by which a proxy leaves out some destinations, and the values that leave out none."""
+
+
+class Template(NamedTuple):
+    """A pod, or the template of pods."""
+
+    document: Document
+    """The pod's own, or what holds the template."""
+    metadata: Mapping[str, Any]
+    labels: Mapping[str, str]
+    spec: Mapping[str, Any]
+    account: str
+    """Of its service account."""
+    created: bool = False
+    """Whether it is a pod that the API server has admitted."""
+    running: bool = False
+    """Whether it has an address as well."""
+
+
+class Memberships:
+    """How the pods of a cluster take part in its meshes."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        namespaces: Sequence[Namespace],
+        settings: Settings,
+        gateways: Gateways,
+    ) -> None:
+        """Read what namespaces say; `problems` holds what is malformed, or not judged."""
+        self.problems: list[Problem] = []
+        self.gateways = gateways
+        self._settings = settings
+        self._annotations: dict[str, dict[str, str]] = {}
+        for document in catalog.of("Namespace"):
+            metadata = document.body.get("metadata")
+            if isinstance(metadata, dict):
+                self._annotations[document.name] = self._readable(document, metadata)
+        self._labels = {n.name: n.labels for n in namespaces if not n.implicit}
+        self._istio = IstioRules(settings, gateways, catalog, self._labels)
+        self._linkerd = LinkerdRules(settings, catalog, self._annotations)
+        self._known: dict[tuple[object, ...], Membership | None] = {}
+        self._told: set[tuple[str, str, str]] = set()
+        self.found: set[str] = set()
+        """`istio` and `linkerd`, where any pod takes part."""
+
+    def of(self, pod: Template) -> Membership | None:
+        """Return how pods with a network of their own take part; None where they do not."""
+        document, metadata, labels, spec, account, created, running = pod
+        annotations = metadata.get("annotations")
+        if not isinstance(annotations, dict):
+            annotations = EMPTY
+        told = tuple(item for item in annotations.items() if _concerns(item[0]))
+        own = tuple(
+            item for item in labels.items() if _concerns(item[0]) or item[0] in GATEWAY_LABELS
+        )
+        carried = containers(spec)
+        try:
+            key = (document.namespace, account, created, running, told, own, carried)
+            if key in self._known:
+                return self._known[key]
+        except TypeError:  # an annotation that is a list: the API server would refuse it
+            return None
+        facts = PodFacts(
+            Space(
+                document.namespace,
+                self._labels.get(document.namespace),
+                self._annotations.get(document.namespace, EMPTY),
+            ),
+            labels,
+            {name: value for name, value in told if isinstance(value, str)},
+            account,
+            carried,
+            created,
+            running,
+        )
+        found = self._istio.of(facts) or self._linkerd.of(facts)
+        if found is not None:
+            self.found.add("linkerd" if found.data_plane == "linkerd" else "istio")
+            self._tell(document, facts)
+        self._known[key] = found
+        return found
+
+    def mesh(self) -> Mesh:
+        """Return the configurations of the meshes that are there; to be asked when all is read."""
+        istio, linkerd = self._settings.istio, self._settings.linkerd
+        if istio is None and (self._istio.there or "istio" in self.found):
+            istio = IstioConfig()
+        if linkerd is None and (self._linkerd.there or "linkerd" in self.found):
+            linkerd = LinkerdConfig(namespace=self._linkerd.control_plane)
+        return Mesh(istio, linkerd)
+
+    def _readable(self, document: Document, metadata: dict[str, Any]) -> dict[str, str]:
+        try:
+            return string_map(mapping(document.body, "metadata", ()), "annotations", ("metadata",))
+        except Malformed as malformed:
+            self.problems.append(malformed.of(document))
+            found = metadata.get("annotations")
+            if not isinstance(found, dict):
+                return {}
+            return {name: value for name, value in found.items() if isinstance(value, str)}
+
+    def _tell(self, document: Document, facts: PodFacts) -> None:
+        """Warn of what is written of a pod and does not enter into verdicts."""
+        for name, harmless in NOT_JUDGED.items():
+            value = facts.annotations.get(name)
+            if value is not None and value not in harmless:
+                self._warn(
+                    document,
+                    f"`{name}: {value}`: which addresses its proxy leaves out is not judged, it is "
+                    "taken to handle them all",
+                )
+
+    def _warn(self, document: Document, message: str) -> None:
+        key = (document.ref, message, "")
+        if key not in self._told:
+            self._told.add(key)
+            self.problems.append(
+                Problem(
+                    f"{document.ref}: {message}",
+                    document.location_of(),
+                    (),
+                    document.ref,
+                    severity="warning",
+                )
+            )
+
+
+def _concerns(name: object) -> bool:
+    return isinstance(name, str) and any(word in name for word in MESH_WORDS)
