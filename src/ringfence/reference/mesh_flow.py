@@ -1,9 +1,10 @@
 """One connection as the proxies of a mesh at its ends meet it."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ringfence.model.cluster import Protocol, Service
-from ringfence.model.connection import Connection, DomainEnd, End, PodEnd
+from ringfence.model.connection import Connection, End, PodEnd
 from ringfence.model.layer7 import Request
 from ringfence.model.mesh import ISTIO, DataPlane, Membership
 from ringfence.model.rule import Direction
@@ -39,17 +40,17 @@ class Flow:
         """Return what is known of what is said above the port."""
         return self.connection.request
 
-    @property
+    @cached_property
     def family(self) -> int:
         """Return the IP family, 4 or 6."""
         return family_of(self.snapshot, self.connection)
 
-    @property
+    @cached_property
     def source(self) -> Party:
         """Return who connects."""
         return party_of(self.snapshot, self.connection.source, self.family)
 
-    @property
+    @cached_property
     def destination(self) -> Party:
         """Return who is connected to."""
         return party_of(self.snapshot, self.connection.destination, self.family)
@@ -114,8 +115,3 @@ def in_linkerd(member: Membership | None) -> bool:
 def absent(direction: Direction, rule: str) -> Side:
     """Return the allow of a mesh that is not there: `no mesh`, `not taken`, `default`, `self`."""
     return Side(Verdict.ALLOW, (Evidence("mesh", direction.value, "allow", None, rule),))
-
-
-def is_named(flow: Flow) -> bool:
-    """Return whether the destination is known by a name of the outside alone."""
-    return isinstance(flow.connection.destination, DomainEnd)

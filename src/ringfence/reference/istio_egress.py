@@ -1,0 +1,274 @@
+"""What a sidecar lets out: with REGISTRY_ONLY, only what the mesh knows and the Sidecar imports.
+
+Source: istio/api `networking/v1alpha3/{sidecar,service_entry}.proto`,
+`mesh/v1alpha1/config.proto` (OutboundTrafficPolicy); Istio `pilot/pkg/model/sidecar.go`,
+`pilot/pkg/networking/core/listener.go` (BlackHoleCluster).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ringfence.model.connection import DomainEnd
+from ringfence.model.document import Document, Path, path_text
+from ringfence.model.mesh import DataPlane
+from ringfence.model.rule import Direction
+from ringfence.model.verdict import Evidence, Verdict
+from ringfence.reference import schema
+from ringfence.reference.addresses import any_matches
+from ringfence.reference.ends import OwnPod
+from ringfence.reference.findings import Side
+from ringfence.reference.istio_chains import leads_to
+from ringfence.reference.istio_hosts import covers, host_of, is_seen, read_export
+from ringfence.reference.istio_objects import (
+    NETWORKING,
+    are_in,
+    config,
+    labels_of,
+    mesh_evidence,
+    of_kind,
+)
+from ringfence.reference.istio_rules import block
+from ringfence.reference.mesh_flow import Flow, absent
+from ringfence.reference.outcome import Degree, not_understood
+from ringfence.reference.schema import NotUnderstoodError
+
+REGISTRY_ONLY = "REGISTRY_ONLY"
+ALLOW_ANY = "ALLOW_ANY"
+
+
+@dataclass(frozen=True)
+class _Listener:
+    """Hosts that a Sidecar imports, as `namespace/name`, perhaps for one port alone."""
+
+    hosts: tuple[tuple[str, str], ...]
+    port: int | None
+
+
+@dataclass(frozen=True)
+class _Sidecar:
+    document: Document
+    labels: dict[str, str] | None
+    listeners: tuple[_Listener, ...] | None
+    """None: everything is imported."""
+    outbound: str
+    """Empty where the mesh decides."""
+
+
+@dataclass(frozen=True)
+class _Known:
+    """A host that the mesh knows, and the namespace of the object by which it does."""
+
+    namespace: str
+    host: str
+    ports: frozenset[int]
+
+
+def judge(flow: Flow) -> Side:
+    """Return what the proxy of the source lets out.
+
+    Only sidecars hold back anything, and only with REGISTRY_ONLY: then what is neither a Service
+    nor in a ServiceEntry goes nowhere, and nor does what the Sidecar does not import. A pod called
+    by its own address is neither. With ALLOW_ANY all of that passes through.
+    """
+    client = flow.source
+    member = flow.client
+    by_sidecar = member is not None and member.data_plane is DataPlane.SIDECAR
+    if not by_sidecar or not isinstance(client, OwnPod) or (member and member.gateway):
+        return absent(Direction.EGRESS, "default")
+    try:
+        sidecar = _sidecar_of(flow, client)
+        mode = sidecar.outbound if sidecar else ""
+        if not mode:
+            mode = REGISTRY_ONLY if config(flow.snapshot).registry_only else ALLOW_ANY
+        if mode == ALLOW_ANY:
+            return absent(Direction.EGRESS, "default")
+        known, unsure = _known(flow, client)
+    except _Unread as unread:
+        return unread.side
+    if any(_is_imported(one, sidecar, client) for one in known):
+        return absent(Direction.EGRESS, "registry")
+    if sidecar is not None and (known or sidecar.outbound):
+        rule, path = ("egress", ("spec", "egress")) if known else _outbound_place()
+        piece = mesh_evidence(sidecar.document, Direction.EGRESS, "deny", rule, path)
+    else:
+        piece = Evidence("mesh", Direction.EGRESS.value, "deny", None, REGISTRY_ONLY)
+    if unsure:
+        return Side(Verdict.UNKNOWN, (piece,), unsure)
+    return Side(Verdict.DENY, (piece,))
+
+
+def _outbound_place() -> tuple[str, Path]:
+    return "outboundTrafficPolicy", ("spec", "outboundTrafficPolicy")
+
+
+class _Unread(Exception):  # noqa: N818 - a way out, no error
+    """An object that decides was not understood."""
+
+    def __init__(self, document: Document, error: NotUnderstoodError) -> None:
+        super().__init__(str(error))
+        where = path_text(error.path)
+        piece = mesh_evidence(document, Direction.EGRESS, "unknown", where, error.path)
+        self.side = Side(Verdict.UNKNOWN, (piece,), (not_understood(document, error),))
+
+
+def _sidecar_of(flow: Flow, client: OwnPod) -> _Sidecar | None:
+    """Return the Sidecar of a client: one that selects it, its namespace's, the root namespace's.
+
+    Source: sidecar.proto ("the workloadSelector"); push_context.go getSidecarScope.
+    """
+    root = config(flow.snapshot).root_namespace
+    found: list[_Sidecar] = []
+    for document in of_kind(flow.snapshot, NETWORKING, "Sidecar"):
+        if document.namespace in (client.namespace, root):
+            try:
+                found.append(_read(document))
+            except NotUnderstoodError as error:
+                raise _Unread(document, error) from error
+    own = [one for one in found if one.document.namespace == client.namespace]
+    for one in own:
+        if one.labels is not None and are_in(one.labels, client.labels):
+            return one
+    above = [one for one in found if one.document.namespace == root]
+    return next((one for one in (*own, *above) if one.labels is None), None)
+
+
+def _read(document: Document) -> _Sidecar:
+    """Return a Sidecar, as far as it is about what goes out.
+
+    Raises:
+        NotUnderstoodError: that is not understood.
+    """
+    at: Path = ("spec",)
+    names = (
+        "workloadSelector",
+        "ingress",
+        "egress",
+        "inboundConnectionPool",
+        "outboundTrafficPolicy",
+    )
+    spec = schema.fields(document.body.get("spec") or {}, at, names)
+    selector = spec.get("workloadSelector")
+    labels = labels_of(_as_match_labels(selector, at), (*at, "workloadSelector"))
+    outbound = ""
+    if "outboundTrafficPolicy" in spec:
+        here = (*at, "outboundTrafficPolicy")
+        said = schema.fields(spec["outboundTrafficPolicy"], here, ("mode", "egressProxy"))
+        # The enumeration's zero is REGISTRY_ONLY.
+        outbound = schema.choice(
+            said.get("mode", REGISTRY_ONLY), (*here, "mode"), (REGISTRY_ONLY, ALLOW_ANY)
+        )
+    listeners = None
+    if "egress" in spec:
+        here = (*at, "egress")
+        listeners = tuple(
+            _listener(entry, (*here, index))
+            for index, entry in enumerate(schema.items(spec["egress"], here))
+        )
+    return _Sidecar(document, labels, listeners, outbound)
+
+
+def _as_match_labels(value: Any, path: Path) -> Any:  # noqa: ANN401
+    """Return a Sidecar's selector, which has `labels`, in the form of the others."""
+    if value is None:
+        return None
+    given = schema.fields(value, (*path, "workloadSelector"), ("labels",))
+    return {"matchLabels": given.get("labels", {})}
+
+
+def _listener(value: Any, path: Path) -> _Listener:  # noqa: ANN401
+    given = schema.fields(value, path, ("port", "bind", "captureMode", "hosts"))
+    hosts = []
+    for index, entry in enumerate(schema.some(given.get("hosts"), (*path, "hosts"), 2**31)):
+        here = (*path, "hosts", index)
+        namespace, slash, name = schema.text(entry, here).partition("/")
+        if not slash or not namespace or not name:
+            raise NotUnderstoodError("must be `namespace/name`", here)
+        hosts.append((namespace, name.lower()))
+    port = given.get("port")
+    number = None
+    if port is not None:
+        here = (*path, "port")
+        known = schema.fields(port, here, ("number", "protocol", "name", "targetPort"))
+        number = schema.integer(known.get("number"), (*here, "number"), 1, 65535)
+    return _Listener(tuple(hosts), number)
+
+
+def _is_imported(known: _Known, sidecar: _Sidecar | None, client: OwnPod) -> bool:
+    """Return whether a Sidecar imports a host: a listener of its port goes before the others.
+
+    Source: sidecar.proto IstioEgressListener.
+    """
+    if sidecar is None or sidecar.listeners is None:
+        return True
+    of_port = [one for one in sidecar.listeners if one.port in known.ports]
+    for listener in of_port or [one for one in sidecar.listeners if one.port is None]:
+        for namespace, name in listener.hosts:
+            owner = client.namespace if namespace == "." else namespace
+            if owner in ("*", known.namespace) and covers(name, known.host):
+                return True
+    return False
+
+
+def _known(flow: Flow, client: OwnPod) -> tuple[list[_Known], tuple[str, ...]]:
+    """Return as what the mesh knows the destination, and why more might be known.
+
+    A Service where it is called by one; hosts of ServiceEntries by name, and their addresses.
+    """
+    found: list[_Known] = []
+    unsure: list[str] = []
+    pod = flow.destination
+    if flow.service is not None and isinstance(pod, OwnPod):
+        ports = frozenset(p.port for p in flow.service.ports if leads_to(p, pod, flow.port))
+        found.append(_Known(flow.service.namespace, host_of(flow.service), ports))
+        return found, ()
+    for document in of_kind(flow.snapshot, NETWORKING, "ServiceEntry"):
+        try:
+            hosts, addresses, ports, export = _entry(document)
+        except NotUnderstoodError as error:
+            unsure.append(not_understood(document, error))
+            continue
+        if flow.port not in ports or not is_seen(export, document.namespace, client.namespace):
+            continue
+        end = flow.connection.destination
+        if isinstance(end, DomainEnd):
+            named = any(covers(host, end.name) for host in hosts)
+        else:
+            blocks = [block(address) for address in addresses]
+            match = any_matches(blocks, flow.approach(Direction.EGRESS))
+            named = match.degree is Degree.YES
+            if match.degree is Degree.PERHAPS:
+                unsure += match.because
+        if named:
+            host = end.name if isinstance(end, DomainEnd) else hosts[0]
+            found.append(_Known(document.namespace, host, frozenset({flow.port})))
+    return found, tuple(unsure)
+
+
+def _entry(
+    document: Document,
+) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[int], tuple[str, ...]]:
+    """Return hosts, addresses, ports of a ServiceEntry, and who sees it.
+
+    Raises:
+        NotUnderstoodError: one of these is not understood.
+    """
+    at: Path = ("spec",)
+    spec = document.body.get("spec")
+    if not isinstance(spec, dict):
+        raise NotUnderstoodError("must be a mapping", at)
+    hosts = tuple(
+        schema.text(entry, (*at, "hosts", index)).lower()
+        for index, entry in enumerate(schema.some(spec.get("hosts"), (*at, "hosts"), 2**31))
+    )
+    addresses = []
+    for index, entry in enumerate(schema.items(spec.get("addresses"), (*at, "addresses"))):
+        here = (*at, "addresses", index)
+        block(schema.text(entry, here), here)
+        addresses.append(str(entry))
+    ports = set()
+    for index, entry in enumerate(schema.items(spec.get("ports"), (*at, "ports"))):
+        here = (*at, "ports", index)
+        given = schema.fields(entry, here, ("number", "protocol", "name", "targetPort"))
+        ports.add(schema.integer(given.get("number"), (*here, "number"), 1, 65535))
+    export = read_export(spec.get("exportTo"), (*at, "exportTo"))
+    return hosts, tuple(addresses), frozenset(ports), export

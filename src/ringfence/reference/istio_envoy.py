@@ -1,0 +1,161 @@
+"""An AuthorizationPolicy's rule as a sidecar, a gateway or a waypoint reads it.
+
+Source: Istio `pilot/pkg/security/authz/model/{model,generator}.go`; Envoy
+`source/extensions/filters/common/rbac`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ringfence.model.rule import Direction
+from ringfence.reference.addresses import any_matches
+from ringfence.reference.istio_objects import config
+from ringfence.reference.istio_rules import Field, Rule, block
+from ringfence.reference.istio_strings import (
+    is_header,
+    is_host,
+    is_namespace,
+    is_path,
+    is_service_account,
+    is_value,
+    with_aliases,
+)
+from ringfence.reference.mesh_flow import Flow
+from ringfence.reference.outcome import NO, YES, Match, all_of, any_of, certain, negated, perhaps
+
+HTTP_ONLY = frozenset({"hosts", "methods", "paths", "requestPrincipals", "headers", "request.auth"})
+TOKEN = "the token of the request decides; a question gives none"
+FORWARDED = "the header `x-forwarded-for` decides: `remoteIpBlocks` are what the client says it is"
+METADATA = "what other filters of the proxy say decides (`experimental.envoy.filters`)"
+OWN_SNI = "the server name of the mesh's own TLS decides"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One request, or one connection of which nothing is read above the port."""
+
+    flow: Flow
+    port: int
+    """What `ports` are compared with."""
+    as_http: bool
+    """Whether the proxy's filters for HTTP judge it; else those for TCP do."""
+    http: bool
+    """Whether it is HTTP."""
+    method: str = ""
+    path: str = ""
+    """Without its query, normalised."""
+    host: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    sni: str = ""
+
+
+def meets(rule: Rule, facts: Facts, namespace: str, *, allows: bool) -> Match:
+    """Return whether a rule matches.
+
+    Filters for TCP know nothing of HTTP: there a rule that allows is left out altogether if any of
+    its fields is of HTTP, wherever it stands; of any other such a field is left out, so that it
+    matches more.
+
+    Args:
+        rule: the rule.
+        facts: what is judged.
+        namespace: the policy's.
+        allows: whether the rule allows.
+
+    Source: model.go checkError.
+    """
+    if not facts.as_http and allows and any(one.kind in HTTP_ONLY for one in rule.fields):
+        return NO
+
+    def part(fields: tuple[Field, ...]) -> Match:
+        heard = [one for one in fields if facts.as_http or one.kind not in HTTP_ONLY]
+        return all_of(_holds(one, facts, namespace) for one in heard)
+
+    found = [part(rule.conditions)]
+    if rule.sources:
+        found.append(any_of(part(source) for source in rule.sources))
+    if rule.operations:
+        found.append(any_of(part(operation) for operation in rule.operations))
+    return all_of(found)
+
+
+def _holds(one: Field, facts: Facts, namespace: str) -> Match:
+    """Return whether a field holds: one of the values, if there are any, and none of the others.
+
+    What is no HTTP at all, at a port that is read as HTTP, has nothing for a field of HTTP to hold
+    of.
+    """
+    if one.kind in HTTP_ONLY and not facts.http:
+        return NO
+    found = []
+    if one.values:
+        found.append(any_of(_is(one, value, facts, namespace) for value in one.values))
+    if one.not_values:
+        found.append(negated(any_of(_is(one, value, facts, namespace) for value in one.not_values)))
+    return all_of(found)
+
+
+def _is(one: Field, value: str, facts: Facts, namespace: str) -> Match:
+    """Return whether one value of a field is what the facts say."""
+    principal = facts.flow.principal
+    plain: dict[str, Callable[[], bool]] = {
+        "principals": lambda: is_principal(value, facts.flow),
+        "namespaces": lambda: is_namespace(value, principal),
+        "serviceAccounts": lambda: is_service_account(value, principal, namespace),
+        "trustDomains": lambda: _is_trust_domain(value, facts.flow),
+        "ports": lambda: int(value) == facts.port,
+        "methods": lambda: is_header(value, facts.method),
+        "hosts": lambda: is_host(value, facts.host),
+        "paths": lambda: is_path(value, facts.path),
+        "headers": lambda: _has_header(one.header, value, facts),
+    }
+    if one.kind in plain:
+        return certain(plain[one.kind]())
+    match one.kind:
+        case "ipBlocks":
+            return has_address(facts.flow, value, Direction.INGRESS)
+        case "destination.ip":
+            return has_address(facts.flow, value, Direction.EGRESS)
+        case "remoteIpBlocks":
+            if facts.as_http:
+                return perhaps(FORWARDED)
+            return has_address(facts.flow, value, Direction.INGRESS)
+        case "connection.sni":
+            if facts.flow.mtls:
+                return YES if value == "*" else perhaps(OWN_SNI)
+            return certain(bool(facts.sni) and is_value(value, facts.sni))
+        case "experimental":
+            return perhaps(METADATA)
+    return perhaps(TOKEN)
+
+
+def is_principal(value: str, flow: Flow) -> bool:
+    """Return whether the peer is a principal, or one of those that its trust domain stands for."""
+    principal = flow.principal
+    mesh = config(flow.snapshot)
+    domains = (mesh.trust_domain, *mesh.trust_domain_aliases)
+    return bool(principal) and any(is_value(v, principal) for v in with_aliases(value, domains))
+
+
+def _is_trust_domain(value: str, flow: Flow) -> bool:
+    """Return whether the peer is of a trust domain, or of an alias where it is the mesh's.
+
+    Source: bundle.go ExpandTrustDomainAliases.
+    """
+    mesh = config(flow.snapshot)
+    domains = (mesh.trust_domain, *mesh.trust_domain_aliases)
+    said, slash, _ = flow.principal.partition("/")
+    return bool(slash) and any(
+        is_value(one, said) for one in (domains if value in domains else (value,))
+    )
+
+
+def _has_header(name: str, value: str, facts: Facts) -> bool:
+    """Return whether a header is there with a value; what comes more than once is joined."""
+    found = [content for key, content in facts.headers if key == name]
+    return bool(found) and is_header(value, ",".join(found))
+
+
+def has_address(flow: Flow, value: str, direction: Direction) -> Match:
+    """Return whether an end's address is in a block: the source's, or the destination's."""
+    return any_matches([block(value)], flow.approach(direction))

@@ -1,0 +1,124 @@
+"""What a question leaves open, made concrete: requests one of which stands for each that may be.
+
+Each policy tells requests apart by a few values. For every pattern there is a value that meets it,
+for every two that may be met together one that meets both, and one that meets none.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import product
+
+from ringfence.model.layer7 import Request
+from ringfence.model.rule import Chain
+from ringfence.reference.istio_envoy import Facts
+from ringfence.reference.istio_objects import config
+from ringfence.reference.istio_paths import normalised
+from ringfence.reference.istio_policies import Policy
+from ringfence.reference.istio_rules import Field, Rule
+from ringfence.reference.mesh_flow import Flow
+
+OTHER = "zz"
+"""Stands for what no policy speaks of."""
+
+
+def witnesses(
+    flow: Flow, request: Request, chain: Chain, port: int, policies: Iterable[Policy]
+) -> Iterator[Facts]:
+    """Yield what the question may mean, as the filters of a port read it.
+
+    Args:
+        flow: the connection.
+        request: what is known of what is said above the port.
+        chain: how the port is read.
+        port: what `ports` are compared with.
+        policies: those that are to be judged by.
+    """
+    fields = [
+        one
+        for policy in policies
+        for rule in policy.rules
+        if isinstance(rule, Rule)
+        for one in rule.fields
+    ]
+    if request.http is not True or chain is Chain.TCP:
+        as_http = chain is Chain.HTTP
+        for sni in _server_names(request, fields, http=False):
+            yield Facts(flow, port, as_http=as_http, http=False, sni=sni)
+    if request.http is not False and not request.dns and chain is not Chain.TCP:
+        yield from _requests(flow, request, port, fields)
+
+
+def _requests(flow: Flow, request: Request, port: int, fields: list[Field]) -> Iterator[Facts]:
+    """Yield HTTP requests."""
+    how = config(flow.snapshot).normalization
+    methods = _said(request.method, _strings(fields, "methods", OTHER.upper()))
+    paths = _said(request.path, [_absolute(p) for p in _strings(fields, "paths", OTHER)])
+    hosts = _said(request.host, _strings(fields, "hosts", OTHER))
+    headers = [request.headers] if request.headers is not None else list(_headers(fields))
+    server_names = list(_server_names(request, fields, http=True))
+    for method, path, host, sent, sni in product(methods, paths, hosts, headers, server_names):
+        yield Facts(
+            flow,
+            port,
+            as_http=True,
+            http=True,
+            method=method,
+            path=normalised(path, how),
+            host=host,
+            headers=sent,
+            sni=sni,
+        )
+
+
+def _said(value: str | None, possible: list[str]) -> list[str]:
+    """Return what the question says, else all that it may mean."""
+    return possible if value is None else [value]
+
+
+def _absolute(path: str) -> str:
+    return path if path.startswith("/") else f"/{path}"
+
+
+def _server_names(request: Request, fields: list[Field], *, http: bool) -> list[str]:
+    """Return the server names of a TLS handshake that may be meant; what a proxy reads has none."""
+    if http:
+        return [""]
+    if request.sni is not None:
+        return [request.sni]
+    found = _strings(fields, "connection.sni", OTHER)
+    return ["", *found] if len(found) > 1 else [""]
+
+
+def _headers(fields: list[Field]) -> Iterator[tuple[tuple[str, str], ...]]:
+    """Yield sets of headers: each that a policy speaks of is missing, or has one of its values."""
+    names = sorted({one.header for one in fields if one.kind == "headers"})
+    choices: list[list[tuple[tuple[str, str], ...]]] = []
+    for name in names:
+        spoken = [one for one in fields if one.header == name]
+        values = _strings(spoken, "headers", OTHER)
+        choices.append([(), *(((name, value),) for value in values)])
+    for chosen in product(*choices):
+        yield tuple(sorted(pair for part in chosen for pair in part))
+
+
+def _strings(fields: list[Field], kind: str, other: str) -> list[str]:
+    """Return strings that tell apart all that the fields of one kind tell apart."""
+    patterns = dict.fromkeys(
+        value for one in fields if one.kind == kind for value in (*one.values, *one.not_values)
+    )
+    found = {other: None}
+    fronts, backs = [""], [""]
+    for pattern in patterns:
+        if "{*}" in pattern or "{**}" in pattern:
+            for many in ("", other, f"{other}/{other}"):
+                found[pattern.replace("{**}", many).replace("{*}", other)] = None
+        elif pattern.startswith("*"):
+            backs.append(pattern[1:])
+        elif pattern.endswith("*"):
+            fronts.append(pattern[:-1])
+        else:
+            found[pattern] = None
+    for front, back in product(fronts, backs):
+        for middle in ("", other):
+            if front + middle + back:
+                found[front + middle + back] = None
+    return list(found)
