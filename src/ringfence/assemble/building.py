@@ -75,7 +75,16 @@ def build(
     mesh = memberships.mesh()
     accounts = surroundings.service_accounts(objects, problems)
     parsed = dialects.parse(
-        dialects.Context(profile, objects.policies, namespaces, found, accounts, staged, mesh)
+        dialects.Context(
+            profile,
+            objects.policies,
+            namespaces,
+            found,
+            accounts,
+            staged,
+            mesh,
+            memberships.distinct(),
+        )
     )
     told_apart = distinctions.find(
         parsed.policies, found, parsed.network_sets, parsed.host_endpoints, parsed.client_tls

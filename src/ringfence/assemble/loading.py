@@ -6,8 +6,10 @@ from typing import BinaryIO
 
 import msgspec
 
-from ringfence.assemble import building, profiles
-from ringfence.errors import UsageError
+from ringfence.assemble import building, mesh_settings, profiles
+from ringfence.assemble.mesh_settings import NOTHING, Settings
+from ringfence.errors import InputError, UsageError
+from ringfence.model.location import Location
 from ringfence.model.snapshot import Snapshot
 from ringfence.sources import live, manifests, snapshot_file
 from ringfence.sources.live import Progress
@@ -20,6 +22,7 @@ def load(
     version: str | None = None,
     pod_cidrs: Sequence[str] = (),
     staged: bool | None = None,
+    mesh_config: str | None = None,
     stdin: BinaryIO | None = None,
 ) -> Snapshot:
     """Return the cluster that files, directories, `-` or one snapshot file describe.
@@ -30,12 +33,16 @@ def load(
         version: of the CNI's agent, as `1.18`; detected where None.
         pod_cidrs: where pods without a known address live; worked out where empty.
         staged: whether staged policies count as enforced; where None not, or as a snapshot has it.
+        mesh_config: a file with the configuration of Istio or Linkerd (a MeshConfig, Linkerd's
+            values, or a ConfigMap that holds one of them); what the input says where None.
         stdin: read for `-`.
 
     Raises:
         UsageError: a snapshot file beside other inputs, no such profile, version or CIDR.
-        InputError: an input is not there, or the snapshot file is damaged.
+        InputError: an input is not there, the snapshot file is damaged, or the configuration of
+            the mesh cannot be understood.
     """
+    settings = NOTHING if mesh_config is None else _mesh_settings(mesh_config)
     saved = [path for path in inputs if _is_snapshot(path)]
     if not saved:
         return building.build(
@@ -44,6 +51,7 @@ def load(
             version=version,
             pod_cidrs=pod_cidrs,
             staged=bool(staged),
+            settings=settings,
         )
     if len(inputs) > 1:
         raise UsageError(f"`{saved[0]}` is a snapshot, which is an input by itself alone")
@@ -55,6 +63,7 @@ def load(
             profile=profiles.override(snapshot.profile, cni, version),
             pod_cidrs=pod_cidrs,
             staged=staged,
+            settings=settings,
         ),
         source=saved[0],
     )
@@ -69,6 +78,7 @@ def load_live(
     version: str | None = None,
     pod_cidrs: Sequence[str] = (),
     staged: bool | None = None,
+    mesh_config: str | None = None,
     progress: Progress | None = None,
 ) -> Snapshot:
     """Return a live cluster.
@@ -81,18 +91,40 @@ def load_live(
         version: of the CNI's agent, as `1.18`; detected where None.
         pod_cidrs: where pods without a known address live; worked out where empty.
         staged: whether staged policies count as enforced.
+        mesh_config: a file with the configuration of Istio or Linkerd; the cluster's own where
+            None.
         progress: called with a kind's plural and how many of it have been read.
 
     Raises:
         UsageError: the kubeconfig cannot be used, no such profile, no such CIDR.
         ClusterError: the server cannot be reached, or fails.
+        InputError: the configuration of the mesh cannot be understood.
     """
+    settings = NOTHING if mesh_config is None else _mesh_settings(mesh_config)
     reading = live.read_cluster(
         context=context, kubeconfig=kubeconfig, namespace=namespace, progress=progress
     )
     return building.build(
-        reading, cni=cni, version=version, pod_cidrs=pod_cidrs, staged=bool(staged)
+        reading,
+        cni=cni,
+        version=version,
+        pod_cidrs=pod_cidrs,
+        staged=bool(staged),
+        settings=settings,
     )
+
+
+def _mesh_settings(path: str) -> Settings:
+    """Return what a file says of the meshes.
+
+    Raises:
+        InputError: it cannot be read, or be understood.
+    """
+    try:
+        written = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror or error}", Location(path)) from error
+    return mesh_settings.from_text(written, path)
 
 
 def _is_snapshot(path: str) -> bool:

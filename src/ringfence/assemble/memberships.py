@@ -122,6 +122,10 @@ class Memberships:
             linkerd = LinkerdConfig(namespace=self._linkerd.control_plane)
         return Mesh(istio, linkerd)
 
+    def distinct(self) -> tuple[Membership, ...]:
+        """Return every way in which pods take part, sorted; to be asked when all is read."""
+        return tuple(sorted({found for found in self._known.values() if found is not None}))
+
     def _readable(self, document: Document, metadata: dict[str, Any]) -> dict[str, str]:
         try:
             return string_map(mapping(document.body, "metadata", ()), "annotations", ("metadata",))

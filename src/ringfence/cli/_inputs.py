@@ -41,6 +41,11 @@ def add_cluster_options(parser: ArgumentParser) -> None:
         help="where pods without a known address live (repeatable)",
     )
     group.add_argument(
+        "--mesh-config",
+        metavar="FILE",
+        help="Istio's mesh configuration, or Linkerd's values (default: as in the input)",
+    )
+    group.add_argument(
         "--strict", action="store_true", help="exit 3 if anything is unknown or unreadable"
     )
 
@@ -83,6 +88,7 @@ def load_cluster(args: Namespace, inputs: list[str]) -> "Snapshot":
                 version=args.cilium_version,
                 pod_cidrs=args.pod_cidr,
                 staged=staged,
+                mesh_config=args.mesh_config,
                 progress=progress,
             )
     else:
@@ -92,6 +98,7 @@ def load_cluster(args: Namespace, inputs: list[str]) -> "Snapshot":
             version=args.cilium_version,
             pod_cidrs=args.pod_cidr,
             staged=staged,
+            mesh_config=args.mesh_config,
         )
     for problem in (*snapshot.problems, *snapshot.ignored):
         print(f"{problem.severity}: {problem}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """The objects of a live cluster that matter, listed page by page.
 
-Only the kinds of `ringfence.model.kinds` are read, and one ConfigMap by its name; Secrets never.
+Only the kinds of `ringfence.model.kinds` are read, and of ConfigMaps the few of `config_maps`, by
+their names; Secrets never.
 Bodies are what the server sent, less `managedFields` everywhere and, in anything but policies,
 bulk that says nothing about connections.
 
@@ -16,6 +17,7 @@ from ringfence.errors import ClusterError
 from ringfence.model.document import Document
 from ringfence.model.kinds import Kind
 from ringfence.model.location import Location, Problem
+from ringfence.sources.config_maps import CILIUM_CONFIG, Wanted, expected, reduced
 from ringfence.sources.live_discovery import Served, discover, full_name
 from ringfence.sources.live_requests import Refusal, Server
 
@@ -28,11 +30,11 @@ FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 GONE: Final = 410
 
-CILIUM_CONFIG: Final = Served(
+CONFIG_MAPS: Final = Served(
     Kind("", ("v1",), "ConfigMap", "configmaps"),
     "v1",
 )
-"""`kube-system/cilium-config` tells whether Cilium judges ClusterNetworkPolicy."""
+"""A few are read, each by its name: `config_maps`."""
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 BULK: Final = {
@@ -93,7 +95,11 @@ class Listing:
                 f"{self._location}: the server fails at every list: {broken[0].message} "
                 f"({broken[0].status})"
             )
-        self._read_cilium_config()
+        self._read_config_map(
+            Wanted(*CILIUM_CONFIG, ""), "if Cilium runs here, its settings are not known"
+        )
+        for wanted in expected(self.documents):
+            self._read_config_map(wanted, "the mesh's own defaults are assumed")
 
     def _cluster_wide(self, served: Served) -> list[Document] | Refusal:
         """Return the objects of a kind without namespaces."""
@@ -136,19 +142,29 @@ class Listing:
         self._refused(served, answer, f"may not `list` `{name}` in {scope}")
         return answer
 
-    def _read_cilium_config(self) -> None:
-        """Read the one ConfigMap that bears on verdicts, where there is one."""
-        namespace, name = "kube-system", "cilium-config"
-        answer = self._one(CILIUM_CONFIG, namespace, name)
+    def _read_config_map(self, wanted: Wanted, otherwise: str) -> None:
+        """Read one of the ConfigMaps that bear on verdicts, where it is there.
+
+        Args:
+            wanted: its names, and what of it is kept.
+            otherwise: what follows if it may not be read.
+        """
+        namespace, name, key = wanted
+        answer = self._one(CONFIG_MAPS, namespace, name)
         if not isinstance(answer, Refusal):
-            self.documents += answer
+            for document in answer:
+                body, data = document.body, document.body.get("data")
+                if key and not (isinstance(data, dict) and key in data):
+                    continue
+                kept = reduced(body, key) if key else body
+                self.documents.append(msgspec.structs.replace(document, body=kept))
         elif answer.status != NOT_FOUND:
             self.problems.append(
                 Problem(
                     f"the account may not `get` `configmaps` `{name}` in namespace `{namespace}`: "
-                    "if Cilium runs here, its settings are not known",
+                    f"{otherwise}",
                     self._location,
-                    (CILIUM_CONFIG.kind.kind,),
+                    (CONFIG_MAPS.kind.kind,),
                     f"ConfigMap/{namespace}/{name}",
                     "warning",
                 )

@@ -12,11 +12,9 @@ from ringfence.model import kinds
 from ringfence.model.document import Document, Path
 from ringfence.model.kinds import Kind
 from ringfence.model.location import Location, Problem
+from ringfence.sources import config_maps
 from ringfence.sources.manifest_values import Part
 from ringfence.sources.yaml_scalars import excerpt
-
-CILIUM_CONFIG: Final = ("kube-system", "cilium-config")
-"""The only ConfigMap that is read: it says what the CNI enforces."""
 
 _POD_HOLDERS: Final = frozenset(
     {
@@ -121,8 +119,8 @@ def _one(part: Part, file: str, api_version: str, name: str) -> Iterator[Documen
     if kind is None:
         if name in _POLICY_NAMES or name in _OTHER_LANGUAGES.get(group, "").split():
             yield _not_judged(part, file, api_version, name)
-        elif name == "ConfigMap" and not group and _is_cilium_config(part.value):
-            yield Document(api_version, name, *CILIUM_CONFIG, part.value, file, part.line)
+        elif name == "ConfigMap" and not group:
+            yield from _config_map(part, file, api_version)
         return
     try:
         namespace, own_name = _names(part.value, kind)
@@ -239,11 +237,16 @@ def _is_word(value: Any) -> TypeGuard[str]:  # noqa: ANN401 - it may be anything
     return isinstance(value, str) and bool(value)
 
 
-def _is_cilium_config(body: dict[str, Any]) -> bool:
-    metadata = body.get("metadata")
-    if not isinstance(metadata, dict):
-        return False
-    return (metadata.get("namespace"), metadata.get("name")) == CILIUM_CONFIG
+def _config_map(part: Part, file: str, api_version: str) -> Iterator[Document]:
+    """Yield a ConfigMap if it is one of the few that are read; it begins where what counts does."""
+    kept = config_maps.wanted(part.value.get("metadata"), part.value.get("data"))
+    if kept is None:
+        return
+    body, line = part.value, part.line
+    if kept.key:
+        line = _place(part, file, ("data", kept.key)).line or line
+        body = config_maps.reduced(part.value, kept.key)
+    yield Document(api_version, "ConfigMap", kept.namespace, kept.name, body, file, line)
 
 
 def _ref(*parts: str) -> str:
