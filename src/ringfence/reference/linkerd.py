@@ -56,9 +56,9 @@ def judge_ingress(flow: Flow) -> Side:
     labels = {**dict(one.labels if one else ()), **identity.labels}
     pod = Pod(workload.namespace, labels, identity, member)
     inbound, unread = linkerd_servers.find(scene, pod, flow.port)
-    if inbound is None or unread:
-        pieces = tuple(one.evidence for one in unread)
-        return Side(Verdict.UNKNOWN, pieces, tuple(one.because for one in unread))
+    if unread:
+        pieces = tuple(found.evidence for found in unread)
+        return Side(Verdict.UNKNOWN, pieces, tuple(found.because for found in unread))
     return _judge(scene, inbound, flow)
 
 

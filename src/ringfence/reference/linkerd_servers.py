@@ -6,10 +6,9 @@ Source: linkerd2 `policy-controller/k8s/index/src/inbound/{index,server,workload
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ringfence.model.cluster import Identity, Protocol
-from ringfence.model.document import Document, Path
+from ringfence.model.document import Document
 from ringfence.model.mesh import Membership
 from ringfence.model.verdict import Evidence
 from ringfence.reference import linkerd_routes, ports, schema, selectors
@@ -21,7 +20,7 @@ from ringfence.reference.linkerd_clients import (
     localhost,
     probe,
 )
-from ringfence.reference.linkerd_objects import GATEWAY, LINKERD, Scene, spec_of
+from ringfence.reference.linkerd_objects import GATEWAY, LINKERD, Scene, labels_of, spec_of
 from ringfence.reference.linkerd_routes import EVERY_CALL, EVERY_REQUEST, IgnoredError, Route
 from ringfence.reference.outcome import not_understood
 from ringfence.reference.schema import NotUnderstoodError
@@ -79,97 +78,124 @@ class Inbound:
     """What decides if none of the routes that are not understood is attached, where that may be."""
 
 
-def find(scene: Scene, pod: Pod, port: int) -> tuple[Inbound | None, list[Unread]]:
-    """Return what decides about a port, and what may decide instead of it.
+def find(scene: Scene, pod: Pod, port: int) -> tuple[Inbound, list[Unread]]:
+    """Return what decides about a port, and the Servers that may decide instead of it.
 
     Of several Servers that select the port it is the oldest, then the first by name; one that is
-    not understood may be it. Without any, the default policy of the pod holds.
+    not understood may be for any port of the pods that it selects. Without any, the default policy
+    of the pod holds.
 
     Source: linkerd2 inbound/index.rs reindex_servers.
-
-    Returns:
-        None for the first where the Server is known, but not what it says.
     """
     unread: list[Unread] = []
+    chosen: ServerSpec | None = None
     for document in scene.of_kind("Server", LINKERD, namespace=pod.namespace):
         try:
-            if not _selects(document, pod, port):
-                continue
+            server = _read(document, pod)
         except NotUnderstoodError as error:
-            why = not_understood(document, error)
-            unread.append(Unread(scene.unread(document, error), why))
+            if _may_select(document, pod):
+                why = not_understood(document, error)
+                unread.append(Unread(scene.unread(document, error), why))
             continue
-        try:
-            return _of_server(scene, document, pod, port), unread
-        except NotUnderstoodError as error:
-            why = not_understood(document, error)
-            return None, [*unread, Unread(scene.unread(document, error), why)]
-    return _by_default(scene, pod, port), unread
+        if chosen is None and server.selected and is_port(server.port, pod, port):
+            chosen = server
+    if chosen is None:
+        return _by_default(scene, pod, port), unread
+    return _of_server(scene, chosen, pod, port), unread
 
 
 # -- a Server ------------------------------------------------------------------------------------
 
 
-def _spec(document: Document) -> dict[str, Any]:
-    version = document.api_version.rpartition("/")[2]
-    return spec_of(document, _KNOWN.get(version, _KNOWN["v1beta3"]))
+@dataclass(frozen=True)
+class ServerSpec:
+    """A Server, read with an eye to one pod."""
+
+    document: Document
+    selected: bool
+    """Whether it selects the pod."""
+    port: int | str
+    protocol: str
+    access: str
+    """Its `accessPolicy`."""
 
 
-def _selects(document: Document, pod: Pod, port: int) -> bool:
-    """Return whether a Server is for a port of a pod of its namespace.
+def _read(document: Document, pod: Pod) -> ServerSpec:
+    """Return what a Server says. One of external workloads selects no pod.
 
-    Source: linkerd2 inbound/index.rs reindex_servers, select_ports.
+    Raises:
+        NotUnderstoodError: something in it is not understood.
     """
-    spec = _spec(document)
+    version = document.api_version.rpartition("/")[2]
+    spec = spec_of(document, _KNOWN.get(version, _KNOWN["v1beta3"]))
     given = [key for key in ("podSelector", "externalWorkloadSelector") if key in spec]
     if len(given) != 1:
         raise NotUnderstoodError("must select either pods or external workloads", ("spec",))
     selected = selectors.matches(spec[given[0]], ("spec", given[0]), pod.labels)
-    meant = is_port(schema.required(spec, "port", ("spec",)), ("spec", "port"), pod, port)
-    return given[0] == "podSelector" and selected and meant
+    port = schema.required(spec, "port", ("spec",))
+    if port == "" or not isinstance(port, str):
+        port = ports.port_number(port, ("spec", "port"))
+    labels_of(document)
+    return ServerSpec(
+        document,
+        selected and given[0] == "podSelector",
+        port,
+        schema.choice(spec.get("proxyProtocol", DETECTED), ("spec", "proxyProtocol"), PROTOCOLS),
+        schema.choice(spec.get("accessPolicy", "deny"), ("spec", "accessPolicy"), MODES),
+    )
 
 
-def is_port(value: Any, path: Path, pod: Pod, port: int) -> bool:  # noqa: ANN401
-    """Return whether a port is meant: its number, or a name that some container gives it.
+def _may_select(document: Document, pod: Pod) -> bool:
+    """Return whether a Server that is not understood may be for a pod."""
+    spec = document.body.get("spec")
+    selector = spec.get("podSelector") if isinstance(spec, dict) else None
+    if selector is None:
+        return True
+    try:
+        return selectors.matches(selector, ("spec", "podSelector"), pod.labels)
+    except NotUnderstoodError:
+        return True
 
-    A name may be given to several ports, also by init containers; only those of TCP count.
 
-    Source: linkerd2 inbound/index.rs select_ports, inbound/workload.rs pod_tcp_ports_by_name.
+def is_port(wanted: int | str, pod: Pod, port: int) -> bool:
+    """Return whether a port is meant: by its number, or by a name that some container gives it.
+
+    A name may be given to several ports, also by init containers; only those of TCP count. A text
+    is a name even if it is made of digits.
+
+    Source: linkerd2 inbound/index.rs select_ports, inbound/workload.rs pod_tcp_ports_by_name;
+    `policy-controller/k8s/api/src/policy/server.rs` Port.
     """
-    if not isinstance(value, str):
-        return ports.port_number(value, path) == port
+    if isinstance(wanted, int):
+        return wanted == port
     return any(
-        (declared.name, declared.port, declared.protocol) == (value, port, Protocol.TCP)
+        (declared.name, declared.port, declared.protocol) == (wanted, port, Protocol.TCP)
         for declared in pod.identity.ports
     )
 
 
-def _of_server(scene: Scene, document: Document, pod: Pod, port: int) -> Inbound:
+def _of_server(scene: Scene, server: ServerSpec, pod: Pod, port: int) -> Inbound:
     """Return what a Server says: how its port is read, and who is let in.
 
     `accessPolicy` is one more authorization, and without it there is none.
 
     Source: linkerd2 inbound/server.rs, inbound/index.rs inbound_server, client_authzs.
     """
-    spec = _spec(document)
-    at: Path = ("spec", "proxyProtocol")
-    protocol = schema.choice(spec.get("proxyProtocol", DETECTED), at, PROTOCOLS)
-    at = ("spec", "accessPolicy")
-    access = schema.choice(spec.get("accessPolicy", "deny"), at, MODES)
-    opened = scene.piece(document, "allow", at)
+    document = server.document
+    opened = scene.piece(document, "allow", ("spec", "accessPolicy"))
     authorizations = (
         *of_server(scene, document),
-        *default_authorizations(access, scene, opened),
+        *default_authorizations(server.access, scene, opened),
         localhost(scene),
     )
     denied = scene.piece(document, "deny", ("spec",), "isolation")
-    plain = Inbound(protocol, authorizations, denied)
-    attached = _attached(scene, document, protocol)
+    plain = Inbound(server.protocol, authorizations, denied)
+    attached = _attached(scene, document, server.protocol)
     if attached is None:
         return _without_routes(scene, plain, pod, port)
     routes, loose, sure = attached
     return Inbound(
-        protocol=protocol,
+        protocol=server.protocol,
         authorizations=authorizations,
         denied=denied,
         routes=routes,
