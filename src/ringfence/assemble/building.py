@@ -24,6 +24,7 @@ from ringfence.assemble.mesh_settings import NOTHING, Settings
 from ringfence.assemble.waypoints import Gateways
 from ringfence.model.document import Document
 from ringfence.model.location import Problem
+from ringfence.model.mesh import Membership
 from ringfence.model.profile import Profile
 from ringfence.model.reading import Reading
 from ringfence.model.snapshot import Snapshot
@@ -172,6 +173,7 @@ def rejudged(
             snapshot.service_accounts,
             staged,
             mesh,
+            _memberships(snapshot),
         )
     )
     of_dialects = _dialect_problems(snapshot)
@@ -229,8 +231,15 @@ def _dialect_problems(snapshot: Snapshot) -> frozenset[Problem]:
         snapshot.service_accounts,
         snapshot.staged,
         snapshot.mesh,
+        _memberships(snapshot),
     )
     return frozenset(dialects.parse(context).problems)
+
+
+def _memberships(snapshot: Snapshot) -> tuple[Membership, ...]:
+    """Return every way in which pods take part in a mesh, sorted."""
+    found = {one.mesh for workload in snapshot.workloads for one in workload.identities if one.mesh}
+    return tuple(sorted(found))
 
 
 def ordered(problems: Iterable[Problem]) -> tuple[Problem, ...]:

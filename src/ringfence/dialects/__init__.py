@@ -35,7 +35,7 @@ from ringfence.model.cluster import (
 from ringfence.model.document import Document
 from ringfence.model.kinds import group_of
 from ringfence.model.location import Problem
-from ringfence.model.mesh import NO_MESH, ClientTls, Mesh
+from ringfence.model.mesh import NO_MESH, ClientTls, Membership, Mesh
 from ringfence.model.profile import Profile
 from ringfence.model.proposal import Emission, ProposedPolicy, Surroundings
 from ringfence.model.rule import Policy
@@ -58,8 +58,8 @@ class Context:
     mesh: Mesh = NO_MESH
     """How the cluster's meshes are set up. The configuration of a mesh is there where any object
     of its policy language is."""
-    probes: Sequence[str] = ()
-    """The paths of the HTTP probes of pods in Linkerd's mesh, sorted: its proxies let these in."""
+    memberships: Sequence[Membership] = ()
+    """How pods take part in meshes, each way once, sorted."""
 
     @cached_property
     def by_title(self) -> dict[str, list[tuple[int, Document]]]:

@@ -1,0 +1,201 @@
+"""What is told of Linkerd's objects that have no effect, or a part of which has none.
+
+Authority: as of the files that read them.
+"""
+
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Final
+
+from ringfence.dialects import Context
+from ringfence.dialects._linkerd_authorizations import (
+    Authentication,
+    Authorization,
+    authentications,
+    authorizations,
+)
+from ringfence.dialects._linkerd_egress import heeded
+from ringfence.dialects._linkerd_objects import EGRESS_NETWORK, GROUP, SERVER, Source, sources
+from ringfence.dialects._linkerd_parents import GRPC, HTTP, Route, routes
+from ringfence.dialects._linkerd_servers import (
+    GRPC_PROTOCOL,
+    WITHOUT_HTTP,
+    Server,
+    external,
+    servers,
+)
+from ringfence.model.document import Path
+from ringfence.model.location import Problem
+from ringfence.model.rule import Unreadable
+
+SERVER_AUTHORIZATION: Final = (GROUP, "serverauthorization")
+
+
+def notes(context: Context) -> list[Problem]:
+    """Return what is to be told, in the order of the kinds."""
+    found = [
+        *_of_servers(context),
+        *(note for a in context.once(authorizations) for note in _of_authorization(a, context)),
+        *(note for a in context.once(authentications).values() for note in _of_authentication(a)),
+        *(note for route in context.once(routes) for note in _of_route(route, context)),
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _told(source: Source, message: str, path: Path, severity: str = "warning") -> Problem:
+    document = source.document
+    return Problem(
+        f"{document.ref} {message}",
+        document.location_of(path),
+        (document.title,) if severity == "error" else (),
+        document.ref,
+        severity,
+    )
+
+
+def _not_understood(source: Source, part: Unreadable) -> Problem:
+    document = source.document
+    where = document.location_of(part.path)
+    return Problem(f"{document.ref}: {part.reason}", where, (document.title,), document.ref)
+
+
+# -- Servers ---------------------------------------------------------------------------------------
+
+
+def _of_servers(context: Context) -> Iterator[Problem]:
+    for source in context.once(external):
+        message = "is of external workloads, which are not judged"
+        yield _told(source, message, ("spec", "externalWorkloadSelector"), "note")
+    for older, newer in combinations(servers(context), 2):
+        if older.source.namespace == newer.source.namespace and _overlap(older, newer):
+            message = (
+                f"gives way to the older {older.source.document.ref} where both select a pod: "
+                "one Server decides of a port"
+            )
+            yield _told(newer.source, message, ("spec", "port"))
+
+
+def _overlap(one: Server, other: Server) -> bool:
+    """Return whether two Servers surely select the same pods at one port.
+
+    Source: linkerd2 `policy-controller/runtime/src/admission.rs` overlaps.
+    """
+    pods = {one.pods.requirements, other.pods.requirements}
+    return one.port == other.port and (len(pods) == 1 or () in pods)
+
+
+def _known_servers(context: Context) -> set[tuple[str, str]]:
+    return {(source.namespace, source.name) for source in sources(context, "Server")}
+
+
+# -- authorizations --------------------------------------------------------------------------------
+
+
+def _of_authorization(authorization: Authorization, context: Context) -> Iterator[Problem]:
+    source, target = authorization.source, authorization.target
+    if authorization.unreadable:
+        yield _not_understood(source, authorization.unreadable)
+    if authorization.ignored:
+        message = f"has no effect: {authorization.ignored}"
+        yield _told(source, message, authorization.ignored_path)
+    if target is None:
+        return
+    near = [name for namespace, name in _known_servers(context) if namespace == source.namespace]
+    at = (
+        ("spec", "targetRef") if "targetRef" in source.document.body["spec"] else ("spec", "server")
+    )
+    if target.server and target.server not in near:
+        message = f"has no effect: there is no Server/{source.namespace}/{target.server}"
+        yield _told(source, message, at)
+    elif target.namespace and not near:
+        message = (
+            "has no effect: its namespace has no Server, and ports without one follow the "
+            "default inbound policy"
+        )
+        yield _told(source, message, at)
+    elif target.selector is not None and not any(
+        server.source.namespace == source.namespace
+        and target.holds(server.source.name, server.labels or {})
+        for server in servers(context)
+    ):
+        yield _told(source, "has no effect: it selects no Server", at)
+    elif target.route and not any(
+        (*route.source.kind, route.source.name.lower()) == target.route
+        and route.source.namespace == source.namespace
+        and not route.ignored
+        and any(parent.kind == SERVER for parent in route.parents)
+        for route in context.once(routes)
+    ):
+        message = "has no effect: no such route has a Server as its parent"
+        yield _told(source, message, at)
+
+
+def _of_authentication(authentication: Authentication) -> Iterator[Problem]:
+    source = authentication.source
+    if authentication.unreadable:
+        yield _not_understood(source, authentication.unreadable)
+    if authentication.ignored:
+        yield _told(source, f"is not heeded: {authentication.ignored}", ("spec",))
+
+
+# -- routes ----------------------------------------------------------------------------------------
+
+
+def _of_route(route: Route, context: Context) -> Iterator[Problem]:
+    source = route.source
+    if route.unreadable:
+        yield _not_understood(source, route.unreadable)
+    if route.ignored:
+        yield _told(source, f"is not heeded: {route.ignored}", route.ignored_path)
+        return
+    by_name = {(s.source.namespace, s.source.name): s for s in servers(context)}
+    known = {
+        *((SERVER, *key) for key in _known_servers(context)),
+        *((EGRESS_NETWORK, s.namespace, s.name) for s in sources(context, "EgressNetwork")),
+    }
+    for parent in route.parents:
+        title = "Server" if parent.kind == SERVER else "EgressNetwork"
+        ref = f"{title}/{parent.namespace}/{parent.name}"
+        if not parent.name:
+            continue
+        if not parent.accepted:
+            yield _told(source, f"has no effect on {ref}, which has not accepted it", parent.path)
+        elif (parent.kind, parent.namespace, parent.name) not in known:
+            yield _told(source, f"has no effect on {ref}, which is not there", parent.path)
+        elif parent.kind == SERVER:
+            server = by_name.get((parent.namespace, parent.name))
+            if server is not None and not _fits(route, server):
+                why = f"whose proxyProtocol is {server.protocol}"
+                yield _told(source, f"has no effect on {ref}, {why}", parent.path)
+        elif parent.port is not None:
+            yield from _shadowed(route, parent.name, parent.namespace, parent.port, context)
+
+
+def _fits(route: Route, server: Server) -> bool:
+    """Return whether a Server's protocol is one for which such routes are looked at.
+
+    Source: linkerd2 `policy-controller/grpc/src/inbound.rs` to_server.
+    """
+    if server.protocol in WITHOUT_HTTP:
+        return False
+    return route.title in (GRPC if server.protocol == GRPC_PROTOCOL else HTTP)
+
+
+def _shadowed(
+    route: Route, name: str, namespace: str, port: int, context: Context
+) -> Iterator[Problem]:
+    near = [
+        each
+        for each in context.once(routes)
+        if each.attached(EGRESS_NETWORK, namespace, name)
+        and each.source.namespace in (namespace, route.source.namespace)
+    ]
+    network = next(
+        s for s in sources(context, "EgressNetwork") if (s.namespace, s.name) == (namespace, name)
+    )
+    if not route.unreadable and not heeded(route, port, near, network):
+        message = (
+            f"has no effect on port {port} of EgressNetwork/{namespace}/{name}: only routes of "
+            "one kind count there, of GRPCRoute, HTTPRoute, TLSRoute, and one TCPRoute"
+        )
+        yield _told(route.source, message, ("spec", "parentRefs"))

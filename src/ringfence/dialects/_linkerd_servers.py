@@ -1,0 +1,336 @@
+"""Servers, and what the authorizations and routes that are for them make of a request.
+
+In one tier of first match stand, of the oldest Server of a namespace first: what lets in whoever
+is authorized on the Server; then route by route, in the order in which one is chosen, who is
+authorized on the route, and the denial of all others' requests that go by it; then the denial of
+all that is left on the Server's ports.
+
+Authority: linkerd2 `policy-controller/k8s/index/src/inbound/{index,server}.rs`,
+`policy-controller/grpc/src/inbound.rs`; linkerd2-proxy `linkerd/proxy/server-policy/src/lib.rs`,
+`linkerd/app/inbound/src/policy/{http,tcp}.rs`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final
+
+import msgspec
+
+from ringfence.dialects import Context
+from ringfence.dialects._linkerd_authorizations import Authorization, authorizations
+from ringfence.dialects._linkerd_clients import (
+    DEFAULTS,
+    LOCALHOST,
+    Clients,
+    by_default,
+    of_cidrs,
+)
+from ringfence.dialects._linkerd_objects import (
+    SERVER,
+    Place,
+    Source,
+    config,
+    linkerd_members,
+    linkerd_pods,
+    sources,
+    unreadable_policy,
+)
+from ringfence.dialects._linkerd_parents import GRPC, HTTP, routes
+from ringfence.dialects._linkerd_routes import Box, by_precedence
+from ringfence.dialects._shared import (
+    Malformed,
+    filled,
+    integer,
+    label_selector,
+    one_of,
+)
+from ringfence.model import tiers
+from ringfence.model.cluster import Protocol
+from ringfence.model.document import Path
+from ringfence.model.layer7 import HttpMatch, Layer7, exact
+from ringfence.model.rule import (
+    Action,
+    Direction,
+    NamedPort,
+    Peer,
+    Policy,
+    PortRange,
+    PortUse,
+    ProxyPort,
+    Rule,
+    Traffic,
+)
+from ringfence.model.selector import LabelSelector
+
+DETECT: Final = "unknown"
+GRPC_PROTOCOL: Final = "gRPC"
+WITHOUT_HTTP: Final = ("opaque", "TLS")
+PROTOCOLS: Final = (DETECT, "HTTP/1", "HTTP/2", GRPC_PROTOCOL, *WITHOUT_HTTP)
+ANY_HTTP: Final = Layer7(http=HttpMatch())
+
+PODS: Final = "podSelector"
+EXTERNAL: Final = "externalWorkloadSelector"
+VERSIONS: Final = {
+    "v1beta1": (PODS, "port", "proxyProtocol"),
+    "v1beta2": (PODS, EXTERNAL, "port", "proxyProtocol"),
+}
+"""The fields of older versions; the newest knows `accessPolicy`, too."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Server of pods."""
+
+    source: Source
+    pods: LabelSelector
+    port: PortRange | NamedPort
+    protocol: str = DETECT
+    access: str = "deny"
+    labels: dict[str, str] | None = None
+
+    @property
+    def subject(self) -> Peer:
+        """Return the pods that it is of."""
+        return linkerd_pods(self.source.namespace, self.pods)
+
+
+def servers(context: Context) -> list[Server]:
+    """Return the Servers that could be understood, the oldest first."""
+    return [found for _, found in context.once(_read) if isinstance(found, Server)]
+
+
+def unreadable(context: Context) -> Iterator[Policy]:
+    """Yield a policy for each Server that could not be understood."""
+    for source, found in context.once(_read):
+        if isinstance(found, Malformed):
+            subject = linkerd_pods(source.namespace)
+            try:
+                spec = source.document.body.get("spec")
+                if isinstance(spec, dict) and PODS in spec:
+                    pods = label_selector(spec[PODS], ("spec", PODS))
+                    subject = linkerd_pods(source.namespace, pods)
+            except Malformed:
+                pass
+            yield unreadable_policy(source, tiers.LINKERD_SERVER, subject, found.unreadable)
+
+
+def external(context: Context) -> list[Source]:
+    """Return the Servers of external workloads, which are no pods."""
+    return [source for source, found in context.once(_read) if found is None]
+
+
+def _read(context: Context) -> list[tuple[Source, Server | Malformed | None]]:
+    found: list[tuple[Source, Server | Malformed | None]] = []
+    for source in sorted(sources(context, "Server"), key=lambda s: (s.namespace, *s.age)):
+        try:
+            found.append((source, _server(source)))
+        except Malformed as malformed:
+            found.append((source, malformed))
+    return found
+
+
+def _server(source: Source) -> Server | None:
+    version = source.document.api_version.rpartition("/")[2]
+    newest = (PODS, EXTERNAL, "port", "proxyProtocol", "accessPolicy")
+    spec = source.spec(VERSIONS.get(version, newest))
+    port = _port(spec.get("port"), ("spec", "port"))
+    protocol = one_of(spec.get("proxyProtocol", DETECT), ("spec", "proxyProtocol"), PROTOCOLS)
+    access = one_of(spec.get("accessPolicy", "deny"), ("spec", "accessPolicy"), DEFAULTS)
+    chosen = [key for key in (PODS, EXTERNAL) if key in spec]
+    if len(chosen) != 1:
+        raise Malformed(f"exactly one of {PODS} and {EXTERNAL}", ("spec",))
+    pods = label_selector(spec[chosen[0]], ("spec", chosen[0]))
+    if chosen == [EXTERNAL]:
+        return None
+    return Server(source, pods, port, protocol, access, source.labels())
+
+
+def _port(value: Any, path: Path) -> PortRange | NamedPort:  # noqa: ANN401
+    """Return a Server's port; a text is a name, even one of digits.
+
+    Source: linkerd2 `policy-controller/k8s/api/src/policy/server.rs` Port.
+    """
+    if isinstance(value, str):
+        return NamedPort(filled(value, path), Protocol.TCP)
+    number = integer(value, path, 1, 65535)
+    return PortRange(Protocol.TCP, number, number)
+
+
+# -- policies --------------------------------------------------------------------------------------
+
+
+def policies(context: Context) -> Iterator[Policy]:
+    """Yield what Servers make of requests to their ports."""
+    yield from unreadable(context)
+    for server in servers(context):
+        yield from _Compiler(server, context).policies()
+    for authorization in context.once(authorizations):
+        if authorization.unreadable and authorization.target is None:
+            source = authorization.source
+            subject = linkerd_pods(source.namespace)
+            yield unreadable_policy(source, tiers.LINKERD_SERVER, subject, authorization.unreadable)
+
+
+class _Compiler:
+    """Turns one Server, and all that is attached to it, into policies."""
+
+    def __init__(self, server: Server, context: Context) -> None:
+        source = server.source
+        self.server = server
+        self.context = context
+        self.place = Place(
+            tiers.LINKERD_SERVER,
+            source.created,
+            f"{source.namespace}/{source.name}",
+            server.subject,
+            Direction.INGRESS,
+        )
+        near = [a for a in context.once(authorizations) if a.source.namespace == source.namespace]
+        self.near = [a for a in near if a.target is not None and not a.ignored]
+        kinds = GRPC if server.protocol == GRPC_PROTOCOL else HTTP
+        self.routes = [
+            route
+            for route in context.once(routes)
+            if server.protocol not in WITHOUT_HTTP
+            and route.title in kinds
+            and route.attached(SERVER, source.namespace, source.name)
+        ]
+        self.chosen = by_precedence((route.source, route.boxes) for route in self.routes)
+
+    def policies(self) -> Iterator[Policy]:
+        """Yield the parts of the Server in the order in which they decide."""
+        numbers = count()
+        source = self.server.source
+        yield self.place.policy(next(numbers), source, self._own())
+        for authorization in self.near:
+            if authorization.target and authorization.target.holds(
+                source.name, self.server.labels or {}
+            ):
+                rules = self._of_server(authorization)
+                yield self.place.policy(next(numbers), authorization.source, rules)
+        for route in self.routes:
+            if route.unreadable:
+                rules = [self.place.doubtful(route.unreadable)]
+                yield self.place.policy(next(numbers), route.source, rules)
+        for route_source, box in self.chosen:
+            for authorization in self.near:
+                if _is_for(authorization, route_source):
+                    rules = self._of_route(authorization, box)
+                    yield self.place.policy(next(numbers), authorization.source, rules)
+            denial = self._rule(Action.DENY, box.path, None, (Layer7(http=box.http),))
+            denial = msgspec.structs.replace(denial, uncertain=box.uncertain)
+            yield self.place.policy(next(numbers), route_source, [denial])
+        yield self.place.policy(
+            next(numbers), source, [self._rule(Action.DENY, ("spec",), None, None)]
+        )
+
+    # -- rules -------------------------------------------------------------------------------------
+
+    def _rule(
+        self,
+        action: Action,
+        path: Path,
+        clients: Clients | None,
+        boxes: tuple[Layer7, ...] | None,
+        without: tuple[Layer7, ...] = (),
+        uncertain: str = "",
+    ) -> Rule:
+        return Rule(
+            direction=self.place.direction,
+            action=action,
+            peers=None if clients is None else clients.peers,
+            traffic=(self.server.port,),
+            path=path,
+            layer7=boxes if clients is None else clients.limited(boxes),
+            not_layer7=without,
+            uncertain=uncertain,
+        )
+
+    def _own(self) -> Iterator[Rule]:
+        """Yield whom the Server lets in by itself: its own pod, probes, its `accessPolicy`."""
+        yield from self._admitted(LOCALHOST, ("spec",))
+        if self.server.protocol not in (*WITHOUT_HTTP, GRPC_PROTOCOL) and not self.routes:
+            yield from probes(self.context, ("spec",), self.server.port)
+        admitted = by_default(self.server.access, config(self.context))
+        if admitted is not None:
+            yield from self._admitted(admitted, ("spec", "accessPolicy"))
+
+    def _of_server(self, authorization: Authorization) -> Iterable[Rule]:
+        if authorization.clients is None:
+            return self._doubtful(authorization)
+        return self._admitted(authorization.clients, authorization.path)
+
+    def _doubtful(self, authorization: Authorization) -> list[Rule]:
+        part = authorization.unreadable
+        return [self.place.doubtful(part)] if part else []
+
+    def _of_route(self, authorization: Authorization, box: Box) -> Iterable[Rule]:
+        if authorization.clients is None:
+            return self._doubtful(authorization)
+        limit = (Layer7(http=box.http),)
+        return [
+            self._rule(
+                Action.ALLOW,
+                authorization.path,
+                authorization.clients,
+                limit,
+                uncertain=box.uncertain,
+            )
+        ]
+
+    def _admitted(self, clients: Clients, path: Path) -> Iterator[Rule]:
+        """Yield what clients may do that are authorized on the Server: whatever it takes."""
+        allow = Action.ALLOW
+        if self.server.protocol in WITHOUT_HTTP:
+            yield self._rule(allow, path, clients, None)
+            return
+        detects = self.server.protocol == DETECT
+        if not self.routes:
+            yield self._rule(allow, path, clients, None if detects else (ANY_HTTP,))
+            return
+        for why in sorted({box.uncertain for _, box in self.chosen}):
+            limits = tuple(
+                dict.fromkeys(
+                    Layer7(http=box.http) for _, box in self.chosen if box.uncertain == why
+                )
+            )
+            yield self._rule(allow, path, clients, limits, uncertain=why)
+        if detects:
+            yield self._rule(allow, path, clients, None, (ANY_HTTP,))
+
+
+def probes(
+    context: Context,
+    path: Path,
+    port: PortRange | NamedPort | None = None,
+    without: tuple[Traffic, ...] = (),
+) -> Iterator[Rule]:
+    """Yield what lets in the HTTP probes of pods, which no identity stands behind.
+
+    Args:
+        context: knows all probes there are, and where they may come from.
+        path: what lets them in.
+        port: the only port at which it does; None: all.
+        without: ports at which it does not.
+
+    Source: linkerd2 `policy-controller/k8s/index/src/inbound/index.rs`
+    default_inbound_http_routes.
+    """
+    setup = config(context)
+    for probe in sorted({p for each in linkerd_members(context) for _, p in each.probes}):
+        yield Rule(
+            direction=Direction.INGRESS,
+            action=Action.ALLOW,
+            peers=of_cidrs(setup.probe_networks),
+            traffic=(ProxyPort(PortUse.PROBE, probe, port),),
+            path=path,
+            not_traffic=without,
+            layer7=(Layer7(http=HttpMatch((exact("GET"),), (exact(probe),))),),
+        )
+
+
+def _is_for(authorization: Authorization, source: Source) -> bool:
+    group, kind = source.kind
+    wanted = (group, kind, source.name.lower())
+    return authorization.target is not None and authorization.target.route == wanted
