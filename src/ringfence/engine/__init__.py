@@ -9,6 +9,11 @@ A question goes through the files of this room from the top of this list to the 
 - `judge`: cut into the parts that rules tell apart; the answers summed up
     - `compiled`: what is worked out once per family of IP; which elements an end is
     - `ends`: what two ends are to each other: one pod, a pod and its node
+    - `views`: the parts of a question, as the network sees it
+- `mesh`: the network and a mesh together, by every way that a connection may take
+    - `transport`: which proxies take it, whether by mTLS, at which port on the wire
+    - `wire`: what mTLS makes of classes of traffic
+    - `overlays`: the legs of a way, and ways of which either may be right, as one
 - `sides`: one part from both ends; what the network settles without policies
     - `trace`: through a stack, tier by tier, with the evidence
     - `encounters`: how the rules of a policy meet the connection
@@ -35,8 +40,9 @@ A question goes through the files of this room from the top of this list to the 
 - `addresses`, `bits`: cells of IP space; sets as integers
 """
 
-from ringfence.engine.judge import Engine, View
+from ringfence.engine.judge import Engine
 from ringfence.engine.sides import LOOPBACK_NOTE
 from ringfence.engine.steps import Trace
+from ringfence.engine.views import View
 
 __all__ = ["LOOPBACK_NOTE", "Engine", "Trace", "View"]

@@ -66,6 +66,7 @@ class Classes:
             rules, self.universe, lambda n: destinations(self.universe, found, *told[n])
         )
         self.traffic = self._ports.space
+        self.chains = self._ports.chains
         self._form(
             {
                 (peer, names, mesh): found.match(peer, names=names, mesh=mesh)

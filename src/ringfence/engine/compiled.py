@@ -8,8 +8,23 @@ from ringfence.engine.forwarding import Forwarding
 from ringfence.engine.rows import Rows
 from ringfence.engine.stack import Stacks
 from ringfence.engine.trace import Tracer
+from ringfence.engine.transport import Transport
+from ringfence.engine.wire import Wire
 from ringfence.model.connection import AddressEnd, DomainEnd, End, NodeEnd, PodEnd
+from ringfence.model.rule import Layer
 from ringfence.model.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class MeshLayer:
+    """The same of the layer that the proxies of a mesh enforce."""
+
+    stacks: Stacks
+    rows: Rows
+    endings: Endings
+    tracer: Tracer
+    wire: Wire
+    transport: Transport
 
 
 @dataclass(frozen=True)
@@ -23,6 +38,8 @@ class Compiled:
     tracer: Tracer
     forwarding: Forwarding
     """What host endpoints say of traffic that passes by them; falsy where they say nothing."""
+    mesh: MeshLayer | None = None
+    """None where nobody takes part in a mesh."""
 
     def elements(self, end: End, local: bool | None) -> list[int]:  # noqa: FBT001 - three values
         """Return the element that an end is; of a host, where `local` is None, its twin as well.
@@ -55,4 +72,13 @@ def compile_snapshot(snapshot: Snapshot, family: int) -> Compiled:
     rows = Rows(classes, stacks)
     rows.forwarding = forwarding = Forwarding(classes, stacks, rows)
     endings, tracer = Endings(classes, rows), Tracer(classes, stacks)
-    return Compiled(classes, stacks, rows, endings, tracer, forwarding)
+    mesh = _compile_mesh(classes) if classes.members_of_mesh else None
+    return Compiled(classes, stacks, rows, endings, tracer, forwarding, mesh)
+
+
+def _compile_mesh(classes: Classes) -> MeshLayer:
+    stacks = Stacks(classes, Layer.MESH)
+    rows = Rows(classes, stacks)
+    wire = Wire(classes.traffic)
+    transport = Transport(classes, stacks, rows, wire)
+    return MeshLayer(stacks, rows, Endings(classes, rows), Tracer(classes, stacks), wire, transport)

@@ -5,37 +5,21 @@ inside a port. Each part that the rules of both ends treat alike is followed by 
 """
 
 import ipaddress
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
-
-import msgspec
 
 from ringfence.engine import bits
 from ringfence.engine.compiled import Compiled, compile_snapshot
 from ringfence.engine.ends import Ends
 from ringfence.engine.matrix import Matrix
-from ringfence.engine.sides import Sides
-from ringfence.engine.stack import Stack
-from ringfence.engine.steps import Trace, settled_side
+from ringfence.engine.mesh import MeshViews
+from ringfence.engine.steps import Trace
+from ringfence.engine.views import NetworkViews, View
 from ringfence.layer7.undecidable import Undecidable
 from ringfence.model import icmp
 from ringfence.model.cluster import Pod, Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
-from ringfence.model.layer7 import Request
-from ringfence.model.profile import Cni
-from ringfence.model.rule import Direction
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement, Verdict
-
-
-@dataclass(frozen=True)
-class View:
-    """What becomes of the part of a question that no rule of either side tells apart."""
-
-    traffic: int
-    """Its classes of traffic."""
-    trace: Trace
 
 
 class Engine:
@@ -94,61 +78,12 @@ class Engine:
         return self._last[1]
 
     def _views(self, connection: Connection) -> list[View]:
-        source, destination = connection.source, connection.destination
         compiled = self.compiled(self.family(connection))
-        traffic = compiled.classes.traffic
-        request = self._as_compared(connection.request)
-        asked = traffic.of(connection.protocol, connection.port, request)
-        element = compiled.elements(destination, None)[0]
-        asked &= compiled.classes.zones.traffic_to(compiled.classes.class_of[element])
-        if self.ends.is_loopback(source, destination):
-            egress = settled_side(Direction.EGRESS, "self")
-            return [View(asked, Trace(egress, settled_side(Direction.INGRESS, "self"), ()))]
-        sides = Sides(compiled, self.ends)
-        return [
-            View(cell, sides.follow(connection, cell))
-            for cell in self._cells(compiled, source, destination, asked)
-        ]
-
-    def _as_compared(self, request: Request) -> Request:
-        """Return a request with its path as the profile's rules see it.
-
-        Source: Calico `app-policy/checker/match.go`, which cleans paths; the others do not.
-        """
-        if self.snapshot.profile.cni is not Cni.CALICO or request.path is None:
-            return request
-        from ringfence.layer7 import calico_paths  # noqa: PLC0415 - only where a path is asked for
-
-        path = calico_paths.normalised(request.path) or calico_paths.UNMATCHED
-        return msgspec.structs.replace(request, path=path)
-
-    def _cells(self, compiled: Compiled, source: End, destination: End, asked: int) -> list[int]:
-        """Return the traffic asked about, cut where rules of either end tell it apart."""
-        cells = [asked]
-        if asked.bit_count() == 1:
-            return cells
-        classes, rows = compiled.classes, compiled.rows
-        for end, direction in ((source, Direction.EGRESS), (destination, Direction.INGRESS)):
-            for subject, stack in self._stacks(compiled, end, direction):
-                masks = {p[0] for rule in stack.rules for p in rows.parts(rule, stack, subject)}
-                masks |= {classes.traffic.icmp, *rows.told_apart(stack)}
-                for mask in masks:
-                    cells = [p for cell in cells for p in (cell & mask, cell & ~mask) if p]
-        return cells
-
-    def _stacks(
-        self, compiled: Compiled, end: End, direction: Direction
-    ) -> Iterator[tuple[int, Stack]]:
-        """Yield all that may decide for an end, and as what subject."""
-        classes = compiled.classes
-        for element in compiled.elements(end, None):
-            number = classes.class_of[element]
-            for subject in classes.ways.get(number, (number,)):
-                if subject is not None and classes.policed >> subject & 1:
-                    yield subject, compiled.stacks.stack(subject, direction)
-            if isinstance(end, PodEnd) and compiled.forwarding and not self.ends.is_host(end):
-                for stack in compiled.forwarding.stacks_of(self.ends.nodes(end), direction):
-                    yield number, stack
+        if compiled.mesh:
+            both = MeshViews(compiled, compiled.mesh, self.ends)
+            if both.concern(connection):
+                return both.of(connection)
+        return NetworkViews(compiled, self.ends).of(connection)
 
     def sum_up(self, connection: Connection, views: list[View]) -> Judgement:
         """Return one verdict for the parts of a question.
@@ -191,6 +126,7 @@ class Engine:
                     evidence=tuple(dict.fromkeys(p for one in chosen for p in one.evidence)),
                     unknown_because=(undecidable.reason,),
                     notes=notes,
+                    mesh=first.mesh,
                 )
         return Judgement(
             verdict=first.verdict,
@@ -202,6 +138,7 @@ class Engine:
             ),
             limited_to=limited,
             notes=notes,
+            mesh=first.mesh,
         )
 
     def _limits(self, connection: Connection, mask: int, denied: int) -> tuple[dict[str, Any], ...]:

@@ -10,8 +10,8 @@ from ringfence.model.layer7 import Form, Text
 from ringfence.model.mesh import DataPlane
 from ringfence.model.rule import MeshPeer
 
-Kind = tuple[DataPlane, str, bool]
-"""Data plane, name of the Gateway, and whether that is a waypoint."""
+Kind = tuple[DataPlane, str, bool, str]
+"""Data plane, name of the Gateway, whether that is a waypoint, and the default inbound policy."""
 
 
 class Members:
@@ -24,7 +24,8 @@ class Members:
         for element in bits.members(universe.meshed):
             mesh = universe.identity(element).mesh
             assert mesh is not None  # noqa: S101 - only such are among them
-            kinds[mesh.data_plane, mesh.gateway, mesh.waypoint].append(element)
+            kind = (mesh.data_plane, mesh.gateway, mesh.waypoint, mesh.default_inbound)
+            kinds[kind].append(element)
             principals[mesh.principal].append(element)
         self._kinds = {kind: bits.from_members(found) for kind, found in kinds.items()}
         self._principals = {name: bits.from_members(found) for name, found in principals.items()}
@@ -34,11 +35,12 @@ class Members:
     def _of(self, peer: MeshPeer) -> int:
         """Return the members that a peer means, as a bit set."""
         found = 0
-        for (plane, gateway, waypoint), members in self._kinds.items():
+        for (plane, gateway, waypoint, default), members in self._kinds.items():
             if (
                 plane in peer.planes
                 and peer.gateway in (None, gateway)
                 and peer.waypoint in (None, waypoint)
+                and peer.default_inbound in (None, default)
             ):
                 found |= members
         return found

@@ -14,12 +14,22 @@ from ringfence.engine.traffic import EVERY, Boxes, TrafficSpace
 from ringfence.engine.universe import Universe
 from ringfence.model.cluster import Protocol
 from ringfence.model.layer7 import Layer7
-from ringfence.model.rule import Chain, ChainPort, NamedPort, PortRange, Rule, Traffic
+from ringfence.model.rule import (
+    Chain,
+    ChainPort,
+    NamedPort,
+    PortRange,
+    PortUse,
+    ProxyPort,
+    Rule,
+    Traffic,
+)
 
 WHOLE = tuple(PortRange(protocol) for protocol in EVERY)
 MTLS: Final = Layer7(mtls=True)
+AUTHENTICATED: Final = Layer7(authenticated=True)
 
-Named = NamedPort | ChainPort
+Named = NamedPort | ChainPort | ProxyPort
 """What stands for other ports at other destinations."""
 
 Meaning = tuple[int, int]
@@ -51,8 +61,16 @@ class Ports:
             port for rule in rules for port in (*(rule.traffic or ()), *rule.not_traffic)
         )
         found = self._find_names([port for port in written if isinstance(port, NamedPort)])
+        used = {
+            port: {e: self._used(e, port) for e in bits.members(universe.meshed)}
+            for port in written
+            if isinstance(port, ProxyPort)
+        }
         self._read = self._find_chains() if any(isinstance(p, ChainPort) for p in written) else {}
-        numbers = self._numbers(found)
+        numbers = self._numbers(found) | {
+            port: frozenset(r for ranges in at.values() for r in ranges)
+            for port, at in used.items()
+        }
         self.space = TrafficSpace(
             {r for rule in rules for r in self._ranges(rule, numbers)},
             [
@@ -60,17 +78,30 @@ class Ports:
                 for number, rule in enumerate(rules)
                 if (boxes := _told_apart(rule))
                 for r in self._ranges(rule, numbers, limited=True)
-            ],
+            ]
+            + self._of_tunnels(rules),
         )
         self.resolved: dict[Named, dict[Meaning, int]] = {}
         """Per name: classes of traffic → the elements at which it stands for them."""
         for port, elements in found.items():
             self.resolved[port] = _gathered(
-                (self._mask(pairs), 0, element) for element, pairs in elements.items()
+                (self._mask((p, n, n) for p, n in pairs), 0, element)
+                for element, pairs in elements.items()
             )
         for chained in written:
             if isinstance(chained, ChainPort):
                 self.resolved[chained] = _gathered(self._chain(chained.chain))
+        for use, places in used.items():
+            self.resolved[use] = _gathered(
+                (self._mask(ranges), 0, element) for element, ranges in places.items() if ranges
+            )
+
+    def _of_tunnels(self, rules: Sequence[Rule]) -> list[tuple[Protocol, int, int, Boxes, int]]:
+        """Return what is told apart on every port because it is on those of tunnels."""
+        asking = any(box.authenticated for rule in rules for box in rule.layer7 or ())
+        if not asking or not self._universe.meshed:
+            return []
+        return [(Protocol.TCP, 0, 65535, (AUTHENTICATED,), EVERYWHERE)]
 
     def _find_names(self, written: list[NamedPort]) -> _Places:
         names: dict[str, set[NamedPort]] = defaultdict(set)
@@ -99,19 +130,44 @@ class Ports:
         for element, read in self._read.items():
             key = tuple(read.items())
             if key not in known:
-                same = {(Protocol.TCP, p) for p, said in key if said is chain}
-                certain = self._mask(same)
-                perhaps = self._mask({(Protocol.TCP, p) for p, said in key if said is None})
+                certain = self._mask((Protocol.TCP, p, p) for p, said in key if said is chain)
+                perhaps = self._mask((Protocol.TCP, p, p) for p, said in key if said is None)
                 if chain is Chain.DETECTED:
-                    told = self._mask({(Protocol.TCP, p) for p, _ in key})
+                    told = self._mask((Protocol.TCP, p, p) for p, _ in key)
                     certain |= self.space.mask(Protocol.TCP) & ~told
                 known[key] = certain, perhaps & ~certain
             yield *known[key], element
 
-    def _mask(self, pairs: Iterable[tuple[Protocol, int]]) -> int:
+    def _used(self, element: int, port: ProxyPort) -> list[tuple[Protocol, int, int]]:
+        """Return the ports of a member of a mesh that its proxy takes for something."""
+        identity = self._universe.identity(element)
+        mesh = identity.mesh
+        assert mesh is not None  # noqa: S101 - only such are asked for
+        match port.use:
+            case PortUse.IDENTITY:
+                found = mesh.identity_ports
+            case PortUse.OPAQUE:
+                found = mesh.opaque
+            case PortUse.PROBE:
+                found = tuple((n, n) for n, path in mesh.probes if path == port.path)
+        within: list[tuple[int, int]] = [(0, 65535)]
+        if isinstance(port.port, PortRange):
+            within = [(port.port.first, port.port.last)]
+        elif port.port is not None:
+            name = port.port.name
+            named = [d for d in identity.ports if d.name == name and not d.init]
+            within = [(d.port, d.port) for d in named if d.protocol is Protocol.TCP]
+        return [
+            (Protocol.TCP, max(first, low), min(last, high))
+            for first, last in found
+            for low, high in within
+            if max(first, low) <= min(last, high)
+        ]
+
+    def _mask(self, ranges: Iterable[tuple[Protocol, int, int]]) -> int:
         mask = 0
-        for protocol, number in pairs:
-            mask |= self.space.mask(protocol, number, number)
+        for one in ranges:
+            mask |= self.space.mask(*one)
         return mask
 
     def _numbers(self, found: _Places) -> dict[Named, frozenset[tuple[Protocol, int, int]]]:
@@ -198,7 +254,7 @@ def _told_apart(rule: Rule) -> Boxes:
                 Layer7(http=box.http, dns=box.dns),
             ]
         if box.authenticated:
-            parts.append(Layer7(authenticated=True))
+            parts.append(AUTHENTICATED)
     for box in tuple(parts):
         if box.mtls:
             parts += [MTLS, msgspec.structs.replace(box, mtls=False)]

@@ -5,7 +5,15 @@ from typing import Final
 
 from ringfence.engine.matches import Matches
 from ringfence.engine.protocols import DNS
-from ringfence.model.rule import Action, ChainPort, Direction, NamedPort, Policy, Rule
+from ringfence.model.rule import (
+    Action,
+    ChainPort,
+    Direction,
+    NamedPort,
+    Policy,
+    ProxyPort,
+    Rule,
+)
 
 Part = tuple[int, int, int]
 """(traffic classes, peers that match, peers that perhaps match)."""
@@ -49,9 +57,9 @@ class CompiledRule:
     """To which of the policy's subjects it applies; None: to all."""
     shares: tuple[Share, ...] = ()
     """Traffic by numbers alone; where `names` or `not_names` are given, they change it."""
-    names: tuple[NamedPort | ChainPort, ...] = ()
+    names: tuple[NamedPort | ChainPort | ProxyPort, ...] = ()
     """Port names, and the like, to be resolved at the destination."""
-    not_names: tuple[NamedPort | ChainPort, ...] = ()
+    not_names: tuple[NamedPort | ChainPort | ProxyPort, ...] = ()
     """Those whose ports are taken away."""
     split: tuple[Part, ...] = ()
     """For egress: the parts with the names resolved at each destination."""

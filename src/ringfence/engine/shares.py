@@ -10,7 +10,7 @@ from ringfence.engine.matches import Matches
 from ringfence.engine.ports import Meaning, Named, Ports
 from ringfence.engine.rules import CompiledRule, Part, Share
 from ringfence.model.layer7 import Layer7
-from ringfence.model.rule import NETWORK_POLICY, ChainPort, NamedPort, PortRange
+from ringfence.model.rule import NETWORK_POLICY, PortRange
 
 NOWHERE: Meaning = (0, 0)
 """What stands for no traffic."""
@@ -136,4 +136,4 @@ def parts(shares: tuple[Share, ...], matched: Matches) -> Iterator[Part]:
 
 def names(traffic: tuple[object, ...] | None) -> tuple[Named, ...]:
     """Return what, of what a rule says of ports, stands for others at other destinations."""
-    return tuple(port for port in traffic or () if isinstance(port, NamedPort | ChainPort))
+    return tuple(port for port in traffic or () if isinstance(port, Named))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.model.rule import Direction, Layer
-from ringfence.model.verdict import Evidence, Judgement, Verdict
+from ringfence.model.verdict import Evidence, Judgement, MeshVerdict, Verdict
 
 
 def all_of(parts: Iterable[bool | None]) -> bool | None:
@@ -94,30 +94,67 @@ class SideTrace:
 
 
 @dataclass(frozen=True)
+class MeshTrace:
+    """What the mesh at the two ends makes of a connection."""
+
+    egress: SideTrace
+    ingress: SideTrace
+    mtls: bool | None
+    wire: int | None
+    """The port by which the network sees it; None: that is not known, or there is none."""
+    waypoint: str = ""
+    """`namespace/name` of the Gateway that it goes through."""
+
+    @property
+    def verdict(self) -> MeshVerdict:
+        """Return the verdict of the mesh."""
+        return MeshVerdict(
+            egress=self.egress.verdict,
+            ingress=self.ingress.verdict,
+            mtls=self.mtls,
+            wire=self.wire,
+            waypoint=self.waypoint,
+        )
+
+
+@dataclass(frozen=True)
 class Trace:
     """The whole way to a verdict."""
 
     egress: SideTrace
+    """Of the network, as `ingress`."""
     ingress: SideTrace
     notes: tuple[str, ...]
+    mesh: MeshTrace | None = None
+    """None where neither end takes part in a mesh."""
+
+    @property
+    def sides(self) -> tuple[SideTrace, ...]:
+        """Return the sides of both layers."""
+        of_mesh = (self.mesh.egress, self.mesh.ingress) if self.mesh else ()
+        return (self.egress, self.ingress, *of_mesh)
 
     @property
     def verdict(self) -> Verdict:
-        """Return the verdict that the two sides come to."""
-        return self.egress.verdict & self.ingress.verdict
+        """Return the verdict that all sides come to."""
+        found = Verdict.ALLOW
+        for side in self.sides:
+            found &= side.verdict
+        return found
 
     @property
     def judgement(self) -> Judgement:
         """Return the verdict with its evidence."""
         verdict = self.verdict
-        because = (*self.egress.because, *self.ingress.because)
+        because = [reason for side in self.sides for reason in side.because]
         return Judgement(
             verdict=verdict,
             egress=self.egress.verdict,
             ingress=self.ingress.verdict,
-            evidence=(*self.egress.evidence, *self.ingress.evidence),
+            evidence=tuple(piece for side in self.sides for piece in side.evidence),
             unknown_because=tuple(dict.fromkeys(because)) if verdict is Verdict.UNKNOWN else (),
             notes=self.notes,
+            mesh=self.mesh.verdict if self.mesh else None,
         )
 
 

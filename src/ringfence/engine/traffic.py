@@ -172,14 +172,19 @@ class TrafficSpace:
         if protocol is Protocol.ICMP and port is None:
             return self.icmp
         found = 0
-        for run in self._at_port(protocol, port or 0):
+        for run in self.at_port(protocol, port or 0):
             if run.space is None:
                 found |= run.mask
             else:
                 found |= run.space.mask_of(_one_thing(request)) << run.offset
         return found
 
-    def _at_port(self, protocol: Protocol, port: int) -> tuple[Run, ...]:
+    def of_protocol(self, protocol: Protocol) -> list[Run]:
+        """Return the runs of a protocol's ports, of all zones where there are some, ascending."""
+        return [run for runs in self._at[protocol] for run in runs]
+
+    def at_port(self, protocol: Protocol, port: int) -> tuple[Run, ...]:
+        """Return the runs that a port is in: one, or one for each zone."""
         return self._at[protocol][bisect_right(self._starts[protocol], port) - 1]
 
     def _meant(self, runs: tuple[Run, ...], mask: int) -> Run:
@@ -230,7 +235,7 @@ class TrafficSpace:
 
     def limits(self, protocol: Protocol, port: int, mask: int) -> Limits:
         """Return what a mask, of one destination, admits on a port, of what is said there."""
-        return self._limits(self._meant(self._at_port(protocol, port), mask), mask)
+        return self._limits(self._meant(self.at_port(protocol, port), mask), mask)
 
     @staticmethod
     def _limits(run: Run, mask: int) -> Limits:

@@ -1,0 +1,370 @@
+"""The network and a mesh together: one connection through both, by every way that it may take.
+
+A connection lives where both let it. Proxies take it or do not; what they carry by mTLS the network
+sees sealed, perhaps on another port; and what goes through a waypoint goes in two legs.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+
+from ringfence.engine import bits
+from ringfence.engine.compiled import Compiled, MeshLayer
+from ringfence.engine.ends import Ends
+from ringfence.engine.overlays import both, overlaid, unclear
+from ringfence.engine.sides import LOOPBACK_NOTE
+from ringfence.engine.steps import MeshTrace, OtherEnd, SideTrace, Trace, settled_side
+from ringfence.engine.transport import Carried
+from ringfence.engine.views import NetworkViews, View, cut
+from ringfence.engine.wire import SERVER_NAME
+from ringfence.model.cluster import Service
+from ringfence.model.connection import Connection, PodEnd
+from ringfence.model.layer7 import Request
+from ringfence.model.mesh import HBONE_PORT, DataPlane, IstioConfig
+from ringfence.model.rule import Direction, Layer
+from ringfence.model.verdict import Verdict
+
+WAYPOINT_UNKNOWN: Final = "the pods of waypoint {} are not in the input"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Some traffic, and what both proxies of a mesh make of it."""
+
+    traffic: int
+    egress: SideTrace
+    ingress: SideTrace
+
+
+class MeshViews:
+    """What the network and a mesh together make of questions of one family."""
+
+    def __init__(self, compiled: Compiled, mesh: MeshLayer, ends: Ends) -> None:
+        """Keep what was compiled, and what is known of the ends."""
+        self._compiled, self._mesh, self._ends = compiled, mesh, ends
+        self._classes = compiled.classes
+        self._network = NetworkViews(compiled, ends)
+
+    def concern(self, connection: Connection) -> bool:
+        """Return whether either end takes part in a mesh, or may."""
+        ends = (connection.source, connection.destination)
+        meshed = self._classes.universe.meshed
+        return any(meshed >> self._compiled.elements(end, None)[0] & 1 for end in ends)
+
+    def of(self, connection: Connection) -> list[View]:
+        """Return what becomes of each part of a question that the rules of both ends tell apart."""
+        found: list[View] | None = None
+        reasons: list[str] = []
+        for carried in self._ways(connection):
+            reasons += carried.because
+            here = self._by(connection, carried)
+            found = here if found is None else overlaid(found, here, reasons)
+        return found or []
+
+    def _ways(self, connection: Connection) -> list[Carried]:
+        source, destination = (
+            self._compiled.elements(end, None)[0]
+            for end in (connection.source, connection.destination)
+        )
+        return self._mesh.transport.ways(
+            source,
+            destination,
+            connection.protocol,
+            connection.port,
+            connection.service,
+            forced=connection.request.mtls,
+        )
+
+    def _by(self, connection: Connection, carried: Carried) -> list[View]:
+        """Return what becomes of a question that is carried in one way."""
+        service = self._waypointed(connection, carried)
+        if service is None:
+            return self._straight(connection, carried)
+        assert service.waypoint is not None  # noqa: S101 - only such are returned
+        namespace, name = service.waypoint
+        found: list[View] | None = None
+        for end in self._pods_of_gateway(namespace, name):
+            here = self._two_legs(connection, carried, end, f"{namespace}/{name}")
+            found = here if found is None else overlaid(found, here, [])
+        return found or self._lost(connection, carried, f"{namespace}/{name}")
+
+    # -- straight ----------------------------------------------------------------------------
+
+    def _straight(self, connection: Connection, carried: Carried) -> list[View]:
+        """Return what becomes of what goes from the one end to the other."""
+        seen = self._as_seen(connection, carried)
+        parts = self._parts(connection, carried)
+        wire = carried.wire or connection.port if self._is_ported(connection) else None
+        joint = []
+        views = self._network.of(seen)
+        for view, part, traffic in self._joined(connection, carried, views, parts):
+            mesh = MeshTrace(part.egress, part.ingress, carried.mtls, wire)
+            joint.append(View(traffic, replace(view.trace, mesh=mesh)))
+        return joint
+
+    @staticmethod
+    def _is_ported(connection: Connection) -> bool:
+        return connection.port is not None and connection.protocol.value != "ICMP"
+
+    def _as_seen(self, connection: Connection, carried: Carried) -> Connection:
+        """Return a question as it is to the network."""
+        if carried.mtls:
+            request = _sealed(connection.request, SERVER_NAME)
+            port = carried.wire or connection.port
+            return msgspec.structs.replace(connection, port=port, request=request)
+        if carried.own_tls:
+            request = _sealed(connection.request, None)
+            return msgspec.structs.replace(connection, request=request)
+        return connection
+
+    def _joined(
+        self,
+        connection: Connection,
+        carried: Carried,
+        views: list[View],
+        parts: list[_Part],
+    ) -> Iterable[tuple[View, _Part, int]]:
+        """Yield what the network says with what the mesh says of the same traffic."""
+        wire = self._mesh.wire
+        asked = self._asked(connection, self._as_read(connection.request, carried))
+        alike = self._as_read(connection.request, carried) == self._network.as_compared(
+            connection.request
+        )
+        for part in parts:
+            for view in views:
+                traffic = wire.either(part.traffic) & asked
+                if carried.mtls and len(views) > 1:
+                    through = wire.sealed(view.traffic)
+                    if carried.wire:
+                        through = wire.tunnelled(view.traffic, carried.wire)
+                    traffic &= through
+                elif len(views) > 1 and alike and not carried.own_tls:
+                    traffic &= wire.either(view.traffic)
+                elif len(views) > 1 and len({one.trace.verdict for one in views}) > 1:
+                    yield unclear(views), part, traffic
+                    break
+                elif view is not views[0]:
+                    continue
+                if traffic:
+                    yield view, part, traffic
+
+    # -- the mesh's own part -----------------------------------------------------------------
+
+    def _asked(self, connection: Connection, request: Request) -> int:
+        either = msgspec.structs.replace(request, mtls=None)
+        return self._network.asked(connection, either)
+
+    def _as_read(self, request: Request, carried: Carried) -> Request:
+        """Return a request with its path as the proxies of a mesh read it.
+
+        Source: Envoy `source/extensions/filters/common/rbac/matchers.cc` (url_path), Istio
+        `pilot/pkg/networking/core/listener_builder.go`; linkerd2-proxy `linkerd/http/route`.
+        """
+        member = carried.server or carried.client
+        if request.path is None or member is None:
+            return request
+        from ringfence.layer7 import istio_paths  # noqa: PLC0415 - only where a path is asked for
+
+        setting = (self._classes.snapshot.mesh.istio or IstioConfig()).normalization
+        if member.data_plane is DataPlane.LINKERD:
+            setting = "NONE"
+        path = istio_paths.normalised(request.path, setting)
+        return msgspec.structs.replace(request, path=path)
+
+    def _parts(
+        self, connection: Connection, carried: Carried, waypoint: int | None = None
+    ) -> list[_Part]:
+        """Return what the mesh makes of a question, cut where its rules tell it apart.
+
+        Args:
+            connection: the question.
+            carried: how it is carried.
+            waypoint: the Service before which a waypoint stands, as an element, where that is to
+                judge and not the destination.
+        """
+        request = self._as_read(connection.request, carried)
+        if carried.own_tls:
+            request = _sealed(request, None)
+        mesh = self._mesh
+        asked = self._network.asked(connection, msgspec.structs.replace(request, mtls=carried.mtls))
+        source, destination = (
+            self._compiled.elements(end, None)[0]
+            for end in (connection.source, connection.destination)
+        )
+        class_of = self._classes.class_of
+        called = destination
+        if connection.service is not None:
+            called = self._classes.universe.first_service + connection.service
+        subject = destination if waypoint is None else waypoint
+        deciding = []
+        if carried.client:
+            number = class_of[source]
+            deciding.append((mesh.stacks.stack(number, Direction.EGRESS), number))
+        if carried.server or waypoint is not None:
+            number = class_of[subject]
+            deciding.append((mesh.stacks.stack(number, Direction.INGRESS), number))
+        icmp = self._classes.traffic.icmp
+        cells = cut(asked, deciding, mesh.rows, icmp) if asked.bit_count() > 1 else [asked]
+        return [
+            _Part(
+                cell,
+                self._side(
+                    Direction.EGRESS, connection, source, called, cell, taken=bool(carried.client)
+                ),
+                self._side(
+                    Direction.INGRESS,
+                    connection,
+                    subject,
+                    source,
+                    cell,
+                    taken=bool(carried.server) or waypoint is not None,
+                ),
+            )
+            for cell in cells
+        ]
+
+    def _side(
+        self,
+        direction: Direction,
+        connection: Connection,
+        subject: int,
+        other: int,
+        cell: int,
+        *,
+        taken: bool,
+    ) -> SideTrace:
+        """Return what the proxy of one end says.
+
+        Source: Istio `tools/istio-iptables`, ztunnel and linkerd2-proxy alike: what a pod sends
+        to its own address passes no proxy.
+        """
+        ends = (connection.source, connection.destination)
+        direct = connection.service is None
+        if direct and self._ends.is_loopback(*ends):
+            return settled_side(direction, "self", Layer.MESH)
+        if not taken:
+            universe = self._classes.universe
+            rule = "not taken" if universe.meshed >> subject & 1 else "no mesh"
+            return settled_side(direction, rule, Layer.MESH)
+        words = self._words(connection, direction)
+        end = OtherEnd(other, words, self._address(connection, direction))
+        traffic = bits.members(cell & -cell)[0]
+        number = self._classes.class_of[subject]
+        side = self._mesh.tracer.follow(number, direction, traffic, end)
+        if direct and side.verdict is Verdict.DENY and self._ends.may_be_loopback(*ends):
+            side.verdict = Verdict.UNKNOWN
+            side.because.append(LOOPBACK_NOTE)
+        return side
+
+    def _words(self, connection: Connection, direction: Direction) -> str:
+        if direction is Direction.EGRESS and connection.service is not None:
+            return self._classes.snapshot.services[connection.service].ref
+        egress = direction is Direction.EGRESS
+        return self._ends.words(connection.destination if egress else connection.source)
+
+    def _address(self, connection: Connection, direction: Direction) -> int | None:
+        egress = direction is Direction.EGRESS
+        if egress and connection.service is not None:
+            return None
+        end = connection.destination if egress else connection.source
+        address = getattr(end, "address", "")
+        if isinstance(end, PodEnd) or not address:
+            return None
+        return self._classes.element_of_address(address)
+
+    # -- by a waypoint -----------------------------------------------------------------------
+
+    def _waypointed(self, connection: Connection, carried: Carried) -> Service | None:
+        """Return the Service before which a waypoint takes a connection; None: none does.
+
+        Source: ztunnel `src/proxy/outbound.rs` build_request; istio.io "Configure waypoint proxies"
+        (sidecars, gateways and whatever is not in the mesh go past it).
+        """
+        client = carried.client
+        if connection.service is None or client is None or connection.request.mtls is False:
+            return None
+        service = self._classes.snapshot.services[connection.service]
+        if client.data_plane is not DataPlane.AMBIENT or client.gateway:
+            return None
+        return service if service.waypoint is not None else None
+
+    def _pods_of_gateway(self, namespace: str, name: str) -> list[PodEnd]:
+        """Return the identities that are a Gateway's proxies."""
+        return [
+            PodEnd(w, i)
+            for w, workload in enumerate(self._classes.snapshot.workloads)
+            for i, identity in enumerate(workload.identities)
+            if workload.namespace == namespace and identity.mesh and identity.mesh.gateway == name
+        ]
+
+    def _two_legs(
+        self, connection: Connection, carried: Carried, waypoint: PodEnd, name: str
+    ) -> list[View]:
+        """Return what becomes of what goes through a waypoint: both legs must be let through."""
+        assert connection.service is not None  # noqa: S101 - only such go through one
+        first = replace(carried, mtls=True, wire=HBONE_PORT)
+        to_waypoint = msgspec.structs.replace(connection, destination=waypoint, service=None)
+        judging = self._classes.universe.first_service + connection.service
+        judged = self._parts(connection, first, judging)
+        leg = self._network.of(self._as_seen(to_waypoint, first))
+        onward = msgspec.structs.replace(connection, source=waypoint, service=None)
+        found: list[View] | None = None
+        for second in self._ways(onward):
+            joint = []
+            for view in self._straight(onward, second):
+                assert view.trace.mesh is not None  # noqa: S101 - of a mesh's views each has one
+                for before, part, traffic in self._joined(connection, first, leg, judged):
+                    if common := traffic & view.traffic:
+                        mesh = MeshTrace(
+                            both(part.egress, view.trace.mesh.egress),
+                            both(part.ingress, view.trace.mesh.ingress),
+                            second.mtls,
+                            HBONE_PORT,
+                            name,
+                        )
+                        trace = Trace(
+                            both(before.trace.egress, view.trace.egress),
+                            both(before.trace.ingress, view.trace.ingress),
+                            tuple(dict.fromkeys((*before.trace.notes, *view.trace.notes))),
+                            mesh,
+                        )
+                        joint.append(View(common, trace))
+            found = joint if found is None else overlaid(found, joint, second.because)
+        return found or []
+
+    def _lost(self, connection: Connection, carried: Carried, name: str) -> list[View]:
+        """Return what is known where nobody knows the waypoint's pods: what its rules say."""
+        assert connection.service is not None  # noqa: S101 - only such go through one
+        first = replace(carried, mtls=True, wire=HBONE_PORT)
+        judging = self._classes.universe.first_service + connection.service
+        why = WAYPOINT_UNKNOWN.format(name)
+        wire = self._mesh.wire
+        asked = self._asked(connection, self._as_read(connection.request, first))
+        return [
+            View(
+                wire.either(part.traffic) & asked,
+                Trace(
+                    SideTrace(Direction.EGRESS, Verdict.UNKNOWN, because=[why]),
+                    SideTrace(Direction.INGRESS, Verdict.UNKNOWN, because=[why]),
+                    (),
+                    MeshTrace(part.egress, part.ingress, mtls=True, wire=HBONE_PORT, waypoint=name),
+                ),
+            )
+            for part in self._parts(connection, first, judging)
+        ]
+
+
+def _sealed(request: Request, server_name: str | None) -> Request:
+    """Return a request as whoever cannot read what is within TLS sees it."""
+    return msgspec.structs.replace(
+        request,
+        http=False,
+        method=None,
+        path=None,
+        host=None,
+        headers=None,
+        dns="",
+        sni=server_name,
+    )
