@@ -10,8 +10,12 @@ A file is a topic. Each `##` heading is a case: prose, manifests in `yaml` fence
 
 `limited` is an allow that holds for some of what the question left open above the port. What it
 does say: `http=METHOD:PATH` (either may be empty), `host=`, `header=NAME:VALUE`, `http=no`, `dns=`,
-`sni=` (empty: there is none), `authenticated=yes` or `no`. `icmp/8` is a type of ICMP. With
-`staged=yes` staged policies count as enforced.
+`sni=` (empty: there is none), `authenticated=yes` or `no`, `mtls=yes` or `no`. `icmp/8` is a type of
+ICMP. With `staged=yes` staged policies count as enforced.
+
+A destination `svc/namespace/name` is called by the Service's address, any other by its own. Where a
+mesh is, `layer=` says whose evidence is meant, `wire=` on which port the network layer sees the
+connection, `over=mtls` or `over=plaintext` how it goes, and `via=` through which waypoint.
 
 Manifests before the first case belong to every case of the file.
 """
@@ -58,12 +62,36 @@ class Expectation:
     staged: bool = False
     """Whether staged policies count as enforced: `staged=yes`."""
     request: Request = ANYTHING
+    layer: str | None = None
+    """The layer of what is among the evidence."""
+    wire: int | None = None
+    over: str | None = None
+    """`mtls` or `plaintext`."""
+    via: str | None = None
+    """The waypoint, as `namespace/name`."""
 
     def is_met_by(self, found: Judgement) -> bool:
         """Return whether a judge says the same, limits included."""
         said = "limited" if found.verdict == "allow" and found.limited_to else found.verdict.value
-        by = {(piece.object, piece.rule) for piece in found.evidence}
-        return said == self.verdict and (not self.rule or (self.object, self.rule) in by)
+        by = {
+            (piece.object, piece.rule)
+            for piece in found.evidence
+            if self.layer in (None, piece.layer)
+        }
+        met = said == self.verdict and (not self.rule or (self.object, self.rule) in by)
+        return met and self._goes_as(found)
+
+    def _goes_as(self, found: Judgement) -> bool:
+        """Return whether a judge says the same of how the connection goes."""
+        mesh = found.mesh
+        if mesh is None:
+            return self.wire is None and self.over is None and self.via is None
+        over = {True: "mtls", False: "plaintext", None: "unknown"}[mesh.mtls]
+        return (
+            self.wire in (None, mesh.wire)
+            and self.over in (None, over)
+            and self.via in (None, mesh.waypoint)
+        )
 
 
 @dataclass
@@ -122,6 +150,7 @@ def _expectation(text: str) -> Expectation:
     number = int(port) * (256 if protocol == "icmp" else 1) if port else None
     version, profile, family = (options.pop(key, None) for key in ("version", "profile", "family"))
     staged = options.pop("staged", "no") == "yes"
+    layer, over, via, wire = (options.pop(key, None) for key in ("layer", "over", "via", "wire"))
     return Expectation(
         text=text,
         source=found["source"],
@@ -136,12 +165,16 @@ def _expectation(text: str) -> Expectation:
         version=version,
         staged=staged,
         request=_request(options, text),
+        layer=layer,
+        wire=int(wire) if wire else None,
+        over=over,
+        via=via,
     )
 
 
 def _request(options: dict[str, str], text: str) -> Request:
     """Return what is said above the port."""
-    known = {"http", "host", "header", "dns", "sni", "authenticated"}
+    known = {"http", "host", "header", "dns", "sni", "authenticated", "mtls"}
     assert options.keys() <= known, text
     method, _, path = options.get("http", "").partition(":")
     http = method != "no" if options.keys() & {"http", "host", "header"} else None
@@ -155,6 +188,7 @@ def _request(options: dict[str, str], text: str) -> Request:
         dns=options.get("dns"),
         sni=options.get("sni"),
         authenticated={"yes": True, "no": False}.get(options.get("authenticated", "")),
+        mtls={"yes": True, "no": False}.get(options.get("mtls", "")),
     )
 
 
@@ -162,11 +196,15 @@ def connection(snapshot: Snapshot, asked: Expectation) -> Connection:
     """Return what is asked, its names resolved; a Service gives way to what is behind it."""
     source, port = end(snapshot, asked.source), asked.port
     destination: End
+    service: int | None = None
     if asked.destination.startswith("svc/"):
         destination, port = _behind(snapshot, asked)
+        service = [one.ref for one in snapshot.services].index(asked.destination)
     else:
         destination = end(snapshot, asked.destination)
-    return Connection(source, destination, asked.protocol, port, asked.family, asked.request)
+    return Connection(
+        source, destination, asked.protocol, port, asked.family, asked.request, service
+    )
 
 
 def end(snapshot: Snapshot, name: str) -> End:
