@@ -37,7 +37,7 @@ FOLDER = Path(__file__).parent / "cases"
 _LINE = re.compile(
     r"(?P<source>\S+) -> (?P<destination>\S+) (?P<traffic>\w+(/\d+)?): "
     r"(?P<verdict>allow|deny|unknown|limited)"
-    r"( by ((?P<object>\S+/\S+) )?(?P<rule>\S+( node)?))?"
+    r"( by ((?P<object>\S+/\S+) )?(?P<rule>\S+( node| mesh| taken)?))?"
     r"( \[(?P<options>\w+=\S*( \w+=\S*)*)\])?"
 )
 
