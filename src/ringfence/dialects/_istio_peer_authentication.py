@@ -16,7 +16,7 @@ import msgspec
 
 from ringfence.dialects import Context
 from ringfence.dialects import _istio_subjects as subjects
-from ringfence.dialects._istio_reader import Reader, perhaps
+from ringfence.dialects._istio_reader import Reader, created, perhaps
 from ringfence.dialects._istio_values import labels
 from ringfence.dialects._shared import Malformed, fields, one_of
 from ringfence.model.cluster import Protocol
@@ -106,8 +106,6 @@ def read(index: int, document: Document, root: str) -> Read:
     if selected == {} and ports:
         why = "ports have modes only where there is a selector at `spec.portLevelMtls`"
         reader.unreadable.append(Unreadable(why, ("spec", "portLevelMtls")))
-    metadata = document.body.get("metadata")
-    created = metadata.get("creationTimestamp") if isinstance(metadata, dict) else None
     is_root = document.namespace == root
     level = WORKLOAD if selected else MESH if is_root else NAMESPACE
     return Read(
@@ -117,7 +115,7 @@ def read(index: int, document: Document, root: str) -> Read:
         labels=selected or {},
         mode=mode,
         ports=tuple(sorted(ports)),
-        created=created if isinstance(created, str) else "",
+        created=created(document),
         unreadable=tuple(reader.unreadable),
         root=is_root,
     )

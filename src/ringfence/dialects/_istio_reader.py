@@ -52,6 +52,13 @@ def annotation(document: Document, key: str) -> str:
     return found if isinstance(found, str) else ""
 
 
+def created(document: Document) -> str:
+    """Return when an object was created, as the API server writes it; empty: that is not known."""
+    metadata = document.body.get("metadata")
+    found = metadata.get("creationTimestamp") if isinstance(metadata, dict) else None
+    return found if isinstance(found, str) else ""
+
+
 def perhaps(
     direction: Direction, unreadable: tuple[Unreadable, ...], *actions: Action
 ) -> tuple[Rule, ...]:

@@ -13,6 +13,8 @@ from ringfence.dialects import (
     Context,
     Dialect,
     _istio_authorization,
+    _istio_destination_rule,
+    _istio_egress,
     _istio_peer_authentication,
 )
 from ringfence.model.document import Document
@@ -30,6 +32,8 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
             return _istio_authorization.parse(index, document, context)
         case _istio_peer_authentication.KIND:
             return _istio_peer_authentication.parse(index, document, context)
+        case _istio_egress.KIND:
+            return _istio_egress.parse(index, document, context)
         case _:
             return []
 
@@ -43,4 +47,6 @@ DIALECT: Final = Dialect(
     kinds=frozenset((kind.group, kind.kind) for kind in KINDS if kind.group in GROUPS),
     parse=parse,
     inert_because=inert_because,
+    client_tls=_istio_destination_rule.client_tls,
+    implied=_istio_egress.implied,
 )
