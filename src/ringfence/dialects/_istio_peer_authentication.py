@@ -268,11 +268,7 @@ def _by_ztunnel(one: Read, context: Context) -> list[Rule]:
     leaves out ports whose mode a level above seems to say already.
     """
     modes = {mode for _, mode in one.ports}
-    namespace, sure = effective(context, NAMESPACE, one.document.namespace)
-    mesh, sure_too = effective(context, MESH, one.document.namespace)
-    inherits = (mesh == STRICT and namespace in (None, UNSET)) or not (sure and sure_too)
-    all_lost = one.mode == UNSET and PERMISSIVE in modes and namespace == UNSET and mesh == STRICT
-    lost = LOST if all_lost or (one.mode in (PERMISSIVE, DISABLE) and inherits) else ""
+    lost = LOST if is_lost(one, context) else ""
     found: list[Rule] = []
     for port, mode in one.ports:
         path: Path = ("spec", "portLevelMtls", str(port))
@@ -280,9 +276,25 @@ def _by_ztunnel(one: Read, context: Context) -> list[Rule]:
         if mode == DISABLE and one.mode == UNSET and PERMISSIVE not in modes:
             continue
         found += _rules(_loose(mode), path, traffic, lost if mode == STRICT else "")
-    if all_lost:
+    if lost and one.mode == UNSET:
         return [*found, *_rules(STRICT, ("spec", "portLevelMtls"), EVERY_PORT, lost)]
     return [*found, *_rules(_loose(one.mode), ("spec", "mtls"), EVERY_PORT)]
+
+
+def is_lost(one: Read, context: Context) -> bool:
+    """Return whether what it says of ports is lost, or may be, on the way to ztunnel.
+
+    A port that is STRICT is left out where the mesh is STRICT, even if the workload is not; ports
+    that are PERMISSIVE where the namespace has a PeerAuthentication that says no mode.
+    """
+    modes = {mode for _, mode in one.ports}
+    namespace, sure = effective(context, NAMESPACE, one.document.namespace)
+    mesh, sure_of_mesh = effective(context, MESH, one.document.namespace)
+    strict_above = mesh == STRICT and namespace in (None, UNSET)
+    if one.mode in (PERMISSIVE, DISABLE):
+        return STRICT in modes and (strict_above or not (sure and sure_of_mesh))
+    unsaid = one.mode == UNSET and namespace == UNSET
+    return unsaid and PERMISSIVE in modes and (mesh == STRICT or not sure_of_mesh)
 
 
 def _loose(mode: str) -> str:

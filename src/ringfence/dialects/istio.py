@@ -15,6 +15,7 @@ from ringfence.dialects import (
     _istio_authorization,
     _istio_destination_rule,
     _istio_egress,
+    _istio_notes,
     _istio_peer_authentication,
 )
 from ringfence.model.document import Document
@@ -47,6 +48,7 @@ DIALECT: Final = Dialect(
     kinds=frozenset((kind.group, kind.kind) for kind in KINDS if kind.group in GROUPS),
     parse=parse,
     inert_because=inert_because,
+    notes=_istio_notes.notes,
     client_tls=_istio_destination_rule.client_tls,
     implied=_istio_egress.implied,
 )
