@@ -201,7 +201,7 @@ def trials(routes: Sequence[Route], request: Request) -> list[Trial]:
     found = [NOT_HTTP] if request.http is not True else []
     if request.http is False or (request.http is None and (request.dns or request.sni)):
         return [NOT_HTTP]
-    wanted: list[tuple[str, RouteMatch]] = [("", HttpMatch()), ("", GrpcMatch())]
+    wanted: list[tuple[str, RouteMatch]] = [("", HttpMatch())]
     for route in routes:
         anything: RouteMatch = GrpcMatch() if route.grpc else HttpMatch()
         for rule in route.rules:
