@@ -5,9 +5,11 @@ Source: istio/api `security/v1beta1/authorization_policy.proto`; Istio
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
+
+from msgspec.structs import replace
 
 from ringfence.model.document import path_text
 from ringfence.model.rule import Chain, Direction

@@ -37,7 +37,7 @@ def possible_mtls(flow: Flow) -> Possible:
 def _between_proxies_of_istio(flow: Flow) -> Possible:
     """Return whether two ends in Istio speak mTLS.
 
-    A ztunnel always does. A sidecar does so only to what it knows as an endpoint of a Service: what
+    A ztunnel always does, and so does a waypoint. A sidecar does so only to what it knows as an endpoint of a Service: what
     is sent to a pod's own address goes through the passthrough cluster, as it is. A
     DestinationRule says how; where none does, it is mTLS unless the server's mode is DISABLE.
 
@@ -45,7 +45,8 @@ def _between_proxies_of_istio(flow: Flow) -> Possible:
     autoMTLS), `pilot/pkg/xds/endpoints/mtls_checker.go`, `cluster.go` (PassthroughCluster).
     """
     server = istio_peer_authentication.mode(flow)
-    if flow.client is not None and flow.client.data_plane is DataPlane.SIDECAR:
+    client = flow.client
+    if client is not None and client.data_plane is DataPlane.SIDECAR and not client.waypoint:
         if flow.service is None:
             return NO, ()
         said = istio_client_tls.mode(flow, flow.service)
