@@ -33,10 +33,11 @@ def test_dns_without_a_protocol_is_asked_over_udp_and_without_a_port_over_both()
     assert ask(53, dns={"query": "x.io"}, protocol="TCP").protocols == (Protocol.TCP,)
 
 
-def test_mtls_says_whether_the_peers_authenticated_each_other() -> None:
-    assert ask(mtls=True).request.authenticated is True
-    assert ask(mtls=False, sni="x.io").request == Request(sni="x.io", authenticated=False)
-    assert ask().request.authenticated is None
+def test_mtls_says_whether_the_peers_authenticated_each_other_in_cilium_and_in_a_mesh() -> None:
+    assert ask(mtls=True).request == Request(authenticated=True, mtls=True)
+    asked = ask(mtls=False, sni="x.io").request
+    assert asked == Request(sni="x.io", authenticated=False, mtls=False)
+    assert ask().request == Request()
 
 
 def test_a_type_of_icmp_stands_for_all_its_codes() -> None:

@@ -1,6 +1,7 @@
 """May this connect to that? One connection, or as many as one likes."""
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any, Literal
 
@@ -11,14 +12,14 @@ from ringfence.engine import Engine
 from ringfence.layer7.undecidable import Undecidable
 from ringfence.model import icmp
 from ringfence.model.cluster import Protocol
-from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd
+from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.layer7 import Request
 from ringfence.model.query import Http, Query
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement, Verdict
 from ringfence.questions import requests
 from ringfence.questions.combining import Part, combine
-from ringfence.questions.destinations import Destinations, Target
+from ringfence.questions.destinations import OWN_ADDRESS, Destinations, Target
 from ringfence.questions.lookups import Lookups
 from ringfence.questions.naming import Named, Names
 from ringfence.questions.provisos import Provisos
@@ -112,12 +113,20 @@ class Checker:
         self, query: Query, asked: Asked, sources: Iterable[Named], protocol: Protocol
     ) -> list[Part]:
         parts: list[Part] = []
-        for first, last in self.engine.compiled(4).classes.traffic.runs(protocol):
-            ports = str(first) if first == last else f"{first}-{last}"
-            limit = {"protocol": protocol.value, "ports": ports}
-            for target in self._targets(query, None, protocol):
-                concrete = msgspec.structs.replace(target, port=first)
-                parts += self._pairs(sources, [concrete], limit, asked.request)
+        targets = self._targets(query, None, protocol)
+        # Where a mesh is, a Service's own ports are another way than its pods' address.
+        ways = [t for t in targets if t.service is not None and self.destinations.meshed]
+        others = [t for t in targets if t not in ways]
+        runs = list(self.engine.compiled(4).classes.traffic.runs(protocol))
+        for first, last in _cut(runs, ways) if others else []:
+            limit = {"protocol": protocol.value, "ports": _span(first, last)}
+            for target in others:
+                here = [msgspec.structs.replace(target, port=first)]
+                here += [way for way in ways if (way.end, way.port) == (target.end, first)]
+                parts += self._pairs(sources, here, limit, asked.request)
+        for way in ways if not others else []:
+            limit = {"protocol": protocol.value, "ports": str(way.port)}
+            parts += self._pairs(sources, [way], limit, asked.request)
         return parts
 
     def _of_icmp(self, query: Query, asked: Asked, sources: Iterable[Named]) -> list[Part]:
@@ -155,23 +164,49 @@ class Checker:
         request: Request,
     ) -> list[Part]:
         listed = list(sources)
+        places: defaultdict[tuple[End, str, int | None], list[Target]] = defaultdict(list)
+        for target in targets:
+            places[target.end, target.label, target.port].append(target)
         parts = []
         for source in listed:
-            for target in targets:
+            for (end, label, _), ways in places.items():
                 here = dict(limit)
                 if len(listed) > 1:
                     here["from"] = source.label
-                if len(targets) > 1:
-                    here["to"] = target.label
-                families = self._families(source.end, target.end)
+                if len(places) > 1:
+                    here["to"] = label
+                families = self._families(source.end, end)
                 for family in families:
                     if len(families) > 1:
                         here = {**here, "ip_family": family}
-                    connection = Connection(
-                        source.end, target.end, target.protocol, target.port, family, request
-                    )
-                    parts.append((here, self.judge(connection)))
+                    parts += self._by_each_way(here, source, ways, family, request)
         return parts
+
+    def _by_each_way(
+        self,
+        limit: dict[str, Any],
+        source: Named,
+        ways: list[Target],
+        family: int | None,
+        request: Request,
+    ) -> list[Part]:
+        """Return the verdict on a place; on each of the ways to it where they differ."""
+        meshed = any(map(self._in_mesh, (source.end, ways[0].end)))
+        parts = []
+        for way in ways:
+            if way.through in {"", OWN_ADDRESS} or meshed:
+                here = {**limit, "through": way.through} if way.through else limit
+                connection = Connection(
+                    source.end, way.end, way.protocol, way.port, family, request, way.service
+                )
+                parts.append((here, self.judge(connection)))
+        found = {(judgement.verdict, repr(judgement.limited_to)) for _, judgement in parts}
+        return parts if len(found) > 1 else [(limit, combine(parts))]
+
+    def _in_mesh(self, end: End) -> bool:
+        if not isinstance(end, PodEnd):
+            return False
+        return self.snapshot.workloads[end.workload].identities[end.identity].mesh is not None
 
     def _families(self, source: End, target: End) -> list[int | None]:
         """Return the families to judge by; one of None where only one is possible."""
@@ -181,6 +216,25 @@ class Checker:
             return [None]
         common = self.engine.families(source) & self.engine.families(target)
         return [None] if len(common) < 2 else [4, 6]
+
+
+def _cut(runs: list[tuple[int, int]], ways: list[Target]) -> Iterator[tuple[int, int]]:
+    """Yield runs of ports, the port of each way as one by itself."""
+    alone = sorted({way.port for way in ways if way.port is not None})
+    for first, last in runs:
+        start = first
+        for port in alone:
+            if first <= port <= last:
+                if start < port:
+                    yield start, port - 1
+                yield port, port
+                start = port + 1
+        if start <= last:
+            yield start, last
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def near(query: Query) -> str | None:

@@ -8,6 +8,7 @@ Source: kubernetes.io "Virtual IPs and Service Proxies".
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache, cached_property
+from typing import Final
 
 import msgspec
 
@@ -19,6 +20,9 @@ from ringfence.model.profile import Cni
 from ringfence.model.selector import LabelSelector
 from ringfence.questions.naming import CLUSTER_DNS, Names
 
+OWN_ADDRESS: Final = "its own address"
+"""What a way to a workload is called that is none of a Service."""
+
 
 class Target(msgspec.Struct, frozen=True):
     """A destination with the port that the kernel will see, Services already resolved."""
@@ -27,6 +31,11 @@ class Target(msgspec.Struct, frozen=True):
     label: str
     port: int | None
     protocol: Protocol
+    service: int | None = None
+    """The Service by whose address it is reached, as `Connection.service` has it."""
+    through: str = ""
+    """Which of several ways to the same port this is: that Service's name and port, or
+    `OWN_ADDRESS`; empty where there is but one, or it makes no difference."""
 
 
 class Destinations:
@@ -41,12 +50,16 @@ class Destinations:
         self._names = names
         self._snapshot = names.snapshot
         self._services = {(s.namespace, s.name): s for s in names.snapshot.services}
+        self._numbers = {(s.namespace, s.name): n for n, s in enumerate(names.snapshot.services)}
         self.selected = cache(self._selected)
 
     def targets(
         self, name: str, port: int | str | None, protocol: Protocol, near: str | None = None
     ) -> list[Target]:
         """Return the destinations that a name and port stand for, as the kernel sees them.
+
+        Where a mesh is, the port of a workload stands for every way to it: proxies judge by the
+        address that was called.
 
         Args:
             name: any name, Services included.
@@ -66,9 +79,59 @@ class Destinations:
                 numbers = self._named_port(named.end, port, protocol)
                 if not numbers:
                     raise UnknownNameError(f"`{name}` has no {protocol} port named `{port}`")
-                found += [Target(named.end, named.label, n, protocol) for n in numbers]
+                for number in numbers:
+                    found += self._ways(Target(named.end, named.label, number, protocol))
             else:
-                found.append(Target(named.end, named.label, port, protocol))
+                found += self._ways(Target(named.end, named.label, port, protocol))
+        return found
+
+    def _ways(self, target: Target) -> list[Target]:
+        """Return the ways to a port: by its own address, and by each Service that leads there."""
+        end = target.end
+        if not (self.meshed and isinstance(end, PodEnd) and target.protocol is Protocol.TCP):
+            return [target]
+        workload = self._snapshot.workloads[end.workload]
+        labels = workload.identities[end.identity].labels
+        found = [
+            msgspec.structs.replace(
+                target,
+                port=number,
+                service=self._numbers[service.namespace, service.name],
+                through=f"{service.ref}:{offered.port}",
+            )
+            for service in self._selecting.get(workload.namespace, ())
+            if service.selector is not None and selects(service.selector, labels)
+            for offered in service.ports
+            if offered.protocol is Protocol.TCP
+            for number in self._led_to(end, offered)
+            if target.port in (number, None)
+        ]
+        if not found:
+            return [target]
+        return [msgspec.structs.replace(target, through=OWN_ADDRESS), *found]
+
+    def _led_to(self, end: PodEnd, offered: ServicePort) -> list[int]:
+        """Return the ports of a pod that a port of a Service leads to."""
+        if isinstance(offered.target, int):
+            return [offered.target]
+        return self._named_port(end, offered.target, offered.protocol)
+
+    @cached_property
+    def meshed(self) -> bool:
+        """Whether any pod takes part in a mesh."""
+        return any(
+            identity.mesh is not None
+            for workload in self._snapshot.workloads
+            for identity in workload.identities
+        )
+
+    @cached_property
+    def _selecting(self) -> dict[str, list[Service]]:
+        """The Services with a selector, by namespace."""
+        found: dict[str, list[Service]] = defaultdict(list)
+        for service in self._snapshot.services:
+            if service.selector is not None:
+                found[service.namespace].append(service)
         return found
 
     def mistaken(self, target: Target) -> Service | None:
@@ -158,20 +221,18 @@ class Destinations:
         return found
 
     def _backends(self, service: Service, port: ServicePort) -> Iterable[Target]:
+        number = self._numbers[service.namespace, service.name]
         if service.selector is None:
             for backend in service.backends:
                 named = self._names.at(backend.address)
                 for offered in backend.ports:
                     if offered.name == port.name and offered.protocol is port.protocol:
-                        yield Target(named.end, named.label, offered.port, port.protocol)
+                        yield Target(named.end, named.label, offered.port, port.protocol, number)
             return
         for w, i in self.selected(service.namespace, service.selector):
             label = self._names.identity_label(w, i)
-            if isinstance(port.target, int):
-                yield Target(PodEnd(w, i), label, port.target, port.protocol)
-            else:
-                for number in self._named_port(PodEnd(w, i), port.target, port.protocol):
-                    yield Target(PodEnd(w, i), label, number, port.protocol)
+            for led_to in self._led_to(PodEnd(w, i), port):
+                yield Target(PodEnd(w, i), label, led_to, port.protocol, number)
 
     def _why_no_backends(self, service: Service, port: ServicePort) -> str:
         if service.selector is not None and self.selected(service.namespace, service.selector):

@@ -54,7 +54,9 @@ def explain(snapshot: Snapshot, query: Query, *, namespace: str | None = None) -
             query.destination, asked.port, protocol, near(query)
         ):
             port = asked.icmp[0] if asked.icmp else target.port
-            wanted = Connection(source.end, target.end, protocol, port, None, asked.request)
+            wanted = Connection(
+                source.end, target.end, protocol, port, None, asked.request, target.service
+            )
             pairs.append((source, target, wanted))
     judged = [checker.judge(connection).verdict for _, _, connection in pairs]
     chosen = next((n for n, verdict in enumerate(judged) if verdict is not Verdict.ALLOW), 0)
@@ -73,7 +75,8 @@ def explain(snapshot: Snapshot, query: Query, *, namespace: str | None = None) -
 
 
 def _place(target: Target) -> str:
-    return target.label if target.port is None else f"{target.label}:{target.port}"
+    place = target.label if target.port is None else f"{target.label}:{target.port}"
+    return f"{place} through {target.through}" if target.through else place
 
 
 class _Explainer:

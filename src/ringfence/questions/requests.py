@@ -41,7 +41,8 @@ def asked(query: Query) -> Asked:
     span = _icmp(query, protocols)
     if isinstance(query.port, int) and not 0 <= query.port <= 65535:
         raise UsageError(f"`{query.port}` is not a port: 0 to 65535")
-    request = msgspec.structs.replace(_request(query), authenticated=query.mtls)
+    # Who is in no mesh but in Cilium's mutual authentication is asked by the same word.
+    request = msgspec.structs.replace(_request(query), authenticated=query.mtls, mtls=query.mtls)
     port = None if protocols == (Protocol.ICMP,) else query.port
     return Asked(protocols, port, request, span)
 
