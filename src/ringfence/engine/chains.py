@@ -9,6 +9,7 @@ from ringfence.engine import bits
 from ringfence.engine.universe import Universe
 from ringfence.model.cluster import Protocol, Service, ServicePort
 from ringfence.model.rule import Chain
+from ringfence.model.tiers import MESH_EGRESS
 
 _HTTP: Final = frozenset({"http", "http2", "http_proxy", "grpc", "grpc-web"})
 _TCP: Final = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis", "hbone"})
@@ -42,16 +43,20 @@ def chain_of(port: ServicePort) -> Chain:
 
 
 class Chains:
-    """The ports of the members of a mesh, as Services have them."""
+    """The ports of the members of a mesh, and of whom they call, as Services have them."""
 
     def __init__(self, universe: Universe) -> None:
         """Find which Services lead to which pods."""
         self._universe = universe
         self.leading: dict[int, list[tuple[int, ServicePort, int]]] = defaultdict(list)
-        """Per identity of a mesh: the Services that lead to it, each as its number, the port of
-        it, and the port of the pod."""
+        """Per identity of a mesh, and of any where proxies judge what they send: the
+        Services that lead to it, each as its number, the port of it, and the port of the pod."""
         self._by_service: dict[int, dict[tuple[int, int], ServicePort]] = defaultdict(dict)
-        services = universe.snapshot.services if universe.meshed else ()
+        snapshot = universe.snapshot
+        limited = any(policy.tier == MESH_EGRESS for policy in snapshot.policies)
+        self._called = universe.networked if limited else universe.meshed
+        """The identities of which it matters which Services lead to them."""
+        services = snapshot.services if universe.meshed else ()
         for number, service in enumerate(services):
             for element, port, target in self._led(service):
                 self.leading[element].append((number, port, target))
@@ -66,7 +71,7 @@ class Chains:
             yield from self._listed(service)
             return
         ported = [port for port in service.ports if port.protocol is Protocol.TCP]
-        behind = universe.pods.behind(service.namespace, service.selector) & universe.meshed
+        behind = universe.pods.behind(service.namespace, service.selector) & self._called
         for element in bits.members(behind) if ported else ():
             for port in ported:
                 for target in self._targets(element, port):
@@ -98,7 +103,7 @@ class Chains:
         universe = self._universe
         return {
             f"{universe.snapshot.workloads[universe.identities[e][0]].namespace}/{pod.name}": e
-            for e in bits.members(universe.meshed)
+            for e in bits.members(self._called)
             for pod in universe.identity(e).pods
         }
 

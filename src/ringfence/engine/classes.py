@@ -210,15 +210,16 @@ class Classes:
         clients = self.clients = Clients(universe)
         services = self.snapshot.services
         together: dict[tuple[object, ...], list[int]] = defaultdict(list)
-        for element in bits.members(universe.meshed):
-            mesh = universe.identity(element).mesh
-            assert mesh is not None  # noqa: S101 - only such are among them
+        leading = self.chains.leading
+        for element in {*bits.members(universe.meshed), *leading}:
             led = {
                 (clients.signature(number), services[number].waypoint, target)
-                for number, _, target in self._ports.chains.leading.get(element, ())
+                for number, _, target in leading.get(element, ())
             }
-            proxy = (mesh.data_plane, mesh.inbound, mesh.outbound, mesh.gateway, mesh.waypoint)
-            key = (*proxy, mesh.uncertain, clients.key(element), frozenset(led))
+            key: tuple[object, ...] = (frozenset(led),)
+            if mesh := universe.identity(element).mesh:
+                proxy = (mesh.data_plane, mesh.inbound, mesh.outbound, mesh.gateway, mesh.waypoint)
+                key = (*key, *proxy, mesh.uncertain, clients.key(element))
             together[key].append(element)
         return list(map(bits.from_members, together.values()))
 

@@ -46,8 +46,7 @@ class Engine:
 
     def matrix(self, family: int) -> Matrix:
         """Return all pairs at once, pods judged by their addresses of a family."""
-        compiled = self.compiled(family)
-        return Matrix(compiled.classes, compiled.stacks, compiled.rows, compiled.endings)
+        return Matrix(self.compiled(family))
 
     def judge(self, connection: Connection) -> Judgement:
         """Return the verdict on one connection, with its evidence.

@@ -1,37 +1,18 @@
 """All pairs at once.
 
-A source is worked through against all destinations in a few operations on bit sets. What the
-destinations accept is turned round first: per source, the destinations that accept it. For
-destinations whose policies end in a union of what they allow this is done peer by peer, because a
-peer ("the monitoring namespace") is shared by many policies where their unions are not. What is
-denied whatever the union allows is taken out of the result in the same way, and what decides before
-both, which many destinations share, is laid over it.
+A source is worked through against all destinations in a few operations on bit sets: what the
+destinations accept is turned round first (`turned`). Where pods take part in a mesh, what the
+network lets pass is then laid over what the mesh does (`crossing`).
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ringfence.engine import bits
-from ringfence.engine.classes import Classes
-from ringfence.engine.endings import Ending, Endings, HeadRow
-from ringfence.engine.rows import Row, Rows
-from ringfence.engine.rules import CompiledRule
-from ringfence.engine.stack import Stack, Stacks
+from ringfence.engine.compiled import Compiled
+from ringfence.engine.crossing import Crossing
+from ringfence.engine.pieces import Pieces, add
+from ringfence.engine.turned import Turned
 from ringfence.model.rule import Direction
-
-BLOCK = 1024
-"""Sources are worked through in blocks of so many, which bounds the memory."""
-
-LARGE = 64
-"""From so many members on, a set of sources is merged with the other large ones once."""
-
-ByTraffic = dict[int, int]
-"""Traffic mask → destinations."""
-
-Decided = tuple[int, bool, bool, bool]
-"""Some traffic of a source's, and whether it may be allowed, may be denied, may be left to what
-comes after."""
 
 
 @dataclass(frozen=True)
@@ -49,148 +30,59 @@ class Reach:
 
 
 class Matrix:
-    """Both directions ANDed, for every ordered pair of classes."""
+    """Both directions, and both layers, ANDed, for every ordered pair of classes."""
 
-    def __init__(self, classes: Classes, stacks: Stacks, rows: Rows, endings: Endings) -> None:
+    def __init__(self, compiled: Compiled) -> None:
         """Turn round what the destinations accept."""
-        self._classes, self._stacks = classes, stacks
-        self._rows, self._endings = rows, endings
-        self._certain, self._perhaps = _Accepting(classes.count), _Accepting(classes.count)
-        self._denied, self._maybe_denied = _Accepting(classes.count), _Accepting(classes.count)
-        """What is taken out of what the unions accept."""
+        classes = self._classes = compiled.classes
+        self._rows = compiled.rows
+        self._turned = Turned(classes, compiled.stacks, compiled.rows, compiled.endings)
         self._zoned = classes.traffic.everything & ~classes.traffic.everywhere
-        self._governed: dict[tuple[HeadRow, ...], int] = defaultdict(int)
-        """What the head of a stack says → the destinations that it says it of."""
-        self._concerned: list[dict[Decided, int]] = [{} for _ in range(classes.count)]
-        """Per source, what the heads decide of it → the destinations of which they do. Every
-        destination has one head, the rows of which have no traffic in common."""
-        whole: dict[tuple[Row, ...], list[int]] = defaultdict(list)
-        for destination in range(classes.count):
-            stack = self._stack_that_decides(destination)
-            ending = stack and endings.of(stack)
-            if stack and ending:
-                self._add_union(destination, stack, ending)
-            else:
-                whole[rows.of(destination, Direction.INGRESS)].append(destination)
-        for accepted, destinations in whole.items():
-            accepting = bits.from_members(destinations)
-            for mask, certain, possible in accepted:
-                self._certain.add(mask, certain, accepting)
-                self._perhaps.add(mask, possible & ~certain, accepting)
+        self._crossing: Crossing | None = None
+        if compiled.mesh:
+            self._crossing = Crossing(classes, compiled.mesh, self._by_network)
 
-        for head, governed in self._governed.items():
-            for mask, allowed, denied, undecided in head:
-                for source in bits.members(allowed | denied):
-                    decided = (
-                        mask,
-                        bool(allowed >> source & 1),
-                        bool(denied >> source & 1),
-                        bool(undecided >> source & 1),
-                    )
-                    concerned = self._concerned[source]
-                    concerned[decided] = concerned.get(decided, 0) | governed
-
-    def _stack_that_decides(self, destination: int) -> Stack | None:
-        """Return the stack of a destination of which policies, and nothing else, decide."""
-        classes, stacks = self._classes, self._stacks
-        if not classes.policed >> destination & 1 or stacks.inert:
-            return None
-        if not self._rows.is_settled(destination):
-            return None
-        return stacks.stack(destination, Direction.INGRESS)
-
-    def _add_union(self, destination: int, stack: Stack, ending: Ending) -> None:
-        classes, here = self._classes, 1 << destination
-        self._add_rules(ending.tail, destination, self._certain, self._perhaps)
-        self._add_rules(ending.denying, destination, self._denied, self._maybe_denied)
-        if classes.icmp_is_open:
-            self._perhaps.add(classes.traffic.icmp, classes.everything, here)
-        head = self._endings.head(destination, stack, ending)
-        if any(allowed | denied for _, allowed, denied, _ in head):
-            self._governed[head] |= here
-
-    def _add_rules(
-        self,
-        rules: tuple[CompiledRule, ...],
-        destination: int,
-        certain: "_Accepting",
-        perhaps: "_Accepting",
-    ) -> None:
-        """Add what rules of a destination match."""
-        here = 1 << destination
-        for rule in rules:
-            applies = rule.applies(destination)
-            if applies is False:
-                continue
-            for share in self._classes.shares.at(rule, destination):
-                for peer in rule.peers:
-                    found = peer.within(share.peers)
-                    if applies:
-                        certain.add(share.certain, found.certain, here)
-                        perhaps.add(share.certain, found.perhaps, here)
-                    else:
-                        perhaps.add(share.certain, found.possible, here)
-                    perhaps.add(share.perhaps, found.possible, here)
-
-    def rows(self) -> Iterator[tuple[int, list[Reach]]]:
+    def rows(self, over: bool | None = None) -> Iterator[tuple[int, list[Reach]]]:  # noqa: FBT001
         """Yield, for each class of sources in order, what it may send to whom.
+
+        Where a mesh is, by any way that a connection may take: to an address of the destination,
+        or to that of any Service before it. How it is carried is not told by the traffic.
 
         Shape: pairs of a class and its reaches. A destination may stand in several reaches, and
         gets the traffic of all; one that stands in none gets nothing.
+
+        Args:
+            over: only what is over mTLS of a mesh, or only what is not; None: all.
         """
-        for start in range(0, self._classes.count, BLOCK):
-            past = min(start + BLOCK, self._classes.count)
-            block = zip(
-                range(start, past),
-                self._certain.by_source(start, past),
-                self._perhaps.by_source(start, past),
-                self._denied.by_source(start, past),
-                self._maybe_denied.by_source(start, past),
-                strict=True,
-            )
-            for source, certain, perhaps, denied, maybe_denied in block:
-                accepted = certain, perhaps
-                if denied or maybe_denied:
-                    accepted = _without(*accepted, denied, maybe_denied)
-                if self._concerned[source]:
-                    accepted = self._govern(source, *map(dict, accepted))
-                yield source, self._reaches(source, *accepted)
+        if self._crossing:
+            for source, sure, may in self._crossing.rows(over):
+                yield source, self._reaches(sure, may)
+            return
+        for source, sure, may in self._by_network(0, self._classes.count):
+            yield source, [] if over else self._reaches(sure, may)
 
-    def _govern(
-        self, source: int, certain: ByTraffic, perhaps: ByTraffic
-    ) -> tuple[ByTraffic, ByTraffic]:
-        """Lay what decides before over what the unions of the destinations accept."""
-        concerned = self._concerned[source]
-        for (mask, may_allow, may_deny, may_pass), destinations in concerned.items():
-            if may_pass and may_allow and not may_deny:
-                # Allowed here or further on: what the union denies is unknown.
-                _add(perhaps, mask, destinations)
-                continue
-            reached = _cut_out(certain, mask, destinations)
-            maybe = _cut_out(perhaps, mask, destinations)
-            if may_allow and not may_deny:
-                _add(certain, mask, destinations)
-            elif may_allow:
-                _add(perhaps, mask, destinations)
-            elif may_pass:
-                # Denied here, or left to the union.
-                for traffic, found in (*reached.items(), *maybe.items()):
-                    _add(perhaps, traffic, found)
-        return certain, perhaps
+    def _by_network(self, first: int, end: int) -> Iterator[tuple[int, Pieces, Pieces]]:
+        """Yield, for some classes of sources, what they may send to whom by the network alone."""
+        for source, certain, perhaps in self._turned.by_source(first, end):
+            yield source, *self._sent(source, certain, perhaps)
 
-    def _reaches(self, source: int, certain: ByTraffic, perhaps: ByTraffic) -> list[Reach]:
-        sure: ByTraffic = {}
-        may: ByTraffic = {}
+    def _sent(self, source: int, certain: Pieces, perhaps: Pieces) -> tuple[Pieces, Pieces]:
+        """Return what a source may send to whom, by the network: certainly, and perhaps."""
+        sure: Pieces = {}
+        may: Pieces = {}
         for mask, allowed, possible in self._rows.of(source, Direction.EGRESS):
             unsure = possible & ~allowed
             for traffic, destinations in certain.items():
                 if common := mask & traffic:
-                    _add(sure, common, allowed & destinations)
+                    add(sure, common, allowed & destinations)
                     if unsure:
-                        _add(may, common, unsure & destinations)
+                        add(may, common, unsure & destinations)
             for traffic, destinations in perhaps.items():
                 if common := mask & traffic:
-                    _add(may, common, possible & destinations)
+                    add(may, common, possible & destinations)
+        return sure, may
+
+    def _reaches(self, sure: Pieces, may: Pieces) -> list[Reach]:
         found = [
             Reach(traffic, sure.get(traffic, 0), may.get(traffic, 0)) for traffic in sure | may
         ]
@@ -214,93 +106,3 @@ class Matrix:
             for traffic, (sure, may) in found.items():
                 if sure | may:
                     yield Reach(traffic, sure, may)
-
-
-class _Accepting:
-    """Which destinations accept which traffic from which sources, to be read by source."""
-
-    def __init__(self, count: int) -> None:
-        """Begin with nothing accepted among so many classes."""
-        self._count = count
-        self._by_sources: dict[int, ByTraffic] = {}
-        self._common: list[list[ByTraffic]] | None = None
-        self._merged: dict[tuple[int, ...], ByTraffic] = {}
-
-    def add(self, traffic: int, sources: int, destinations: int) -> None:
-        """Let some destinations accept some traffic from some sources."""
-        if sources and traffic:
-            _add(self._by_sources.setdefault(sources, {}), traffic, destinations)
-
-    def by_source(self, start: int, past: int) -> list[ByTraffic]:
-        """Return, for each source of a block, the destinations that accept it.
-
-        Large sets of sources are few, and many sources lie in the same ones: what these accept
-        is merged once for all of them. The result must not be changed.
-        """
-        if self._common is None:
-            self._common = [[] for _ in range(self._count)]
-            for sources, accepted in self._by_sources.items():
-                if sources.bit_count() >= LARGE:
-                    for source in bits.members(sources):
-                        self._common[source].append(accepted)
-        self._merged.clear()
-        own: list[ByTraffic | None] = [None] * (past - start)
-        window = (1 << (past - start)) - 1
-        for sources, accepted in self._by_sources.items():
-            if sources.bit_count() < LARGE and (seen := sources >> start & window):
-                for index in bits.members(seen):
-                    row = own[index]
-                    if row is None:
-                        row = own[index] = dict(self._shared(start + index))
-                    for traffic, destinations in accepted.items():
-                        row[traffic] = row.get(traffic, 0) | destinations
-        return [
-            self._shared(start + index) if row is None else row for index, row in enumerate(own)
-        ]
-
-    def _shared(self, source: int) -> ByTraffic:
-        common = self._common[source] if self._common else []
-        if len(common) == 1:
-            return common[0]
-        key = tuple(map(id, common))
-        found = self._merged.get(key)
-        if found is None:
-            found = self._merged[key] = {}
-            for accepted in common:
-                for traffic, destinations in accepted.items():
-                    found[traffic] = found.get(traffic, 0) | destinations
-        return found
-
-
-def _without(
-    certain: ByTraffic, perhaps: ByTraffic, denied: ByTraffic, maybe_denied: ByTraffic
-) -> tuple[ByTraffic, ByTraffic]:
-    """Return what is accepted without what is denied; what may be denied is perhaps accepted."""
-    certain, perhaps = dict(certain), dict(perhaps)
-    for mask, destinations in denied.items():
-        _cut_out(certain, mask, destinations)
-        _cut_out(perhaps, mask, destinations)
-    for mask, destinations in maybe_denied.items():
-        for traffic, found in _cut_out(certain, mask, destinations).items():
-            _add(perhaps, traffic, found)
-    return certain, perhaps
-
-
-def _add(found: ByTraffic, mask: int, destinations: int) -> None:
-    if destinations:
-        found[mask] = found.get(mask, 0) | destinations
-
-
-def _cut_out(found: ByTraffic, mask: int, destinations: int) -> ByTraffic:
-    """Remove some traffic to some destinations, and return what of it there was."""
-    removed: ByTraffic = {}
-    for traffic in [traffic for traffic in found if traffic & mask]:
-        concerned = found[traffic] & destinations
-        if concerned:
-            found[traffic] &= ~concerned
-            if not found[traffic]:
-                del found[traffic]
-            if rest := traffic & ~mask:
-                _add(found, rest, concerned)
-            _add(removed, traffic & mask, concerned)
-    return removed

@@ -72,7 +72,7 @@ class Ports:
             for port, at in used.items()
         }
         self.space = TrafficSpace(
-            {r for rule in rules for r in self._ranges(rule, numbers)},
+            {r for rule in rules for r in self._ranges(rule, numbers)} | self._of_proxies(),
             [
                 (*r, boxes, destinations(number))
                 for number, rule in enumerate(rules)
@@ -95,6 +95,18 @@ class Ports:
             self.resolved[use] = _gathered(
                 (self._mask(ranges), 0, element) for element, ranges in places.items() if ranges
             )
+
+    def _of_proxies(self) -> set[tuple[Protocol, int, int]]:
+        """Return the ports at which it makes a difference how a proxy carries a connection."""
+        found = set()
+        for element in bits.members(self._universe.meshed):
+            mesh = self._universe.identity(element).mesh
+            assert mesh is not None  # noqa: S101 - only such are among them
+            listed = (*mesh.inbound.listed, *mesh.outbound.listed)
+            found |= {(Protocol.TCP, first, last) for first, last in listed}
+        for led in self.chains.leading.values():
+            found |= {(Protocol.TCP, target, target) for _, _, target in led}
+        return found
 
     def _of_tunnels(self, rules: Sequence[Rule]) -> list[tuple[Protocol, int, int, Boxes, int]]:
         """Return what is told apart on every port because it is on those of tunnels."""

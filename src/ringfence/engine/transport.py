@@ -134,14 +134,14 @@ class Transport:
             told.append(SEVERAL_MODES)
         for mode, unreadable in modes:
             because = (*taken.because, *told, *([unreadable] if unreadable else []))
-            for mtls, own in self._by_mode(mode, client, refused):
+            for mtls, own in self.by_mode(mode, client, refused):
                 doubted = mode == "" and refused is None
                 reasons = (*because, REFUSAL) if doubted else because
                 yield self.over(replace(taken, own_tls=own, because=reasons), mtls=mtls)
             if unreadable:
                 yield replace(taken, because=because)
 
-    def _by_mode(
+    def by_mode(
         self,
         mode: str,
         client: Membership,
@@ -193,6 +193,16 @@ class Transport:
                     perhaps |= mask
         over = self._wire.over_mtls
         return refused & over, perhaps & over
+
+    def is_uniform(self, destination: int) -> bool:
+        """Return whether a class refuses the mTLS of all, or of nobody, whatever the traffic."""
+        stack = self._transport_of(destination)
+        everyone = (0, self._classes.everything)
+        return stack is None or all(
+            certain in everyone and possible in everyone
+            for mask, certain, possible in self._rows.through(stack, destination)
+            if mask & self._wire.over_mtls
+        )
 
     def _transport_of(self, destination: int) -> Stack | None:
         """Return what PeerAuthentications say of a class alone; None: nothing."""

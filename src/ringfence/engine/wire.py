@@ -11,6 +11,7 @@ from ringfence.engine.ports import AUTHENTICATED, MTLS
 from ringfence.engine.traffic import Run, TrafficSpace
 from ringfence.model.cluster import Protocol
 from ringfence.model.layer7 import Request
+from ringfence.model.mesh import Ports
 
 SERVER_NAME: Final = "_mesh_"
 """Stands for what proxies write as server name among themselves: no policy of a CNI means it."""
@@ -25,17 +26,18 @@ class Wire:
         self.tcp = traffic.mask(Protocol.TCP)
         self.others = traffic.everything & ~self.tcp
         """What no mesh carries."""
-        self.ports = cache(self._ports)
         self.ports_of = cache(self._ports_of)
         self.sealed = cache(self._sealed)
         self.tunnelled = cache(self._tunnelled)
         self.either = cache(self._either)
+        self.of_mesh = cache(self._of_mesh)
+        self.taken = cache(self._taken)
 
-    def _ports(self, ranges: tuple[tuple[int, int], ...]) -> int:
-        """Return every class of some TCP ports: those of which the first lies in a range."""
+    def _taken(self, ports: Ports) -> int:
+        """Return every class of the TCP ports that a proxy takes, which all are cut at."""
         found = 0
         for run in self._runs:
-            if any(first <= run.first <= last for first, last in ranges):
+            if ports.holds(run.first):
                 found |= run.mask
         return found
 
@@ -105,6 +107,18 @@ class Wire:
             if twin is not None:
                 mask |= 1 << twin
         return mask
+
+    def _of_mesh(self, mask: int, mtls: bool, own_tls: bool) -> int:  # noqa: FBT001 - as they are
+        """Return what passes, mTLS or not, of what a mesh lets pass that tells the two apart.
+
+        Args:
+            mask: what the rules of the mesh let pass.
+            mtls: whether it is over mTLS.
+            own_tls: whether it is over TLS in which the proxy reads nothing.
+        """
+        if own_tls:
+            return self.sealed(mask & self.in_plaintext)
+        return self.either(mask & (self.over_mtls if mtls else self.in_plaintext)) & self.tcp
 
     # -- as the network sees it --------------------------------------------------------------
 
