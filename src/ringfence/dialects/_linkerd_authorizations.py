@@ -25,6 +25,7 @@ from ringfence.dialects._linkerd_objects import (
     GATEWAY,
     GROUP,
     SERVER,
+    Ignored,
     Reference,
     Source,
     config,
@@ -81,15 +82,6 @@ class Authorization:
     ignored: str = ""
     """Why Linkerd heeds it not at all."""
     ignored_path: Path = ()
-
-
-class Ignored(Exception):  # noqa: N818 - not an error of the program
-    """Linkerd takes the object, and heeds it not."""
-
-    def __init__(self, reason: str, path: Path) -> None:
-        """Keep the reason and the place."""
-        super().__init__(reason)
-        self.reason, self.path = reason, path
 
 
 def authorizations(context: Context) -> list[Authorization]:

@@ -272,8 +272,8 @@ def _limits(route: Route) -> Iterator[tuple[tuple[Layer7, ...] | None, str]]:
         names = tuple(DomainPattern(name, Wildcard.LABELS) for name in route.hostnames)
         yield (Layer7(server_names=names or (ANY_NAME,)),), ""
     else:
-        for why in sorted({box.uncertain for box in route.boxes}):
-            limits = (Layer7(http=box.http) for box in route.boxes if box.uncertain == why)
+        for why in sorted({box.allowed_perhaps for box in route.boxes}):
+            limits = (Layer7(http=box.http) for box in route.boxes if box.allowed_perhaps == why)
             yield tuple(dict.fromkeys(limits)), why
 
 

@@ -40,6 +40,15 @@ SERVER: Final = (GROUP, "server")
 EGRESS_NETWORK: Final = (GROUP, "egressnetwork")
 
 
+class Ignored(Exception):  # noqa: N818 - not an error of the program
+    """Linkerd takes the object, and heeds it not."""
+
+    def __init__(self, reason: str, path: Path) -> None:
+        """Keep the reason and the place."""
+        super().__init__(reason)
+        self.reason, self.path = reason, path
+
+
 @dataclass(frozen=True)
 class Source:
     """A document, and its index."""
@@ -202,11 +211,11 @@ class Place:
             unreadable=unreadable,
         )
 
-    def doubtful(self, part: Unreadable) -> Rule:
-        """Return the rule of an authorization that could not be understood: it allows perhaps."""
+    def doubtful(self, part: Unreadable, action: Action = Action.ALLOW) -> Rule:
+        """Return the rule of what could not be understood: it allows perhaps."""
         return Rule(
             direction=self.direction,
-            action=Action.ALLOW,
+            action=action,
             peers=None,
             traffic=None,
             path=part.path,

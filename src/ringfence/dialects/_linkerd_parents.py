@@ -15,6 +15,7 @@ from ringfence.dialects._linkerd_objects import (
     GATEWAY,
     GROUP,
     SERVER,
+    Ignored,
     Source,
     sources,
 )
@@ -97,6 +98,8 @@ def _route(source: Source) -> Route | None:
         return _read(source, tuple(parents))
     except Malformed as malformed:
         return Route(source, tuple(parents), unreadable=malformed.unreadable)
+    except Ignored as ignored:
+        return Route(source, tuple(parents), ignored=ignored.reason, ignored_path=ignored.path)
 
 
 def _read(source: Source, parents: tuple[Parent, ...]) -> Route:

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ringfence.dialects._linkerd_objects import Source
+from ringfence.dialects._linkerd_objects import Ignored, Source
 from ringfence.dialects._shared import Malformed, fields, filled, items, one_of, text
 from ringfence.layer7 import canonical, invalid_pattern
 from ringfence.model.document import Path
 from ringfence.model.layer7 import Form, HeaderMatch, HttpMatch, Text, exact
+from ringfence.yaml_text import type_text
 
 LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 HOSTNAME: Final = re.compile(rf"(\*\.)?{LABEL}(\.{LABEL})*")
@@ -39,6 +40,19 @@ HTTP_RULE: Final = (
     "sessionPersistence",
 )
 GRPC_RULE: Final = ("name", "matches", "filters", "backendRefs", "sessionPersistence")
+REDIRECT: Final = "RequestRedirect"
+HEEDED: Final = ("RequestHeaderModifier", "ResponseHeaderModifier", REDIRECT)
+FILTERS: Final = (
+    *HEEDED,
+    "RequestMirror",
+    "URLRewrite",
+    "ExtensionRef",
+    "CORS",
+    "ExternalAuth",
+)
+ODD: Final = ("urlRewrite", "cors")
+"""Fields of filters that are not written as their types are."""
+REDIRECTED: Final = "the proxy answers with a redirect, and where that leads to is not judged"
 BY_QUERY: Final = "the query parameters that it asks for decide"
 
 ROOT: Final = "/"
@@ -59,6 +73,14 @@ class Box:
     prefix: str | None = None
     """The path prefix without its slash at the end; None where the path is matched as a whole."""
     uncertain: str = ""
+    """Why it may match, and may not."""
+    redirects: bool = False
+    """Whether whom it lets in is sent elsewhere."""
+
+    @property
+    def allowed_perhaps(self) -> str:
+        """Return why it is not known whether what it lets in gets through."""
+        return self.uncertain or (REDIRECTED if self.redirects else "")
 
 
 @dataclass(frozen=True)
@@ -83,18 +105,38 @@ def boxes(spec: dict[str, Any], *, grpc: bool) -> list[Box]:
     found: list[Box] = []
     for path, value in items(spec.get("rules"), at):
         given = fields(value, path, GRPC_RULE if grpc else HTTP_RULE)
-        for key in ("filters", "backendRefs"):
-            for where, item in items(given.get(key), (*path, key)):
-                if not isinstance(item, dict):
-                    raise Malformed("expected a map", where)
-        listed: Sequence[tuple[Path, Any]] = items(given.get("matches"), (*path, "matches"))
+        redirects = _redirects(given.get("filters"), (*path, "filters"))
+        for where, item in items(given.get("backendRefs"), (*path, "backendRefs")):
+            if not isinstance(item, dict):
+                raise Malformed(f"expected a map, found {type_text(item)}", where)
+        matches: list[tuple[Path, Any]] = items(given.get("matches"), (*path, "matches"))
+        own: list[Box] = []
         for host in hosts:
-            if not listed:
+            if not matches:
                 every = Box(HttpMatch(hosts=host.pattern), (*host.rank, 0, 0, 0), path)
-                found.append(every if grpc else _http({}, path, host))
+                own.append(every if grpc else _http({}, path, host))
             read = _grpc if grpc else _http
-            found += [read(match, where, host) for where, match in listed]
+            own += [read(match, where, host) for where, match in matches]
+        found += [replace(box, redirects=redirects) for box in own]
     return found
+
+
+def _redirects(value: Any, path: Path) -> bool:  # noqa: ANN401
+    """Return whether filters send a request elsewhere, instead of through.
+
+    Raises:
+        Malformed: not a list of maps, or of a type that is none.
+        Ignored: of a type for which Linkerd drops the route.
+    Source: linkerd2 `policy-controller/k8s/index/src/inbound/index/http.rs`.
+    """
+    found = set()
+    for at, item in items(value, path):
+        given = fields(item, at, ("type", *(name[0].lower() + name[1:] for name in FILTERS), *ODD))
+        form = one_of(given.get("type"), (*at, "type"), FILTERS)
+        if form not in HEEDED:
+            raise Ignored(f"it has a filter {form}, which linkerd does not take", at)
+        found.add(form)
+    return REDIRECT in found
 
 
 def by_precedence(routes: Iterable[tuple[Source, Sequence[Box]]]) -> list[tuple[Source, Box]]:

@@ -67,6 +67,7 @@ DETECT: Final = "unknown"
 GRPC_PROTOCOL: Final = "gRPC"
 WITHOUT_HTTP: Final = ("opaque", "TLS")
 PROTOCOLS: Final = (DETECT, "HTTP/1", "HTTP/2", GRPC_PROTOCOL, *WITHOUT_HTTP)
+BOTH: Final = (Action.ALLOW, Action.DENY)
 ANY_HTTP: Final = Layer7(http=HttpMatch())
 
 PODS: Final = "podSelector"
@@ -197,33 +198,46 @@ class _Compiler:
             and route.attached(SERVER, source.namespace, source.name)
         ]
         self.chosen = by_precedence((route.source, route.boxes) for route in self.routes)
+        # What is redirected must be told from what a route of lower precedence lets through.
+        self.by_route = any(box.redirects for _, box in self.chosen)
 
     def policies(self) -> Iterator[Policy]:
         """Yield the parts of the Server in the order in which they decide."""
         numbers = count()
         source = self.server.source
+        labels = self.server.labels or {}
+        whole = [a for a in self.near if a.target and a.target.holds(source.name, labels)]
         yield self.place.policy(next(numbers), source, self._own())
-        for authorization in self.near:
-            if authorization.target and authorization.target.holds(
-                source.name, self.server.labels or {}
-            ):
-                rules = self._of_server(authorization)
-                yield self.place.policy(next(numbers), authorization.source, rules)
+        for authorization in whole:
+            rules = self._of_server(authorization)
+            yield self.place.policy(next(numbers), authorization.source, rules)
         for route in self.routes:
             if route.unreadable:
-                rules = [self.place.doubtful(route.unreadable)]
-                yield self.place.policy(next(numbers), route.source, rules)
+                # Requests that go by it are not judged by the routes below.
+                perhaps = [self.place.doubtful(route.unreadable, each) for each in BOTH]
+                yield self.place.policy(next(numbers), route.source, perhaps)
         for route_source, box in self.chosen:
+            if self.by_route:
+                rules = [self._through(clients, box, path) for clients, path in self._lets_in()]
+                yield self.place.policy(next(numbers), source, rules)
             for authorization in self.near:
-                if _is_for(authorization, route_source):
+                if _is_for(authorization, route_source) or (
+                    self.by_route and authorization in whole
+                ):
                     rules = self._of_route(authorization, box)
                     yield self.place.policy(next(numbers), authorization.source, rules)
             denial = self._rule(Action.DENY, box.path, None, (Layer7(http=box.http),))
             denial = msgspec.structs.replace(denial, uncertain=box.uncertain)
             yield self.place.policy(next(numbers), route_source, [denial])
-        yield self.place.policy(
-            next(numbers), source, [self._rule(Action.DENY, ("spec",), None, None)]
-        )
+        rest = self._rule(Action.DENY, ("spec",), None, None)
+        yield self.place.policy(next(numbers), source, [rest])
+
+    def _lets_in(self) -> Iterator[tuple[Clients, Path]]:
+        """Yield whom the Server lets in by itself: its own pod, and by its `accessPolicy`."""
+        yield LOCALHOST, ("spec",)
+        admitted = by_default(self.server.access, config(self.context))
+        if admitted is not None:
+            yield admitted, ("spec", "accessPolicy")
 
     # -- rules -------------------------------------------------------------------------------------
 
@@ -248,13 +262,11 @@ class _Compiler:
         )
 
     def _own(self) -> Iterator[Rule]:
-        """Yield whom the Server lets in by itself: its own pod, probes, its `accessPolicy`."""
-        yield from self._admitted(LOCALHOST, ("spec",))
+        """Yield what the Server lets in by itself, probes too where it has no routes."""
+        for clients, path in self._lets_in():
+            yield from self._admitted(clients, path)
         if self.server.protocol not in (*WITHOUT_HTTP, GRPC_PROTOCOL) and not self.routes:
             yield from probes(self.context, ("spec",), self.server.port)
-        admitted = by_default(self.server.access, config(self.context))
-        if admitted is not None:
-            yield from self._admitted(admitted, ("spec", "accessPolicy"))
 
     def _of_server(self, authorization: Authorization) -> Iterable[Rule]:
         if authorization.clients is None:
@@ -268,16 +280,12 @@ class _Compiler:
     def _of_route(self, authorization: Authorization, box: Box) -> Iterable[Rule]:
         if authorization.clients is None:
             return self._doubtful(authorization)
+        return [self._through(authorization.clients, box, authorization.path)]
+
+    def _through(self, clients: Clients, box: Box, path: Path) -> Rule:
+        """Return what lets clients through by one box of a route."""
         limit = (Layer7(http=box.http),)
-        return [
-            self._rule(
-                Action.ALLOW,
-                authorization.path,
-                authorization.clients,
-                limit,
-                uncertain=box.uncertain,
-            )
-        ]
+        return self._rule(Action.ALLOW, path, clients, limit, uncertain=box.allowed_perhaps)
 
     def _admitted(self, clients: Clients, path: Path) -> Iterator[Rule]:
         """Yield what clients may do that are authorized on the Server: whatever it takes."""
@@ -289,11 +297,10 @@ class _Compiler:
         if not self.routes:
             yield self._rule(allow, path, clients, None if detects else (ANY_HTTP,))
             return
-        for why in sorted({box.uncertain for _, box in self.chosen}):
+        by_server = () if self.by_route else self.chosen
+        for why in sorted({box.uncertain for _, box in by_server}):
             limits = tuple(
-                dict.fromkeys(
-                    Layer7(http=box.http) for _, box in self.chosen if box.uncertain == why
-                )
+                dict.fromkeys(Layer7(http=box.http) for _, box in by_server if box.uncertain == why)
             )
             yield self._rule(allow, path, clients, limits, uncertain=why)
         if detects:
