@@ -174,7 +174,7 @@ def test_a_redirect_leads_elsewhere() -> None:
     assert said(FRIEND, redirected, rest, authorization(TO_WEB, account())) == "allow"
 
 
-# -- which route is chosen ---------------------------------------------------------------------------
+# -- which route is chosen -------------------------------------------------------------------------
 
 
 def chosen(first: Any, second: Any, client: Client, **how: Any) -> str:
@@ -243,7 +243,7 @@ def test_of_equal_matches_the_older_route_then_the_first_by_name() -> None:
     assert chosen(at(), gateway, NOBODY) == "second"
 
 
-# -- gRPC --------------------------------------------------------------------------------------------
+# -- gRPC ------------------------------------------------------------------------------------------
 
 CALL = Client(method="POST", path="/pay.V1/Charge")
 
@@ -275,7 +275,7 @@ def test_a_grpc_rule_without_matches_is_for_every_request_but_no_rule_for_none()
     assert not called(client=CALL, rules=None)
 
 
-# -- attachment --------------------------------------------------------------------------------------
+# -- attachment ------------------------------------------------------------------------------------
 
 
 def parent(**fields: Any) -> Document:
@@ -354,7 +354,7 @@ def test_which_routes_a_protocol_knows(protocol: str, kind: str, effect: bool) -
     assert let_in == ("deny" if effect else "allow")
 
 
-# -- what is not understood ----------------------------------------------------------------------------
+# -- what is not understood ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -194,16 +194,7 @@ def parse(context: Context) -> Parsed:
         involved[id(dialect)] = dialect
         for policy in dialect.parse(index, document, context):
             (staged if policy.staged and not context.staged else policies).append(policy)
-            problems += [
-                Problem(
-                    f"{document.ref}: {part.reason}",
-                    document.location_of(part.path),
-                    (document.title,),
-                    document.ref,
-                )
-                for part in (*policy.unreadable, *(r.unreadable for r in policy.rules))
-                if part is not None
-            ]
+            problems += _not_understood(policy, document)
     sets = [s for d in involved.values() if d.network_sets for s in d.network_sets(context)]
     problems += [note for d in involved.values() if d.notes for note in d.notes(context)]
     implied = [pair for d in known if d.implied for pair in d.implied(context)]
@@ -211,6 +202,7 @@ def parse(context: Context) -> Parsed:
         msgspec.structs.replace(policy, document=len(context.documents) + number)
         for number, (_, policy) in enumerate(implied)
     ]
+    problems += [told for document, policy in implied for told in _not_understood(policy, document)]
     hosts = [h for d in involved.values() if d.host_endpoints for h in d.host_endpoints(context)]
     told = [c for d in involved.values() if d.client_tls for c in d.client_tls(context)]
     return Parsed(
@@ -223,6 +215,20 @@ def parse(context: Context) -> Parsed:
         client_tls=tuple(told),
         implied=tuple(document for document, _ in implied),
     )
+
+
+def _not_understood(policy: Policy, document: Document) -> list[Problem]:
+    """Return what of a policy could not be understood."""
+    return [
+        Problem(
+            f"{document.ref}: {part.reason}",
+            document.location_of(part.path),
+            (document.title,),
+            document.ref,
+        )
+        for part in (*policy.unreadable, *(r.unreadable for r in policy.rules))
+        if part is not None
+    ]
 
 
 def _replaced(context: Context) -> frozenset[int]:

@@ -41,7 +41,9 @@ class Parent:
 
     kind: tuple[str, str]
     namespace: str
+    """Empty where it could not be understood: any may be meant."""
     name: str
+    """The same."""
     path: Path
     port: int | None = None
     accepted: bool = True
@@ -76,7 +78,9 @@ class Route:
         return [
             parent
             for parent in self.parents
-            if (parent.kind, parent.namespace, parent.name) == (kind, namespace, name)
+            if parent.kind == kind
+            and parent.namespace in (namespace, "")
+            and parent.name in (name, "")
             and parent.accepted
         ]
 
@@ -88,7 +92,9 @@ def routes(context: Context) -> list[Route]:
 
 
 def _route(source: Source) -> Route | None:
-    parents = _parents(source)
+    parents, malformed = _parents(source)
+    if malformed is not None:
+        return Route(source, tuple(parents), unreadable=malformed.unreadable)
     if not parents:
         return None
     wrong = _invalid(source, parents)
@@ -96,8 +102,8 @@ def _route(source: Source) -> Route | None:
         return Route(source, tuple(parents), ignored=wrong[0], ignored_path=wrong[1])
     try:
         return _read(source, tuple(parents))
-    except Malformed as malformed:
-        return Route(source, tuple(parents), unreadable=malformed.unreadable)
+    except Malformed as broken:
+        return Route(source, tuple(parents), unreadable=broken.unreadable)
     except Ignored as ignored:
         return Route(source, tuple(parents), ignored=ignored.reason, ignored_path=ignored.path)
 
@@ -122,12 +128,16 @@ def _read(source: Source, parents: tuple[Parent, ...]) -> Route:
     return Route(source, parents, hostnames=tuple(hostnames(spec.get("hostnames"))))
 
 
-def _parents(source: Source) -> list[Parent]:
-    """Return the parents that are Linkerd's; what they are is looked at before all else."""
+def _parents(source: Source) -> tuple[list[Parent], Malformed | None]:
+    """Return the parents that are Linkerd's, and what of one is wrong.
+
+    What they are is looked at before all else.
+    """
     spec = source.document.body.get("spec")
     listed = spec.get("parentRefs") if isinstance(spec, dict) else None
     default = GROUP if source.kind[0] == GROUP else GATEWAY
-    found = []
+    found: list[Parent] = []
+    wrong: Malformed | None = None
     for number, value in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(value, dict):
             continue
@@ -141,10 +151,11 @@ def _parents(source: Source) -> list[Parent]:
         path = ("spec", "parentRefs", number)
         try:
             found.append(_parent(value, path, named, source))
-        except Malformed:
-            # Its own fields are not as they should be: which object is meant cannot be told.
-            found.append(Parent(named, source.namespace, "", path))
-    return found
+        except Malformed as malformed:
+            wrong = wrong or malformed
+            namespace = source.namespace if named == SERVER else ""
+            found.append(Parent(named, namespace, "", path))
+    return found, wrong
 
 
 def _parent(value: dict[str, Any], path: Path, kind: tuple[str, str], source: Source) -> Parent:
