@@ -20,15 +20,20 @@ JUDGES: dict[str, Callable[[Snapshot], Callable[[Connection], Judgement]]] = {
     "engine": lambda snapshot: Engine(snapshot).judge,
 }
 
-PENDING = ("istio-", "linkerd-", "mesh-")
-"""Topics that the engine does not judge yet."""
+PENDING = (
+    "istio-authorization: More than one CUSTOM provider",
+    "istio-egress: REGISTRY_ONLY lets out Services",
+    "istio-egress: An egress listener may be for one port",
+    "linkerd-",
+)
+"""Beginnings of the names of cases that the engine does not judge right yet."""
 
 
 @pytest.mark.parametrize("which", JUDGES)
 @pytest.mark.parametrize("case", written_cases.cases(), ids=lambda case: case.name)
 def test_case(case: Case, which: str, tmp_path: Path) -> None:
-    if which == "engine" and case.topic.startswith(PENDING):
-        pytest.skip("the engine does not judge meshes yet")
+    if which == "engine" and case.name.startswith(PENDING):
+        pytest.skip("the engine does not judge this right yet")
     for number, text in enumerate(case.manifests):
         (tmp_path / f"{number}.yaml").write_text(text, encoding="utf-8")
     reading = manifests.read([str(tmp_path)])

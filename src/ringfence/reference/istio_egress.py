@@ -5,7 +5,8 @@ Source: istio/api `networking/v1alpha3/{sidecar,service_entry}.proto`,
 `pilot/pkg/networking/core/listener.go` (BlackHoleCluster).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from ringfence.model.connection import DomainEnd
@@ -29,11 +30,14 @@ from ringfence.reference.istio_objects import (
 )
 from ringfence.reference.istio_rules import block
 from ringfence.reference.mesh_flow import Flow, absent
-from ringfence.reference.outcome import Degree, not_understood
+from ringfence.reference.outcome import NO, Degree, not_understood
 from ringfence.reference.schema import NotUnderstoodError
 
 REGISTRY_ONLY = "REGISTRY_ONLY"
 ALLOW_ANY = "ALLOW_ANY"
+HANDED_ON = "the proxy that is asked about what the Sidecar does not know decides"
+_HTTP = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"})
+_TLS = frozenset({"HTTPS", "TLS"})
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class _Sidecar:
     """None: everything is imported."""
     outbound: str
     """Empty where the mesh decides."""
+    hands_on: bool = False
+    """Whether another proxy is asked about what is not known."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class _Known:
     namespace: str
     host: str
     ports: frozenset[int]
+    limit: dict[str, Any] | None = None
+    """What must be said above the port for it to be meant; None: nothing."""
 
 
 def judge(flow: Flow) -> Side:
@@ -70,8 +78,7 @@ def judge(flow: Flow) -> Side:
     nor in a ServiceEntry goes nowhere, and nor does what the Sidecar does not import. A pod called
     by its own address is neither. With ALLOW_ANY all of that passes through.
     """
-    client = flow.source
-    member = flow.client
+    client, member = flow.source, flow.client
     by_sidecar = member is not None and member.data_plane is DataPlane.SIDECAR
     if not by_sidecar or not isinstance(client, OwnPod) or (member and member.gateway):
         return absent(Direction.EGRESS, "default")
@@ -85,20 +92,25 @@ def judge(flow: Flow) -> Side:
         known, unsure = _known(flow, client)
     except _Unread as unread:
         return unread.side
-    if any(_is_imported(one, sidecar, client) for one in known):
-        return absent(Direction.EGRESS, "registry")
-    if sidecar is not None and (known or sidecar.outbound):
-        rule, path = ("egress", ("spec", "egress")) if known else _outbound_place()
-        piece = mesh_evidence(sidecar.document, Direction.EGRESS, "deny", rule, path)
+    let_out = [one for one in known if _is_imported(one, sidecar, client)]
+    allowed = absent(Direction.EGRESS, "registry")
+    if any(one.limit is None for one in let_out):
+        return allowed
+    limits = tuple(one.limit for one in let_out if one.limit is not None)
+    if sidecar is not None:
+        piece = mesh_evidence(
+            sidecar.document,
+            Direction.EGRESS,
+            "deny",
+            "outboundTrafficPolicy",
+            ("spec", "outboundTrafficPolicy"),
+        )
+        unsure += (HANDED_ON,) if sidecar.hands_on else ()
     else:
         piece = Evidence("mesh", Direction.EGRESS.value, "deny", None, REGISTRY_ONLY)
     if unsure:
         return Side(Verdict.UNKNOWN, (piece,), unsure)
-    return Side(Verdict.DENY, (piece,))
-
-
-def _outbound_place() -> tuple[str, Path]:
-    return "outboundTrafficPolicy", ("spec", "outboundTrafficPolicy")
+    return replace(allowed, limits=limits) if limits else Side(Verdict.DENY, (piece,))
 
 
 class _Unread(Exception):  # noqa: N818 - a way out, no error
@@ -149,10 +161,11 @@ def _read(document: Document) -> _Sidecar:
     spec = schema.fields(document.body.get("spec") or {}, at, names)
     selector = spec.get("workloadSelector")
     labels = labels_of(_as_match_labels(selector, at), (*at, "workloadSelector"))
-    outbound = ""
+    outbound, hands_on = "", False
     if "outboundTrafficPolicy" in spec:
         here = (*at, "outboundTrafficPolicy")
         said = schema.fields(spec["outboundTrafficPolicy"], here, ("mode", "egressProxy"))
+        hands_on = "egressProxy" in said
         # The enumeration's zero is REGISTRY_ONLY.
         outbound = schema.choice(
             said.get("mode", REGISTRY_ONLY), (*here, "mode"), (REGISTRY_ONLY, ALLOW_ANY)
@@ -164,7 +177,7 @@ def _read(document: Document) -> _Sidecar:
             _listener(entry, (*here, index))
             for index, entry in enumerate(schema.items(spec["egress"], here))
         )
-    return _Sidecar(document, labels, listeners, outbound)
+    return _Sidecar(document, labels, listeners, outbound, hands_on)
 
 
 def _as_match_labels(value: Any, path: Path) -> Any:  # noqa: ANN401
@@ -196,61 +209,101 @@ def _listener(value: Any, path: Path) -> _Listener:  # noqa: ANN401
 def _is_imported(known: _Known, sidecar: _Sidecar | None, client: OwnPod) -> bool:
     """Return whether a Sidecar imports a host: a listener of its port goes before the others.
 
-    Source: sidecar.proto IstioEgressListener.
+    Of a listener what is said for the host's namespace goes before what is said for all.
+
+    Source: sidecar.proto IstioEgressListener ("the listener with the most specific port");
+    sidecar.go selectServices.
     """
     if sidecar is None or sidecar.listeners is None:
         return True
     of_port = [one for one in sidecar.listeners if one.port in known.ports]
     for listener in of_port or [one for one in sidecar.listeners if one.port is None]:
+        hosts: dict[str, list[str]] = {}
         for namespace, name in listener.hosts:
             owner = client.namespace if namespace == "." else namespace
-            if owner in ("*", known.namespace) and covers(name, known.host):
-                return True
+            hosts.setdefault(owner, []).append(name)
+        wanted = hosts.get(known.namespace, hosts.get("*", []))
+        if any(covers(name, known.host) for name in wanted):
+            return True
     return False
 
 
 def _known(flow: Flow, client: OwnPod) -> tuple[list[_Known], tuple[str, ...]]:
     """Return as what the mesh knows the destination, and why more might be known.
 
-    A Service where it is called by one; hosts of ServiceEntries by name, and their addresses.
+    A Service where it is called by one; hosts of ServiceEntries by name, and their addresses. What
+    has no addresses is known by what is said: of HTTP the host, of TLS the server name; and of
+    TCP by its port alone.
+
+    Source: listener.go buildSidecarOutboundListeners.
     """
     found: list[_Known] = []
     unsure: list[str] = []
     pod = flow.destination
     if flow.service is not None and isinstance(pod, OwnPod):
         ports = frozenset(p.port for p in flow.service.ports if leads_to(p, pod, flow.port))
-        found.append(_Known(flow.service.namespace, host_of(flow.service), ports))
-        return found, ()
+        return [_Known(flow.service.namespace, host_of(flow.service), ports)], ()
     for document in of_kind(flow.snapshot, NETWORKING, "ServiceEntry"):
         try:
-            hosts, addresses, ports, export = _entry(document)
+            entry = _entry(document)
         except NotUnderstoodError as error:
             unsure.append(not_understood(document, error))
             continue
-        if flow.port not in ports or not is_seen(export, document.namespace, client.namespace):
+        if flow.port not in entry.ports:
             continue
-        end = flow.connection.destination
-        if isinstance(end, DomainEnd):
-            named = any(covers(host, end.name) for host in hosts)
-        else:
-            blocks = [block(address) for address in addresses]
-            match = any_matches(blocks, flow.approach(Direction.EGRESS))
-            named = match.degree is Degree.YES
-            if match.degree is Degree.PERHAPS:
-                unsure += match.because
-        if named:
-            host = end.name if isinstance(end, DomainEnd) else hosts[0]
-            found.append(_Known(document.namespace, host, frozenset({flow.port})))
+        if not is_seen(entry.export, document.namespace, client.namespace):
+            continue
+        blocks = [block(address) for address in entry.addresses]
+        match = any_matches(blocks, flow.approach(Direction.EGRESS)) if blocks else NO
+        unsure += match.because
+        known = partial(_Known, document.namespace, ports=frozenset({flow.port}))
+        for host in entry.hosts:
+            if match.degree is Degree.YES or _is_named(flow, host):
+                found.append(known(host))
+            elif not blocks:
+                found += [known(host, limit=one) for one in _by_what_is_said(flow, entry, host)]
     return found, tuple(unsure)
 
 
-def _entry(
-    document: Document,
-) -> tuple[tuple[str, ...], tuple[str, ...], frozenset[int], tuple[str, ...]]:
-    """Return hosts, addresses, ports of a ServiceEntry, and who sees it.
+def _is_named(flow: Flow, host: str) -> bool:
+    """Return whether the question asks for a host of the outside by its name."""
+    end = flow.connection.destination
+    return isinstance(end, DomainEnd) and covers(host, end.name)
+
+
+def _by_what_is_said(flow: Flow, entry: "_Entry", host: str) -> list[dict[str, Any] | None]:
+    """Return the limits within which what is said means a host; none where it does not."""
+    request = flow.request
+    protocol = entry.ports[flow.port]
+    if protocol in _HTTP:
+        if request.http is False or request.dns:
+            return []
+        if request.host is None:
+            return [{"http": {"host": host}}]
+        return [None] if covers(host, request.host.lower().partition(":")[0]) else []
+    if protocol in _TLS:
+        if request.http or request.dns:
+            return []
+        if request.sni is None:
+            return [{"tls": {"server_name": host}}]
+        return [None] if request.sni and covers(host, request.sni.lower()) else []
+    return [None]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    hosts: tuple[str, ...]
+    addresses: tuple[str, ...]
+    ports: dict[int, str]
+    """The protocol of each, in upper case."""
+    export: tuple[str, ...]
+
+
+def _entry(document: Document) -> _Entry:
+    """Return what a ServiceEntry says.
 
     Raises:
-        NotUnderstoodError: one of these is not understood.
+        NotUnderstoodError: hosts, addresses, ports, or who sees it are not understood.
     """
     at: Path = ("spec",)
     spec = document.body.get("spec")
@@ -265,10 +318,11 @@ def _entry(
         here = (*at, "addresses", index)
         block(schema.text(entry, here), here)
         addresses.append(str(entry))
-    ports = set()
+    ports = {}
     for index, entry in enumerate(schema.items(spec.get("ports"), (*at, "ports"))):
         here = (*at, "ports", index)
         given = schema.fields(entry, here, ("number", "protocol", "name", "targetPort"))
-        ports.add(schema.integer(given.get("number"), (*here, "number"), 1, 65535))
+        number = schema.integer(given.get("number"), (*here, "number"), 1, 65535)
+        ports[number] = schema.text(given.get("protocol", "TCP"), (*here, "protocol")).upper()
     export = read_export(spec.get("exportTo"), (*at, "exportTo"))
-    return hosts, tuple(addresses), frozenset(ports), export
+    return _Entry(hosts, tuple(addresses), ports, export)

@@ -24,6 +24,8 @@ _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 GATEWAY_API = "gateway.networking.k8s.io"
 WAYPOINT_CLASS = "istio-waypoint"
 _MOST_TARGETS = 16
+_NOT_OF_CUSTOM = frozenset({"principals", "namespaces", "requestPrincipals", "request.auth"})
+_OF_CUSTOM = frozenset({"source.serviceAccount", "source.trustDomain"})
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,9 @@ def _may_be_meant(document: Document, labels: dict[str, str] | None) -> bool:
 def read(document: Document) -> Policy:
     """Return a policy.
 
+    One that denies, or asks, without any rule matches nothing: Istio accepts none such, but what
+    it would make of it is certain.
+
     Raises:
         NotUnderstoodError: something that concerns all of it is not understood.
     """
@@ -190,22 +195,33 @@ def read(document: Document) -> Policy:
     provider = _provider(given, action)
     at: Path = ("spec", "rules")
     listed = schema.items(given.get("rules"), at)
-    if not listed and action in ("DENY", "CUSTOM"):
-        raise NotUnderstoodError(f"{action} without `rules` has no meaning", ("spec",))
     rules: list[Rule | NotUnderstoodError] = []
     for index, entry in enumerate(listed):
         try:
-            rules.append(read_rule(entry, (*at, index)))
+            rule = read_rule(entry, (*at, index))
+            if action == "CUSTOM":
+                _hold_custom(rule)
+            rules.append(rule)
         except NotUnderstoodError as error:
             rules.append(error)
     return Policy(document, action, tuple(rules), provider, _is_dry_run(document), labels, targets)
+
+
+def _hold_custom(rule: Rule) -> None:
+    """Raise where the rule of a CUSTOM policy speaks of identities: it comes before them.
+
+    Source: Istio `pkg/config/validation/validation.go` ("currently not supported with CUSTOM").
+    """
+    for one in rule.fields:
+        if one.key not in _OF_CUSTOM and one.kind in _NOT_OF_CUSTOM:
+            raise NotUnderstoodError(f"CUSTOM knows no `{one.key or one.kind}`", rule.path)
 
 
 def _provider(given: dict[str, Any], action: str) -> str:
     """Return the name of the provider that a CUSTOM policy must have, and no other may."""
     at: Path = ("spec", "provider")
     if "provider" not in given:
-        if action == "CUSTOM":
+        if action == "CUSTOM" and given.get("rules"):
             raise NotUnderstoodError("CUSTOM needs a provider", ("spec",))
         return ""
     if action != "CUSTOM":
