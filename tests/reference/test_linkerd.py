@@ -276,12 +276,14 @@ def test_a_client_outside_the_mesh_proves_nothing() -> None:
     assert verdict(snapshot, "shop/web", request=PLAIN) == "deny"
 
 
-def test_where_mtls_is_forced_who_it_is_may_not_be_known() -> None:
+def test_who_is_not_in_the_mesh_proves_nothing_over_mtls_that_is_forced() -> None:
     forced = Request(mtls=True)
-    snapshot = meshed(server(), policy(TO_SERVER + WEB))
-    assert verdict(snapshot, "lab/many", request=forced) == "unknown"
     anybody = meshed(server("accessPolicy: all-authenticated"))
-    assert verdict(anybody, "lab/many", request=forced) == "allow"
+    assert verdict(anybody, "lab/many", request=forced) == "deny"
+    any_tls = "server: {name: s}\nclient: {meshTLS: {unauthenticatedTLS: true}}"
+    open_ = meshed(server(), made("ServerAuthorization", "a", any_tls))
+    assert verdict(open_, "lab/many", request=forced) == "allow"
+    assert verdict(open_, "lab/many") == "deny"
 
 
 def test_what_decided_is_told_with_its_place() -> None:

@@ -149,7 +149,9 @@ def test_tls_routes() -> None:
         "deny",
         "deny",
     ]
-    assert out(snapshot, http("GET", "/")) == "deny"
+    assert out(snapshot, http("GET", "/", sni="")) == "deny"
+    assert out(snapshot, http("GET", "/", sni="api.example.com")) == "allow"
+    assert out(snapshot, http("GET", "/")) == "limited"
     assert out(snapshot) == "limited"
     found = ask(snapshot, "shop/web", OUTSIDE, 443)
     assert {"tls": {"server_name": "api.example.com"}} in found.limited_to

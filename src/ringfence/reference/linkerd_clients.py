@@ -17,10 +17,8 @@ from ringfence.model.verdict import Evidence
 from ringfence.reference import addresses, schema
 from ringfence.reference.ends import Address, Network
 from ringfence.reference.linkerd_objects import Scene
-from ringfence.reference.outcome import NO, YES, Match, certain, perhaps
+from ringfence.reference.outcome import NO, Match, certain, perhaps
 from ringfence.reference.schema import NotUnderstoodError
-
-WHO = "who the peer proves to be is not known"
 
 AUTHENTICATED = ("*",)
 """Whoever proves to be anybody."""
@@ -35,7 +33,7 @@ class Client:
     mtls: bool
     """Whether the connection is over mTLS of the mesh."""
     principal: str = ""
-    """What the peer proves to be over mTLS; empty where that is not known."""
+    """What the peer proves to be over mTLS; empty where it proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,8 @@ class Authorization:
             return NO
         if self.identities is None:
             return certain(client.mtls or not self.any_tls)
-        if not client.mtls:
+        if not client.mtls or not client.principal:
             return NO
-        if not client.principal:
-            return YES if AUTHENTICATED[0] in self.identities else perhaps(WHO)
         return certain(any(is_identity(client.principal, one) for one in self.identities))
 
 

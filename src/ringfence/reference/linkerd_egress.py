@@ -259,24 +259,29 @@ def _is_opaque(network: Document, port: int) -> bool:
 
 
 def _trials(found: list[Egress], flow: Flow) -> list[Trial]:
-    """Return what a question may mean, also of TLS where routes tell its names apart."""
+    """Return what a question may mean, also of TLS where routes tell its names apart.
+
+    HTTP may be said within TLS, unless the question says that there is none.
+    """
     request = flow.request
     routes = [r for one in found if one.kind in ("GRPCRoute", "HTTPRoute") for r in one.routes]
-    trials = linkerd_requests.trials([*routes], request)
-    if request.http is True or request.dns:
-        return trials
+    plain = linkerd_requests.trials(routes, request)
+    over_tls = [one for one in found if one.kind == "TLSRoute"]
+    if not over_tls or request.dns or request.sni == "":
+        return plain
     if request.sni:
-        return [Trial(None, {}, request.sni)]
-    if request.sni is None:
-        hosts = {
-            host for one in found if one.kind == "TLSRoute" for r in one.routes for host in r.hosts
-        }
-        if any(one.kind == "TLSRoute" for one in found):
-            hosts.add(linkerd_requests.OTHER_HOST)
-        for host in sorted(hosts):
-            name = host.replace("*.", f"{linkerd_requests.OTHER_SEGMENT}.", 1)
-            trials.append(Trial(None, {"tls": {"server_name": host}}, name))
-    return trials
+        return [Trial(trial.sent, trial.like, request.sni) for trial in plain]
+    hosts = {host for one in over_tls for route in one.routes for host in route.hosts}
+    named = [
+        Trial(
+            trial.sent,
+            {"tls": {"server_name": host}},
+            host.replace("*.", f"{linkerd_requests.OTHER_SEGMENT}.", 1),
+        )
+        for host in sorted(hosts | {linkerd_requests.OTHER_HOST})
+        for trial in plain
+    ]
+    return [*plain, *named]
 
 
 def _decided(scene: Scene, egress: Egress | None, trial: Trial) -> Decision:
