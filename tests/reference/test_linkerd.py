@@ -150,6 +150,13 @@ def test_default_policies(mode: str, found: str) -> None:
     assert verdict(snapshots[0], "127.0.0.1") == "allow"
 
 
+def test_networks_are_of_their_own_family() -> None:
+    snapshot = meshed(default_inbound="cluster-unauthenticated")
+    assert [verdict(snapshot, one) for one in ("fd00::1", "2001:db8::1")] == ["allow", "deny"]
+    snapshot = meshed(default_inbound="all-unauthenticated")
+    assert verdict(snapshot, "2001:db8::1") == "allow"
+
+
 def test_the_pod_says_before_the_cluster_does() -> None:
     config = LinkerdConfig(source="x", default_inbound="deny")
     snapshot = meshed(config=config, default_inbound="all-unauthenticated")

@@ -210,6 +210,9 @@ def test_authentications_may_be_of_another_namespace() -> None:
         ("identityRefs: [{kind: Namespace, name: lab, namespace: lab}]", "? ? ? ?"),
         ("identityRefs: [{kind: Pod, name: web}]", "? ? ? ?"),
         ("identities: web", "? ? ? ?"),
+        ("identities: [Web]", "? ? ? ?"),
+        ("identities: ['web.*']", "? ? ? ?"),
+        ("identities: [spiffe://root/web]", "- - - -"),
         ("names: [web]", "? ? ? ?"),
     ],
 )

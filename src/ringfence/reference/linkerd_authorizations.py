@@ -5,6 +5,7 @@ server_authorization,meshtls_authentication,network_authentication}.rs`,
 `policy-controller/runtime/src/admission.rs` (what never gets into a cluster).
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,10 @@ from ringfence.reference.linkerd_objects import (
 )
 from ringfence.reference.outcome import not_understood
 from ringfence.reference.schema import NotUnderstoodError
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_IDENTITY = re.compile(rf"(\*|{_LABEL})(\.{_LABEL})*|spiffe://\S+")
+
 
 # -- ServerAuthorization -------------------------------------------------------------------------
 
@@ -136,7 +141,7 @@ def _mesh_tls(
     given = schema.fields(value, path, known)
     at = (*path, "identities")
     names = [
-        schema.text(name, (*at, index))
+        _identity(name, (*at, index))
         for index, name in enumerate(schema.items(given.get("identities"), at))
     ]
     at = (*path, "serviceAccounts")
@@ -149,6 +154,18 @@ def _mesh_tls(
     if any_tls and names:
         raise NotUnderstoodError("`unauthenticatedTLS` stands beside identities", path)
     return any_tls, tuple(names)
+
+
+def _identity(value: Any, path: Path) -> str:  # noqa: ANN401
+    """Return a name, all names below one (`*.x`), any name (`*`), or a SPIFFE identity.
+
+    Source: linkerd2 `charts/linkerd-crds/templates/policy/meshtls-authentication.yaml`,
+    `policy-controller/runtime/src/validation.rs`.
+    """
+    found = schema.text(value, path)
+    if not _IDENTITY.fullmatch(found):
+        raise NotUnderstoodError(f"`{found}` is no identity", path)
+    return found
 
 
 def service_account(scene: Scene, namespace: str, name: str) -> str:
@@ -250,7 +267,7 @@ def _mesh_identities(scene: Scene, document: Document) -> tuple[str, ...]:
     spec = spec_of(document, ("identities", "identityRefs"))
     at: Path = ("spec", "identities")
     found = [
-        schema.text(name, (*at, index))
+        _identity(name, (*at, index))
         for index, name in enumerate(schema.items(spec.get("identities"), at))
     ]
     at = ("spec", "identityRefs")
