@@ -157,7 +157,13 @@ def from_catalog(catalog: Catalog, problems: list[Problem]) -> Settings:
             place = error.location or document.location_of()
             message = f"{document.ref}: {error.message}"
             problems.append(Problem(message, place, AFFECTED[key], document.ref))
-            continue
+            # It is there, so that no default is assumed; what it decides is unknown.
+            unread = document.ref
+            read = (
+                Settings(istio=IstioConfig(source=unread))
+                if key == MESH
+                else Settings(linkerd=LinkerdConfig(source=unread))
+            )
         if key in counted and _differs(found, read):
             problems.append(
                 Problem(
