@@ -21,9 +21,6 @@ JUDGES: dict[str, Callable[[Snapshot], Callable[[Connection], Judgement]]] = {
 }
 
 PENDING = (
-    "istio-authorization: More than one CUSTOM provider",
-    "istio-egress: REGISTRY_ONLY lets out Services",
-    "istio-egress: An egress listener may be for one port",
     "linkerd-",
 )
 """Beginnings of the names of cases that the engine does not judge right yet."""

@@ -100,6 +100,21 @@ def test_what_an_unknown_provider_is_asked_is_denied() -> None:
     assert found.rules[0].uncertain == ""
 
 
+def test_of_two_providers_for_a_pod_none_is_asked_and_what_they_match_is_denied() -> None:
+    one, other = (
+        document(AP, {"action": "CUSTOM", "provider": {"name": name}, "rules": [{}], **more}, name)
+        for name, more in (("a", {}), ("b", {"selector": {"matchLabels": {"app": "web"}}}))
+    )
+    found = parsed(one, other).policies
+    both = [policy for policy in found if not policy.rules[0].uncertain]
+    assert [policy.name for policy in both] == ["a", "b"]
+    for policy in both:
+        assert policy.rules[0].action is Action.DENY
+        assert isinstance(policy.subject, AllPeers)
+        assert isinstance(policy.subject.parts[1], AnyPeer)
+    assert len(parsed(one, msgspec.structs.replace(one, name="c")).policies) == 2
+
+
 @pytest.mark.parametrize(
     "spec",
     [

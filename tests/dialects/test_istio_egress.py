@@ -172,7 +172,7 @@ def test_of_the_root_namespace_each_namespace_imports_its_own() -> None:
         namespaces=[namespace("shop"), namespace("data")],
     ).policies
     by_place = {str(policy.subject): names(policy) for policy in found}
-    assert sorted(map(sorted, by_place.values())) == [[], ["data/api", "data/db"], ["shop/web"]]
+    assert sorted(map(sorted, by_place.values())) == [["data/api", "data/db"], ["shop/web"]]
 
 
 # -- service entries -------------------------------------------------------------------------------
@@ -280,3 +280,30 @@ def test_what_cannot_be_understood_of_a_sidecar_may_let_anything_out_or_nothing(
     found = policy(spec)
     assert {rule.action for rule in found.rules} == {Action.ALLOW, Action.DENY}
     assert all(rule.unreadable and rule.direction is Direction.EGRESS for rule in found.rules)
+
+
+def test_a_listener_with_a_port_has_that_port_for_itself() -> None:
+    spec = {
+        **ONLY,
+        "egress": [
+            {"hosts": ["./*"], "port": {"number": 90, "protocol": "TCP", "name": "a"}},
+            {"hosts": ["*/*"]},
+        ],
+    }
+    db = service("db", ServicePort(80, 8080), ServicePort(90, 9090), namespace="data")
+    external_ports = [{"number": 90, "protocol": "TCP"}, {"number": 91, "protocol": "TCP"}]
+    elsewhere = entry("data", ports=external_ports)
+    (found,) = parsed(sidecar(spec), elsewhere, services=[db]).policies
+    (by_service,) = (rule for rule in found.rules if rule.not_traffic)
+    assert by_service.peers == (ServicePeer("data", "db"),)
+    assert by_service.not_traffic == ports(9090)
+    assert {rule.traffic for rule in found.rules[:-1]} == {by_service.traffic, ports(91)}
+
+
+def test_what_is_exported_to_some_namespaces_is_known_to_these() -> None:
+    private = entry("shop", ports=[{"number": 80}], exportTo=["."])
+    found = parsed(
+        private, registry_only=True, namespaces=[namespace("shop"), namespace("data")]
+    ).policies
+    assert [len(policy.rules) for policy in found] == [1, 3]
+    assert found[1].subject == AllPeers((SIDECARS, PodPeer(SHOP, EVERYTHING)))

@@ -21,7 +21,17 @@ from ringfence.dialects._shared import Malformed, fields, filled, items, one_of
 from ringfence.model.cluster import Service
 from ringfence.model.document import Document, Path
 from ringfence.model.mesh import IstioConfig
-from ringfence.model.rule import Action, Direction, Peer, Policy, Rule, Tier, Unreadable
+from ringfence.model.rule import (
+    Action,
+    AllPeers,
+    AnyPeer,
+    Direction,
+    Peer,
+    Policy,
+    Rule,
+    Tier,
+    Unreadable,
+)
 from ringfence.model.tiers import ISTIO_ALLOW, ISTIO_AUDIT, ISTIO_CUSTOM, ISTIO_DENY
 
 KIND: Final = "AuthorizationPolicy"
@@ -165,6 +175,10 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
     selected = found.attachment.labels
     chosen = partial(subjects.pods, document, config.root_namespace, selected or {})
     policies = [make(chosen(subjects.with_proxy()), _rules(found.rules, outcome, for_envoy))]
+    if rivals := _rivals(index, found, context):
+        # Istio asks nobody then, unless a switch of its own is set.
+        subject = AllPeers((chosen(subjects.with_proxy()), AnyPeer(rivals)))
+        policies.append(make(subject, _rules(found.rules, Outcome(Action.DENY), for_envoy)))
     if found.reaches_ztunnel:
         rules = _rules(found.at_ztunnel, outcome, for_ztunnel)
         doubts = (EMPTY_SELECTOR,) if selected == {} else ()
@@ -182,6 +196,27 @@ def _decided_by(found: Read, config: IstioConfig) -> str:
     if config.source and found.provider not in config.providers:
         return ""
     return f"the provider `{found.provider}` decides"
+
+
+def _rivals(index: int, found: Read, context: Context) -> tuple[Peer, ...]:
+    """Return the pods of which a policy of another provider decides, too.
+
+    Source: builder.go buildHTTP, EnableMultipleCustomAuthzProviders: what either matches is denied.
+    """
+    if found.action != "CUSTOM" or found.dry_run:
+        return ()
+    root = subjects.config(context).root_namespace
+    return tuple(
+        subjects.pods(
+            context.documents[number], root, other.attachment.labels or {}, subjects.with_proxy()
+        )
+        for number, other in context.once(all_read).items()
+        if number != index
+        and other.action == "CUSTOM"
+        and other.provider not in ("", found.provider)
+        and other.attachment is not None
+        and not other.attachment.targets
+    )
 
 
 Make = Callable[[Peer, Sequence[Rule]], Policy]

@@ -7,7 +7,7 @@ Authority: istio/api `networking/v1alpha3/sidecar.proto`; Istio `pilot/pkg/model
 `pilot/pkg/model/push_context.go` getSidecarScope.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -143,8 +143,8 @@ def _port(given: dict[str, Any], path: Path) -> int | None:
 def parse(index: int, document: Document, context: Context) -> list[Policy]:
     """Return the policies of a Sidecar: what its pods may call.
 
-    One of the root namespace without a selector is for the pods of all namespaces; where it imports
-    what is of their own, it makes a policy for each.
+    One of the root namespace without a selector is for the pods of all namespaces; where these know
+    different things, it makes a policy for each.
     """
     config = subjects.config(context)
     found = read(document, only_registry=config.registry_only)
@@ -155,11 +155,17 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
         rules = perhaps(Direction.EGRESS, found.unreadable, Action.ALLOW, Action.DENY)
         return [make(None if of_mesh else place, of_mesh=of_mesh, rules=rules)]
     say = partial(_rules, found, context, path=_at_end(document))
-    own = any(namespace == "." for one in found.imports for namespace, _ in one.hosts)
-    if of_mesh and not (own and found.only_registry):
-        return [make(None, of_mesh=True, rules=tuple(say(namespace=None)))]
-    places = sorted({each.name for each in context.namespaces} | {place}) if of_mesh else [place]
+    places = _places(found, context) if of_mesh else [place]
     return [make(each, of_mesh=of_mesh, rules=tuple(say(namespace=each))) for each in places]
+
+
+def _places(found: Read, context: Context) -> Sequence[str | None]:
+    """Return the namespaces that a Sidecar for all of them says something else of; None: any."""
+    own = any(namespace == "." for one in found.imports for namespace, _ in one.hosts)
+    private = any("*" not in each.export_to for each in context.once(service_entry.entries))
+    if not found.only_registry or not (own or private):
+        return [None]
+    return sorted({each.name for each in context.namespaces})
 
 
 def _policy(
@@ -198,19 +204,24 @@ def implied(context: Context) -> list[tuple[Document, Policy]]:
     document = Document("", "MeshConfig", config.root_namespace, "istio", {}, config.source)
     path: Path = ("outboundTrafficPolicy",)
     everything = Read({}, (Import(path),), only_registry=True, handed_on=False, unreadable=())
-    policy = Policy(
-        document=0,
-        kind=document.kind,
-        namespace=document.namespace,
-        name=document.name,
-        tier=MESH_EGRESS,
-        order=DEFAULT,
-        tie=document.name,
-        subject=_subject(None, {}),
-        isolation_path=path,
-        rules=tuple(_rules(everything, context, namespace=None, path=path)),
-    )
-    return [(document, policy)]
+    return [
+        (
+            document,
+            Policy(
+                document=0,
+                kind=document.kind,
+                namespace=document.namespace,
+                name=document.name,
+                tier=MESH_EGRESS,
+                order=DEFAULT,
+                tie=document.name,
+                subject=_subject(place, {}),
+                isolation_path=path,
+                rules=tuple(_rules(everything, context, namespace=place, path=path)),
+            ),
+        )
+        for place in _places(everything, context)
+    ]
 
 
 def _subject(place: str | None, selected: dict[str, str]) -> Peer:
@@ -233,43 +244,47 @@ def _rules(found: Read, context: Context, *, namespace: str | None, path: Path) 
     if not found.only_registry:
         yield last(action=Action.PASS)
         return
+    taken = frozenset(one.port for one in found.imports if one.port is not None)
     for one in found.imports:
-        yield from _known(one, context, namespace)
+        yield from _known(one, context, namespace, taken if one.port is None else frozenset())
     yield last(action=Action.DENY, uncertain=PROXIED if found.handed_on else "")
 
 
-def _known(one: Import, context: Context, namespace: str | None) -> Iterator[Rule]:
+def _known(
+    one: Import, context: Context, namespace: str | None, taken: frozenset[int]
+) -> Iterator[Rule]:
+    """Yield what a listener knows; one for all ports knows nothing at those that others have.
+
+    Source: sidecar.go GetEgressListenerForRDS; `pilot/pkg/networking/core/listener.go`, whose
+    entries for a listener with a port are locked.
+    """
     hosts: dict[str, list[str]] = {}
     for place, host in one.hosts:
         hosts.setdefault(namespace or "" if place == "." else place, []).append(host)
-    by_traffic: dict[tuple[Traffic, ...], list[Service]] = {}
+    by_traffic: dict[tuple[tuple[Traffic, ...], tuple[Traffic, ...]], list[Service]] = {}
     for service in context.services:
         name = f"{service.name}.{service.namespace}.{DOMAIN}"
         if _imported(hosts, service.namespace, (name,)):
             ports = EVERY_PORT
             if one.port is not None:
                 ports = subjects.ports_of(service, frozenset((one.port,)))
-            by_traffic.setdefault(ports, []).append(service)
-    for traffic, services in by_traffic.items():
-        peers = tuple(ServicePeer(each.namespace, each.name) for each in services)
+            without = subjects.ports_of(service, taken)
+            by_traffic.setdefault((ports, without), []).append(service)
+    for (traffic, without), services in by_traffic.items():
         if traffic:
-            yield _allow(one.path, peers, traffic)
+            yield Rule(
+                direction=Direction.EGRESS,
+                action=Action.ALLOW,
+                peers=tuple(ServicePeer(each.namespace, each.name) for each in services),
+                traffic=traffic,
+                not_traffic=without,
+                path=one.path,
+            )
     for entry in context.once(service_entry.entries):
         known = entry.is_for(namespace) if namespace else "*" in entry.export_to
         imported = _imported(hosts, entry.document.namespace, entry.hosts)
         if known and (imported or entry.unreadable):
-            port = () if one.port is None else (one.port,)
-            yield from entry.rules(imported, one.path, port)
-
-
-def _allow(path: Path, peers: tuple[Peer, ...], traffic: tuple[Traffic, ...]) -> Rule:
-    return Rule(
-        direction=Direction.EGRESS,
-        action=Action.ALLOW,
-        peers=peers,
-        traffic=traffic,
-        path=path,
-    )
+            yield from entry.rules(imported, one.path, one.port, taken)
 
 
 def _imported(hosts: dict[str, list[str]], namespace: str, names: Iterable[str]) -> tuple[str, ...]:

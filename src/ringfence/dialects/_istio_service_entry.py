@@ -61,13 +61,16 @@ class Entry(msgspec.Struct, frozen=True):
         """Return whether the pods of a namespace know it."""
         return "*" in self.export_to or namespace in self.export_to
 
-    def rules(self, hosts: tuple[str, ...], path: Path, ports: tuple[int, ...]) -> Iterator[Rule]:
+    def rules(
+        self, hosts: tuple[str, ...], path: Path, only: int | None, without: frozenset[int]
+    ) -> Iterator[Rule]:
         """Yield the rules that let out what goes to some of its hosts.
 
         Args:
             hosts: of its own.
             path: of what imports them.
-            ports: the only ones that count; empty: all.
+            only: the one port that counts; None: all.
+            without: ports that do not.
         """
         allow = partial(Rule, direction=Direction.EGRESS, action=Action.ALLOW, path=path)
         if self.unreadable:
@@ -77,7 +80,7 @@ class Entry(msgspec.Struct, frozen=True):
         names: tuple[Peer, ...] = tuple(DomainPeer(DomainPattern(host)) for host in hosts)
         addresses: tuple[Peer, ...] = tuple(map(AddressPeer, self.addresses))
         for port in self.ports:
-            if ports and port.number not in ports:
+            if port.number in without or only not in (None, port.number):
                 continue
             traffic = (PortRange(Protocol.TCP, port.number, port.number),)
             yield allow(peers=(*names, *addresses), traffic=traffic)
