@@ -283,10 +283,9 @@ def test_a_client_outside_the_mesh_proves_nothing() -> None:
     assert verdict(snapshot, "shop/web", request=PLAIN) == "deny"
 
 
-def test_who_is_not_in_the_mesh_proves_nothing_over_mtls_that_is_forced() -> None:
+def test_who_is_not_in_the_mesh_proves_no_name_over_mtls_that_is_forced() -> None:
     forced = Request(mtls=True)
-    anybody = meshed(server("accessPolicy: all-authenticated"))
-    assert verdict(anybody, "lab/many", request=forced) == "deny"
+    assert verdict(meshed(server(), policy(TO_SERVER + WEB)), "lab/many", request=forced) == "deny"
     any_tls = "server: {name: s}\nclient: {meshTLS: {unauthenticatedTLS: true}}"
     open_ = meshed(server(), made("ServerAuthorization", "a", any_tls))
     assert verdict(open_, "lab/many", request=forced) == "allow"
