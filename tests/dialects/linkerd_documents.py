@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ringfence import dialects
+from ringfence.layer7 import linkerd_requests
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Document
-from ringfence.model.layer7 import DomainPattern, Form, HttpMatch, Layer7, Text
+from ringfence.model.layer7 import DomainPattern, Form, HttpMatch, Layer7, Request, Text
 from ringfence.model.mesh import DataPlane, LinkerdConfig, Membership, Mesh
 from ringfence.model.profile import Cni, Profile
 from ringfence.model.rule import (
@@ -234,9 +235,12 @@ def _names(pattern: DomainPattern, name: str) -> bool:
 
 
 def _sends(match: HttpMatch, client: Client) -> bool:
+    sent = Request(http=True, path=client.path, headers=client.headers)
+    read = linkerd_requests.as_matched(sent)
+    assert read.path is not None
     texts = (
         (match.methods, client.method),
-        (match.paths, client.path.partition("?")[0]),
+        (match.paths, read.path),
         (match.hosts, client.host),
     )
     return all(
@@ -245,7 +249,7 @@ def _sends(match: HttpMatch, client: Client) -> bool:
     ) and all(
         any(
             name == header.name and (header.value is None or _holds(header.value, value))
-            for name, value in client.headers
+            for name, value in read.headers or ()
         )
         for header in match.headers
     )

@@ -138,8 +138,11 @@ def test_a_target_that_is_not_understood(target: Any, reason: str) -> None:
 
 
 def test_without_a_target_any_server_of_the_namespace_may_be_meant() -> None:
-    found = parsed(server(), authorization(None, account())).policies
-    assert any(policy.unreadable for policy in found)
+    broken = authorization(None, account())
+    assert said(FRIEND, broken) == "allow or deny"
+    assert said(replace(FRIEND, port=81), broken) == "pass"
+    on_route = route("a", {"path": {"value": "/a"}})
+    assert said(replace(FRIEND, path="/a"), broken, on_route) == "allow or deny"
 
 
 # -- AuthorizationPolicy: what it requires ---------------------------------------------------------
@@ -423,5 +426,5 @@ def test_clients_that_are_not_understood(client: Any, reason: str) -> None:
 
 @pytest.mark.parametrize("which", [{"name": "web", "selector": {}}, {"names": ["web"]}, "web"])
 def test_servers_that_are_not_understood(which: Any) -> None:
-    found = parsed(server(), saz({"unauthenticated": True}, which))
-    assert any(policy.unreadable for policy in found.policies)
+    found = saz({"unauthenticated": True}, which)
+    assert said(NOBODY, found) == "allow or deny"

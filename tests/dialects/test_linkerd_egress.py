@@ -104,11 +104,13 @@ def test_exceptions_make_a_block_smaller() -> None:
     assert answer(OUT, wide, network("b", "Allow", networks=halved)) == "allow"
 
 
-def test_a_name_is_of_what_holds_all_of_the_outside() -> None:
-    named = replace(OUT, domain="api.example")
-    assert answer(named, network()) == "deny"
-    narrow = network(networks=[{"cidr": "8.0.0.0/8"}])
-    assert answer(named, narrow) == "deny or pass"
+def test_of_a_name_it_is_not_known_which_network_it_is_of() -> None:
+    named = replace(OUT, domain="api.example", sni="api.example")
+    assert answer(named, network()) == "deny or pass"
+    assert answer(named, network(policy="Allow")) == "allow or pass"
+    let_out = route("TLSRoute", hostnames=["api.example"])
+    assert answer(named, network(), let_out) == "allow or pass"
+    assert answer(replace(named, sni="web.example"), network(), let_out) == "deny or pass"
 
 
 # -- clients ---------------------------------------------------------------------------------------
@@ -210,14 +212,40 @@ def test_only_the_routes_of_one_kind_count_at_a_port() -> None:
     assert all("has no effect on port 443 of EgressNetwork/shop/out" in note for note in notes)
 
 
+def test_what_is_not_of_the_protocol_is_refused_whatever_the_policy() -> None:
+    rules = [{"matches": [{"method": {"service": "pay.V1"}}]}]
+    calls = route("GRPCRoute", "r", to_network(80), rules=rules)
+    call = replace(API, method="POST", path="/a/b")
+    assert answer(call, network(policy="Allow"), calls) == "allow"
+    assert answer(API, network(policy="Allow"), calls) == "deny"
+    assert answer(replace(API, http=False), network(policy="Allow"), calls) == "deny"
+    names = route("TLSRoute", hostnames=["api.example"])
+    assert answer(replace(OUT, sni="web.example"), network(policy="Allow"), names) == "allow"
+    assert answer(OUT, network(policy="Allow"), names) == "deny"
+
+
+def test_plain_http_has_no_server_name() -> None:
+    names = route("TLSRoute", hostnames=["api.example"])
+    assert answer(replace(OUT, http=True, sni="api.example"), network(), names) == "deny"
+
+
+def test_at_opaque_ports_only_tcp_routes_count() -> None:
+    at = replace(API, port=5432)
+    http, tcp = (route(kind, "r", to_network(5432)) for kind in ("HTTPRoute", "TCPRoute"))
+    assert (answer(at, network(), http), answer(at, network(), tcp)) == ("deny", "allow")
+    found = network()
+    found.body["metadata"]["annotations"] = {"config.linkerd.io/opaque-ports": "81-90"}
+    assert answer(at, found, http) == "allow"
+
+
 def test_of_several_tcp_routes_only_the_first_counts() -> None:
     (note,) = told(network(), route("TCPRoute", "a"), route("TCPRoute", "b"))
     assert note.startswith("TCPRoute/shop/b has no effect")
 
 
 def test_where_all_is_let_out_routes_change_nothing() -> None:
-    documents = (network(policy="Allow"), route("TLSRoute", hostnames=["api.example"]))
-    assert answer(OUT, *documents) == "allow"
+    documents = (network(policy="Allow"), route("HTTPRoute", "r", to_network(80)))
+    assert answer(replace(API, http=False), *documents) == "allow"
 
 
 def test_a_route_whose_network_is_not_there_is_told() -> None:
@@ -240,8 +268,7 @@ def test_a_route_whose_network_is_not_there_is_told() -> None:
 def test_a_network_that_is_not_understood(spec: Any, reason: str) -> None:
     found = document("EgressNetwork", "out", spec)
     assert reason in refused(found)
-    (policy,) = parsed(found).policies
-    assert (policy.tier, bool(policy.unreadable)) == (MESH_EGRESS, True)
+    assert answer(OUT, found) == "allow or deny or pass"
 
 
 def test_a_route_needs_a_port() -> None:

@@ -142,17 +142,37 @@ def test_a_rule_without_matches_is_for_every_request() -> None:
     assert matched()
 
 
+def test_by_a_route_with_no_rule_at_all_nothing_goes() -> None:
+    found = route("open", rules=[])
+    assert said(FRIEND, found, authorization(TO_WEB, account())) == "deny"
+
+
 def test_without_rules_an_http_route_is_for_every_request() -> None:
     assert matched(rules=None)
 
 
-def test_query_parameters_are_left_open() -> None:
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("/a?x=1", True),
+        ("/a?y=2&x=1", True),
+        ("/a?x=%31", True),
+        ("/a?x=2", False),
+        ("/a?X=1", False),
+        ("/a?x=11", False),
+        ("/a", False),
+        ("/b?x=1", False),
+    ],
+)
+def test_query_parameters(asked: str, expected: bool) -> None:
     match = {"path": {"value": "/a"}, "queryParams": [{"name": "x", "value": "1"}]}
-    asked = replace(NOBODY, path="/a?x=1")
-    assert said(asked, route("open", match), OPEN) == "allow or deny"
-    assert said(replace(NOBODY, path="/b"), route("open", match), OPEN) == "deny"
-    of_server = authorization(TO_WEB)
-    assert said(asked, route("open", match), of_server) == "allow or deny"
+    assert matched(match, client=replace(NOBODY, path=asked)) is expected
+
+
+def test_the_names_of_query_parameters_are_told_apart_by_case() -> None:
+    match = {"queryParams": [{"name": "Xy", "value": "1"}]}
+    assert matched(match, client=replace(NOBODY, path="/?Xy=1"))
+    assert not matched(match, client=replace(NOBODY, path="/?xy=1"))
 
 
 def test_a_redirect_leads_elsewhere() -> None:
@@ -213,9 +233,14 @@ ALL = {"value": "/"}
             replace(NOBODY, path="/a/b/c"),
         ),
         (
-            at(A, headers=[{"name": "x", "value": "1"}]),
             at(A, method="GET"),
+            at(A, headers=[{"name": "x", "value": "1"}]),
             replace(NOBODY, path="/a", headers=(("x", "1"),)),
+        ),
+        (
+            at(A, headers=[{"name": "x", "value": "1"}]),
+            at(A, queryParams=[{"name": "y", "value": "1"}, {"name": "z", "value": "1"}]),
+            replace(NOBODY, path="/a?y=1&z=1", headers=(("x", "1"),)),
         ),
         (at(A, method="GET"), at(A), replace(NOBODY, path="/a")),
         (at(A, method="GET"), at({"type": "Exact", "value": "/a"}), replace(NOBODY, path="/a")),
@@ -350,8 +375,18 @@ def test_which_routes_a_protocol_knows(protocol: str, kind: str, effect: bool) -
     found = route("r", {"headers": [{"name": "x", "value": "1"}]}, kind=kind, group=group)
     notes = told(web, found)
     assert any("whose proxyProtocol is" in note for note in notes) is not effect
-    let_in = answer(parsed(web, found, authorization(TO_WEB, account())).policies, FRIEND)
+    client = replace(FRIEND, method="POST", path="/a/b")
+    let_in = answer(parsed(web, found, authorization(TO_WEB, account())).policies, client)
     assert let_in == ("deny" if effect else "allow")
+
+
+def test_a_route_that_is_not_understood_lets_in_nobody_else() -> None:
+    broken = route("r", {"method": "get"})
+    assert said(NOBODY, broken) == "deny"
+    policy = authorization(to_route("r"), account())
+    assert said(FRIEND, broken, policy) == "allow or deny"
+    assert said(NOBODY, broken, policy) == "deny"
+    assert said(replace(FRIEND, http=False), broken, policy) == "deny"
 
 
 # -- what is not understood ------------------------------------------------------------------------
@@ -375,7 +410,7 @@ def test_a_match_that_is_not_understood(match: Any, reason: str) -> None:
 
 def test_what_its_server_lets_in_is_then_open() -> None:
     broken = route("r", {"method": "get"})
-    assert said(FRIEND, broken) == "allow or deny"
+    assert said(FRIEND, broken, authorization(TO_WEB, account())) == "allow or deny"
     good = route("open", {})
     assert said(FRIEND, broken, good, OPEN) == "allow or deny"
     assert said(FRIEND, broken, good, authorization(TO_WEB, account())) == "allow"

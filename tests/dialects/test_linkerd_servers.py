@@ -146,8 +146,10 @@ def test_what_is_not_read_is_let_in_by_the_server_alone(protocol: str) -> None:
 @pytest.mark.parametrize("protocol", ["HTTP/1", "HTTP/2", "gRPC"])
 def test_what_is_to_be_http_and_is_not_is_refused(protocol: str) -> None:
     found = parsed(server(proxyProtocol=protocol), authorization(TO_WEB, account())).policies
-    assert answer(found, FRIEND) == "allow"
-    assert answer(found, replace(FRIEND, http=False)) == "deny"
+    call = replace(FRIEND, method="POST", path="/pay.V1/Charge")
+    assert answer(found, call) == "allow"
+    assert answer(found, replace(call, method="GET")) == ("deny" if protocol == "gRPC" else "allow")
+    assert answer(found, replace(call, http=False)) == "deny"
 
 
 def test_what_is_found_to_be_no_http_is_let_in_by_the_server() -> None:
@@ -214,11 +216,12 @@ def test_a_server_that_is_not_understood(spec: Any, reason: str) -> None:
 
 
 def test_it_leaves_unknown_what_its_pods_do() -> None:
-    (found,) = parsed(server(proxyProtocol="HTTP")).policies
+    documents = (server(proxyProtocol="HTTP"), authorization(TO_WEB, account()))
+    (found,) = parsed(*documents).policies
     own = from_labels({NAMESPACE_NAME: "shop"})
     meshed = MeshPeer((DataPlane.LINKERD,))
     assert found.subject == AllPeers((meshed, PodPeer(own, equals(app="web"))))
-    assert found.unreadable
+    assert answer([found], FRIEND) == "allow or deny or pass"
 
 
 def test_servers_of_external_workloads_are_told() -> None:

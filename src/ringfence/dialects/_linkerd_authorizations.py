@@ -59,9 +59,13 @@ class Target:
     """Every Server of the namespace."""
     route: tuple[str, str, str] | None = None
     """Group, kind and name, in lower case."""
+    anything: bool = False
+    """It could not be understood: any Server or route of the namespace may be meant."""
 
     def holds(self, name: str, labels: dict[str, str]) -> bool:
-        """Return whether a Server of the same namespace is meant."""
+        """Return whether a Server of the same namespace is meant, or may be."""
+        if self.anything:
+            return True
         if self.selector is not None:
             return meets(self.selector.requirements, labels)
         return self.namespace or (self.server != "" and self.server == name)
@@ -72,8 +76,7 @@ class Authorization:
     """One object that lets clients in."""
 
     source: Source
-    target: Target | None
-    """None where it could not be understood: any Server of its namespace may be meant."""
+    target: Target
     clients: Clients | None
     """None where it could not be understood, or is ignored."""
     path: Path
@@ -166,7 +169,7 @@ def _identities(source: Source, setup: LinkerdConfig) -> tuple[Peer, ...]:
 
 
 def _policy(source: Source, context: Context) -> Authorization:
-    target: Target | None = None
+    target = Target(anything=True)
     try:
         spec = source.document.body.get("spec")
         if not isinstance(spec, dict):
@@ -253,7 +256,7 @@ def _found(named: Reference, namespace: str, context: Context) -> tuple[Peer, ..
 
 def _server_authorization(source: Source, context: Context) -> Authorization:
     at: Path = ("spec", "client")
-    target: Target | None = None
+    target = Target(anything=True)
     try:
         spec = source.document.body.get("spec")
         if not isinstance(spec, dict):

@@ -63,7 +63,8 @@ class Clients:
         """Return a limit with what these clients add to it."""
         if not self.mtls:
             return boxes
-        return tuple(msgspec.structs.replace(box, mtls=True) for box in boxes or (Layer7(),))
+        every = (Layer7(),) if boxes is None else boxes
+        return tuple(msgspec.structs.replace(box, mtls=True) for box in every)
 
 
 LOCALHOST: Final = Clients(

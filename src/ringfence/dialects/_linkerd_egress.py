@@ -12,20 +12,22 @@ import ipaddress
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from ringfence.dialects import Context
-from ringfence.dialects._linkerd_clients import EVERY_NETWORK, Network, networks
+from ringfence.dialects._linkerd_clients import Network, networks
 from ringfence.dialects._linkerd_objects import (
     EGRESS_NETWORK,
     Place,
     Source,
     config,
+    doubt,
     linkerd_pods,
     sources,
-    unreadable_policy,
 )
 from ringfence.dialects._linkerd_parents import GRPC, HTTP, TCP, TLS, Route, routes
+from ringfence.dialects._linkerd_routes import ANY_CALL, ANY_HTTP
 from ringfence.dialects._shared import Malformed, items, one_of
 from ringfence.model import tiers
 from ringfence.model.cluster import Protocol
@@ -35,7 +37,6 @@ from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.mesh import DataPlane
 from ringfence.model.rule import (
     Action,
-    AddressPeer,
     AllPeers,
     Direction,
     DomainPeer,
@@ -51,22 +52,10 @@ from ringfence.model.selector import EVERYTHING, LabelSelector, Operator, Requir
 ALLOW: Final = "Allow"
 DENY: Final = "Deny"
 ANY_NAME: Final = DomainPattern("*", Wildcard.CILIUM)
+OPAQUE: Final = "config.linkerd.io/opaque-ports"
+OPAQUE_PORTS: Final = "25,587,3306,4444,5432,6379,9300,11211"
+"""Source: linkerd2 `charts/linkerd-control-plane/values.yaml` proxy.opaquePorts."""
 BY_ADDRESS: Final = "the address behind the name decides which EgressNetwork it is of"
-
-
-class _Block:
-    """A block as the peers that have an address of it, the ones that only have a name among them.
-
-    A name of the outside surely has one only where the block is all of the outside.
-    """
-
-    def __init__(self, network: Network, context: Context) -> None:
-        within = {cidr for each in _outside(context) for cidr in each.excepts}
-        everywhere = AddressPeer(network.cidr) in EVERY_NETWORK and within >= set(network.excepts)
-        self.peers: tuple[tuple[Peer, str], ...] = (
-            (network.peer, ""),
-            (DomainPeer(ANY_NAME), "" if everywhere else BY_ADDRESS),
-        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +78,10 @@ def policies(context: Context) -> Iterator[Policy]:
         if not isinstance(each, EgressNetwork):
             source, malformed = each
             subject = _clients(source.namespace, context)
-            yield unreadable_policy(source, tiers.MESH_EGRESS, subject, malformed.unreadable)
+            tie = f"{source.namespace}/{source.name}"
+            # Its blocks may be the smallest of all.
+            place = Place(tiers.MESH_EGRESS, -1, tie, subject, Direction.EGRESS)
+            yield place.unreadable(source, malformed.unreadable)
 
 
 def _precedence(pair: tuple[EgressNetwork, Network]) -> tuple[int, float, str, str]:
@@ -204,7 +196,7 @@ def _policies(
             Direction.EGRESS,
         )
         near = [r for r in attached if r.source.namespace in (source.namespace, namespace)]
-        yield from _of_clients(network, _Block(block, context), near, place)
+        yield from _of_clients(network, block, near, place)
 
 
 def _all_but(namespaces: list[str]) -> LabelSelector:
@@ -212,87 +204,179 @@ def _all_but(namespaces: list[str]) -> LabelSelector:
 
 
 def _of_clients(
-    network: EgressNetwork, block: _Block, near: list[Route], place: Place
+    network: EgressNetwork, block: Network, near: list[Route], place: Place
 ) -> Iterator[Policy]:
-    number = 0
-    for route in sorted(near, key=lambda each: (*each.source.age, each.source.kind)):
-        rules = [] if network.allows else list(_let_out(network, block, route, near, place))
-        if rules:
-            yield place.policy(number, route.source, rules)
-            number += 1
-    action = Action.ALLOW if network.allows else Action.DENY
-    rest = _rules(block, place, action, ("spec", "trafficPolicy"), PortRange(Protocol.TCP))
-    yield place.policy(number, network.source, rest)
+    """Yield the parts of what an EgressNetwork says, in the order of its routes."""
+    runs = groupby(_decisions(network, near), lambda each: each.source.index)
+    for number, (_, run) in enumerate(runs):
+        decisions = list(run)
+        rules = [rule for each in decisions for rule in _rules(each, block, place)]
+        yield place.policy(number, decisions[0].source, rules)
 
 
-def heeded(route: Route, port: int, near: list[Route], network: Source) -> bool:
-    """Return whether a route counts on a port: only those of the first kind there do.
+@dataclass(frozen=True)
+class Decision:
+    """What is let out, or is not. Apart from what is uncertain, no two are of one request."""
 
-    Source: linkerd2 `policy-controller/grpc/src/outbound.rs` to_proto.
-    """
-    for titles in (GRPC, HTTP, TLS, TCP):
-        listed = [
-            each
-            for each in near
-            if each.title in titles
-            and any(
-                parent.port == port
-                for parent in each.attached(EGRESS_NETWORK, network.namespace, network.name)
-            )
-        ]
+    source: Source
+    path: Path
+    action: Action
+    ports: tuple[PortRange, ...]
+    without: tuple[PortRange, ...] = ()
+    boxes: tuple[Layer7, ...] | None = None
+    without_boxes: tuple[Layer7, ...] = ()
+    uncertain: str = ""
+
+
+def _decisions(network: EgressNetwork, near: list[Route]) -> Iterator[Decision]:
+    source = network.source
+    policy = ("spec", "trafficPolicy")
+    rest = Action.ALLOW if network.allows else Action.DENY
+    apart: list[PortRange] = []
+    for port in sorted({p for route in near for p in _ports(route, source)}):
+        titles, listed = counted(port, near, source)
         if not listed:
             continue
+        here = PortRange(Protocol.TCP, port, port)
+        apart.append(here)
+        let_out: list[Layer7] = []
+        for route in listed:
+            if route.unreadable:
+                yield from _perhaps(route, here)
+            elif titles is TCP:
+                yield Decision(route.source, route.rules, Action.ALLOW, (here,))
+            else:
+                for why in sorted({why for _, why in _limits(route)}):
+                    boxes = tuple(dict.fromkeys(box for box, w in _limits(route) if w == why))
+                    let_out += () if why else boxes
+                    yield Decision(
+                        route.source,
+                        route.rules,
+                        Action.ALLOW,
+                        (here,),
+                        boxes=boxes,
+                        without_boxes=(ANY_HTTP,) if titles is TLS else (),
+                        uncertain=why,
+                    )
         if titles is TCP:
-            first = min(listed, key=lambda each: each.source.age)
-            return route == first
-        return route in listed
+            if all(route.unreadable for route in listed):
+                yield Decision(source, policy, rest, (here,))
+            continue
+        yield from _others_at(here, titles, tuple(let_out), network)
+    every = PortRange(Protocol.TCP)
+    for route in near:
+        if _anywhere(route):
+            yield from _perhaps(route, every)
+    yield Decision(source, policy, rest, (every,), tuple(apart))
+
+
+def _perhaps(route: Route, here: PortRange) -> Iterator[Decision]:
+    why = doubt(route.source, route.unreadable) if route.unreadable else ""
+    for action in (Action.ALLOW, Action.DENY):
+        yield Decision(route.source, route.rules, action, (here,), uncertain=why)
+
+
+def _others_at(
+    here: PortRange, titles: tuple[str, ...], let_out: tuple[Layer7, ...], network: EgressNetwork
+) -> Iterator[Decision]:
+    """Yield what becomes at a port with routes of what takes none of them.
+
+    What is not of the protocol that the routes are for is refused, whatever the policy; HTTP
+    alone is found out first.
+
+    Source: linkerd2 `policy-controller/grpc/src/outbound/{http,grpc,tls}.rs`
+    default_outbound_egress_route.
+    """
+    source, policy = network.source, ("spec", "trafficPolicy")
+    any_of: dict[tuple[str, ...], Layer7] = {
+        GRPC: ANY_CALL,
+        TLS: Layer7(server_names=(ANY_NAME,)),
+    }
+    own = any_of.get(titles)
+    if titles is HTTP and network.allows:
+        yield Decision(source, policy, Action.ALLOW, (here,))
+        return
+    if own is not None and network.allows:
+        without = (ANY_HTTP,) if titles is TLS else ()
+        yield Decision(source, policy, Action.ALLOW, (here,), boxes=(own,), without_boxes=without)
+        let_out = (*let_out, own)
+    yield Decision(source, policy, Action.DENY, (here,), without_boxes=let_out)
+    if titles is TLS:
+        # Plain HTTP has no server name, whatever else is said of it.
+        yield Decision(source, policy, Action.DENY, (here,), boxes=(ANY_HTTP,))
+
+
+def _ports(route: Route, network: Source) -> list[int]:
+    found = route.attached(EGRESS_NETWORK, network.namespace, network.name)
+    return [parent.port for parent in found if parent.port is not None]
+
+
+def counted(port: int, near: list[Route], network: Source) -> tuple[tuple[str, ...], list[Route]]:
+    """Return the kinds of routes that count at a port of an EgressNetwork, and these routes.
+
+    Only those of the first kind there do; at a port that is opaque, only TCPRoutes, of which the
+    oldest counts.
+
+    Source: linkerd2 `policy-controller/grpc/src/outbound.rs` to_proto, `outbound/tcp.rs`.
+    """
+    opaque = _is_opaque(port, network)
+    for titles in (TCP,) if opaque else (GRPC, HTTP, TLS, TCP):
+        listed = [
+            route
+            for route in near
+            if route.title in titles and (port in _ports(route, network) or _anywhere(route))
+        ]
+        if listed:
+            listed.sort(key=lambda each: (*each.source.age, each.source.kind))
+            return titles, listed[:1] if titles is TCP else listed
+    return (), []
+
+
+def _anywhere(route: Route) -> bool:
+    """Return whether a route may be attached to any port: what it names is not understood."""
+    return route.unreadable is not None and all(parent.port is None for parent in route.parents)
+
+
+def _is_opaque(port: int, network: Source) -> bool:
+    """Return whether a proxy does not look at what goes to a port of an EgressNetwork.
+
+    Source: linkerd2 `policy-controller/k8s/index/src/outbound/index.rs`.
+    """
+    metadata = network.document.body.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    written = annotations.get(OPAQUE) if isinstance(annotations, dict) else None
+    for part in (OPAQUE_PORTS if written is None else str(written)).split(","):
+        first, _, last = part.strip().partition("-")
+        numbers = first.isdigit() and (last or first).isdigit()
+        if numbers and int(first) <= port <= int(last or first):
+            return True
     return False
 
 
-def _let_out(
-    network: EgressNetwork, block: _Block, route: Route, near: list[Route], place: Place
-) -> Iterator[Rule]:
-    source = network.source
-    if route.unreadable:
-        yield place.doubtful(route.unreadable)
-        return
-    for parent in route.attached(EGRESS_NETWORK, source.namespace, source.name):
-        if parent.port is None or not heeded(route, parent.port, near, source):
-            continue
-        port = PortRange(Protocol.TCP, parent.port, parent.port)
-        for boxes, why in _limits(route):
-            yield from _rules(block, place, Action.ALLOW, route.rules, port, boxes, why)
-
-
-def _limits(route: Route) -> Iterator[tuple[tuple[Layer7, ...] | None, str]]:
-    """Yield the requests that a route is for, and what leaves that open."""
-    if route.title in TCP:
-        yield None, ""
-    elif route.title in TLS:
+def _limits(route: Route) -> Iterator[tuple[Layer7, str]]:
+    """Yield the requests that a route is for, and what leaves open whether they get out."""
+    if route.title in TLS:
         names = tuple(DomainPattern(name, Wildcard.LABELS) for name in route.hostnames)
-        yield (Layer7(server_names=names or (ANY_NAME,)),), ""
+        yield Layer7(server_names=names or (ANY_NAME,)), ""
     else:
-        for why in sorted({box.allowed_perhaps for box in route.boxes}):
-            limits = (Layer7(http=box.http) for box in route.boxes if box.allowed_perhaps == why)
-            yield tuple(dict.fromkeys(limits)), why
+        for box in route.boxes:
+            yield Layer7(http=box.http), box.uncertain
 
 
-def _rules(
-    block: _Block,
-    place: Place,
-    action: Action,
-    path: Path,
-    port: PortRange,
-    boxes: tuple[Layer7, ...] | None = None,
-    why: str = "",
-) -> Iterator[Rule]:
-    for peer, open_because in block.peers:
+def _rules(decision: Decision, block: Network, place: Place) -> Iterator[Rule]:
+    """Yield a rule for the addresses of a block, and one for hosts of which only the name is known.
+
+    Whether the address behind a name is of the block is not known.
+    """
+    for peer, open_because in ((block.peer, ""), (DomainPeer(ANY_NAME), BY_ADDRESS)):
         yield Rule(
             direction=place.direction,
-            action=action,
+            action=decision.action,
             peers=(peer,),
-            traffic=(port,),
-            path=path,
-            layer7=boxes,
-            uncertain=why or open_because,
+            traffic=decision.ports,
+            path=decision.path,
+            not_traffic=decision.without,
+            layer7=decision.boxes,
+            not_layer7=decision.without_boxes,
+            uncertain=decision.uncertain or open_because,
         )

@@ -14,7 +14,7 @@ from ringfence.dialects._linkerd_authorizations import (
     authentications,
     authorizations,
 )
-from ringfence.dialects._linkerd_egress import heeded
+from ringfence.dialects._linkerd_egress import counted
 from ringfence.dialects._linkerd_objects import EGRESS_NETWORK, GROUP, SERVER, Source, sources
 from ringfence.dialects._linkerd_parents import GRPC, HTTP, Route, routes
 from ringfence.dialects._linkerd_servers import (
@@ -98,7 +98,7 @@ def _of_authorization(authorization: Authorization, context: Context) -> Iterato
     if authorization.ignored:
         message = f"has no effect: {authorization.ignored}"
         yield _told(source, message, authorization.ignored_path)
-    if target is None:
+    if target.anything:
         return
     near = [name for namespace, name in _known_servers(context) if namespace == source.namespace]
     at = (
@@ -193,7 +193,7 @@ def _shadowed(
     network = next(
         s for s in sources(context, "EgressNetwork") if (s.namespace, s.name) == (namespace, name)
     )
-    if not route.unreadable and not heeded(route, port, near, network):
+    if not route.unreadable and route not in counted(port, near, network)[1]:
         message = (
             f"has no effect on port {port} of EgressNetwork/{namespace}/{name}: only routes of "
             "one kind count there, of GRPCRoute, HTTPRoute, TLSRoute, and one TCPRoute"

@@ -194,7 +194,6 @@ class Place:
         number: int,
         source: Source,
         rules: Iterable[Rule],
-        unreadable: tuple[Unreadable, ...] = (),
     ) -> Policy:
         """Return the part of an object that decides as the `number`th."""
         return Policy(
@@ -208,30 +207,26 @@ class Place:
             tie=f"{self.tie} {number:05}",
             subject=self.subject,
             rules=tuple(rules),
-            unreadable=unreadable,
         )
 
-    def doubtful(self, part: Unreadable, action: Action = Action.ALLOW) -> Rule:
-        """Return the rule of what could not be understood: it allows perhaps."""
-        return Rule(
-            direction=self.direction,
-            action=action,
-            peers=None,
-            traffic=None,
-            path=part.path,
-            unreadable=part,
-        )
+    def unreadable(self, source: Source, part: Unreadable) -> Policy:
+        """Return a policy of which nothing is known but whom it may concern, and which way."""
+        rules = [
+            Rule(
+                direction=self.direction,
+                action=action,
+                peers=None,
+                traffic=None,
+                path=part.path,
+                unreadable=part,
+            )
+            for action in (Action.ALLOW, Action.DENY)
+        ]
+        return self.policy(0, source, rules)
 
 
-def unreadable_policy(source: Source, tier: Tier, subject: Peer, wrong: Unreadable) -> Policy:
-    """Return a policy of which nothing is known but whom it may concern."""
-    return Policy(
-        document=source.index,
-        kind=source.document.title,
-        namespace=source.namespace,
-        name=source.name,
-        tier=tier,
-        tie=f"{source.namespace}/{source.name}",
-        subject=subject,
-        unreadable=(wrong,),
-    )
+def doubt(source: Source, part: Unreadable) -> str:
+    """Return the words for why what an object says is not known."""
+    document = source.document
+    where = document.location_of(part.path)
+    return f"{document.ref} could not be understood: {part.reason} ({where})"

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from ringfence.dialects._linkerd_objects import Ignored, Source
 from ringfence.dialects._shared import Malformed, fields, filled, items, one_of, text
-from ringfence.layer7 import canonical, invalid_pattern
+from ringfence.layer7 import canonical, invalid_pattern, linkerd_requests
 from ringfence.model.document import Path
-from ringfence.model.layer7 import Form, HeaderMatch, HttpMatch, Text, exact
+from ringfence.model.layer7 import Form, HeaderMatch, HttpMatch, Layer7, Text, exact
 from ringfence.yaml_text import type_text
 
 LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -53,11 +53,18 @@ FILTERS: Final = (
 ODD: Final = ("urlRewrite", "cors")
 """Fields of filters that are not written as their types are."""
 REDIRECTED: Final = "the proxy answers with a redirect, and where that leads to is not judged"
-BY_QUERY: Final = "the query parameters that it asks for decide"
 
 ROOT: Final = "/"
 WHOLE: Final = math.inf
 """How much of a path an exact or a regular expression matches: all of it."""
+
+ANY_HTTP: Final = Layer7(http=HttpMatch())
+ANY_CALL: Final = Layer7(
+    http=HttpMatch((exact("POST"),), (Text(Form.REGEX, "/[^/]*/.*"),)),
+)
+"""What a gRPC route takes that asks for no method.
+
+Source: linkerd2-proxy `linkerd/http/route/src/grpc/match.rs`."""
 
 Rank = tuple[float, ...]
 
@@ -72,15 +79,13 @@ class Box:
     path: Path
     prefix: str | None = None
     """The path prefix without its slash at the end; None where the path is matched as a whole."""
-    uncertain: str = ""
-    """Why it may match, and may not."""
     redirects: bool = False
     """Whether whom it lets in is sent elsewhere."""
 
     @property
-    def allowed_perhaps(self) -> str:
+    def uncertain(self) -> str:
         """Return why it is not known whether what it lets in gets through."""
-        return self.uncertain or (REDIRECTED if self.redirects else "")
+        return REDIRECTED if self.redirects else ""
 
 
 @dataclass(frozen=True)
@@ -146,8 +151,8 @@ def by_precedence(routes: Iterable[tuple[Source, Sequence[Box]]]) -> list[tuple[
     it: there it ties with what matches paths as a whole, and is written apart.
 
     Source: linkerd2-proxy `linkerd/http/route/src/{lib,http/match}.rs`: by host, length of the
-    path, headers, query parameters and method; linkerd2 `policy-controller/grpc/src/inbound/
-    http.rs`: then the older route, then by group, kind and name.
+    path, method, headers and query parameters (pull request 4604); linkerd2
+    `policy-controller/grpc/src/inbound/http.rs`: then the older route, then by group, kind, name.
     """
     listed = sorted(routes, key=lambda each: (each[0].created, each[0].kind, each[0].name))
     every = [box for _, found in listed for box in found]
@@ -219,12 +224,12 @@ def _http(value: Any, path: Path, host: Host) -> Box:  # noqa: ANN401
     if "method" in given:
         methods = (exact(one_of(given["method"], (*path, "method"), METHODS)),)
     paths, length, prefix = _path(given.get("path", {}), (*path, "path"))
+    both = tuple(sorted((*headers, *queries), key=_by_name))
     return Box(
-        HttpMatch(methods, paths, host.pattern, headers),
-        (*host.rank, length, len(headers), queries, float(methods is not None)),
+        HttpMatch(methods, paths, host.pattern, both),
+        (*host.rank, length, float(methods is not None), len(headers), len(queries)),
         path,
         prefix,
-        BY_QUERY if queries else "",
     )
 
 
@@ -269,12 +274,17 @@ def _headers(value: Any, path: Path) -> tuple[HeaderMatch, ...]:  # noqa: ANN401
     for at, item in items(value, path):
         name, pattern = _named(item, at)
         found.append(HeaderMatch(name.lower(), pattern))
-    return tuple(sorted(found, key=lambda each: (each.name, str(each.value))))
+    return tuple(sorted(found, key=_by_name))
 
 
-def _queries(value: Any, path: Path) -> int:  # noqa: ANN401
-    """Return how many query parameters are asked for: a path is compared without its query."""
-    return len([_named(item, at) for at, item in items(value, path)])
+def _by_name(header: HeaderMatch) -> tuple[str, str]:
+    return header.name, header.value.value if header.value else ""
+
+
+def _queries(value: Any, path: Path) -> list[HeaderMatch]:  # noqa: ANN401
+    """Return the query parameters that are asked for, which are compared as headers are."""
+    found = [_named(item, at) for at, item in items(value, path)]
+    return [HeaderMatch(linkerd_requests.query_header(name), pattern) for name, pattern in found]
 
 
 def _named(value: Any, path: Path) -> tuple[str, Text]:  # noqa: ANN401

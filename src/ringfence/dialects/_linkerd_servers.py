@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
 
-import msgspec
-
 from ringfence.dialects import Context
 from ringfence.dialects._linkerd_authorizations import Authorization, authorizations
 from ringfence.dialects._linkerd_clients import (
@@ -31,13 +29,13 @@ from ringfence.dialects._linkerd_objects import (
     Place,
     Source,
     config,
+    doubt,
     linkerd_members,
     linkerd_pods,
     sources,
-    unreadable_policy,
 )
-from ringfence.dialects._linkerd_parents import GRPC, HTTP, routes
-from ringfence.dialects._linkerd_routes import Box, by_precedence
+from ringfence.dialects._linkerd_parents import GRPC, HTTP, Route, routes
+from ringfence.dialects._linkerd_routes import ANY_CALL, ANY_HTTP, Box, by_precedence
 from ringfence.dialects._shared import (
     Malformed,
     filled,
@@ -67,8 +65,6 @@ DETECT: Final = "unknown"
 GRPC_PROTOCOL: Final = "gRPC"
 WITHOUT_HTTP: Final = ("opaque", "TLS")
 PROTOCOLS: Final = (DETECT, "HTTP/1", "HTTP/2", GRPC_PROTOCOL, *WITHOUT_HTTP)
-BOTH: Final = (Action.ALLOW, Action.DENY)
-ANY_HTTP: Final = Layer7(http=HttpMatch())
 
 PODS: Final = "podSelector"
 EXTERNAL: Final = "externalWorkloadSelector"
@@ -113,7 +109,17 @@ def unreadable(context: Context) -> Iterator[Policy]:
                     subject = linkerd_pods(source.namespace, pods)
             except Malformed:
                 pass
-            yield unreadable_policy(source, tiers.LINKERD_SERVER, subject, found.unreadable)
+            yield _place(source, subject).unreadable(source, found.unreadable)
+
+
+def _place(source: Source, subject: Peer) -> Place:
+    return Place(
+        tiers.LINKERD_SERVER,
+        source.created,
+        f"{source.namespace}/{source.name}",
+        subject,
+        Direction.INGRESS,
+    )
 
 
 def external(context: Context) -> list[Source]:
@@ -166,11 +172,6 @@ def policies(context: Context) -> Iterator[Policy]:
     yield from unreadable(context)
     for server in servers(context):
         yield from _Compiler(server, context).policies()
-    for authorization in context.once(authorizations):
-        if authorization.unreadable and authorization.target is None:
-            source = authorization.source
-            subject = linkerd_pods(source.namespace)
-            yield unreadable_policy(source, tiers.LINKERD_SERVER, subject, authorization.unreadable)
 
 
 class _Compiler:
@@ -180,15 +181,9 @@ class _Compiler:
         source = server.source
         self.server = server
         self.context = context
-        self.place = Place(
-            tiers.LINKERD_SERVER,
-            source.created,
-            f"{source.namespace}/{source.name}",
-            server.subject,
-            Direction.INGRESS,
-        )
+        self.place = _place(source, server.subject)
         near = [a for a in context.once(authorizations) if a.source.namespace == source.namespace]
-        self.near = [a for a in near if a.target is not None and not a.ignored]
+        self.near = [a for a in near if not a.ignored]
         kinds = GRPC if server.protocol == GRPC_PROTOCOL else HTTP
         self.routes = [
             route
@@ -206,16 +201,14 @@ class _Compiler:
         numbers = count()
         source = self.server.source
         labels = self.server.labels or {}
-        whole = [a for a in self.near if a.target and a.target.holds(source.name, labels)]
+        whole = [a for a in self.near if a.target.holds(source.name, labels)]
         yield self.place.policy(next(numbers), source, self._own())
         for authorization in whole:
             rules = self._of_server(authorization)
             yield self.place.policy(next(numbers), authorization.source, rules)
         for route in self.routes:
             if route.unreadable:
-                # Requests that go by it are not judged by the routes below.
-                perhaps = [self.place.doubtful(route.unreadable, each) for each in BOTH]
-                yield self.place.policy(next(numbers), route.source, perhaps)
+                yield self.place.policy(next(numbers), route.source, self._perhaps(route, whole))
         for route_source, box in self.chosen:
             if self.by_route:
                 rules = [self._through(clients, box, path) for clients, path in self._lets_in()]
@@ -227,10 +220,25 @@ class _Compiler:
                     rules = self._of_route(authorization, box)
                     yield self.place.policy(next(numbers), authorization.source, rules)
             denial = self._rule(Action.DENY, box.path, None, (Layer7(http=box.http),))
-            denial = msgspec.structs.replace(denial, uncertain=box.uncertain)
             yield self.place.policy(next(numbers), route_source, [denial])
         rest = self._rule(Action.DENY, ("spec",), None, None)
         yield self.place.policy(next(numbers), source, [rest])
+
+    def _perhaps(self, route: Route, whole: list[Authorization]) -> Iterator[Rule]:
+        """Yield what becomes of requests that may go by a route that is not understood.
+
+        It lets in nobody but those authorized on it or on the Server, and keeps out all others.
+        """
+        part = route.unreadable
+        why = doubt(route.source, part) if part else ""
+        every = (ANY_HTTP,)
+        yield self._rule(Action.DENY, route.rules, None, every, uncertain=why)
+        let_in = [clients for clients, _ in self._lets_in()]
+        for authorization in self.near:
+            if authorization in whole or _is_for(authorization, route.source):
+                let_in += [authorization.clients] if authorization.clients else []
+        for clients in let_in:
+            yield self._rule(Action.ALLOW, route.rules, clients, every, uncertain=why)
 
     def _lets_in(self) -> Iterator[tuple[Clients, Path]]:
         """Yield whom the Server lets in by itself: its own pod, and by its `accessPolicy`."""
@@ -275,7 +283,8 @@ class _Compiler:
 
     def _doubtful(self, authorization: Authorization) -> list[Rule]:
         part = authorization.unreadable
-        return [self.place.doubtful(part)] if part else []
+        why = doubt(authorization.source, part) if part else ""
+        return [self._rule(Action.ALLOW, authorization.path, None, None, uncertain=why)]
 
     def _of_route(self, authorization: Authorization, box: Box) -> Iterable[Rule]:
         if authorization.clients is None:
@@ -285,7 +294,7 @@ class _Compiler:
     def _through(self, clients: Clients, box: Box, path: Path) -> Rule:
         """Return what lets clients through by one box of a route."""
         limit = (Layer7(http=box.http),)
-        return self._rule(Action.ALLOW, path, clients, limit, uncertain=box.allowed_perhaps)
+        return self._rule(Action.ALLOW, path, clients, limit, uncertain=box.uncertain)
 
     def _admitted(self, clients: Clients, path: Path) -> Iterator[Rule]:
         """Yield what clients may do that are authorized on the Server: whatever it takes."""
@@ -295,14 +304,12 @@ class _Compiler:
             return
         detects = self.server.protocol == DETECT
         if not self.routes:
-            yield self._rule(allow, path, clients, None if detects else (ANY_HTTP,))
+            every = ANY_CALL if self.server.protocol == GRPC_PROTOCOL else ANY_HTTP
+            yield self._rule(allow, path, clients, None if detects else (every,))
             return
-        by_server = () if self.by_route else self.chosen
-        for why in sorted({box.uncertain for _, box in by_server}):
-            limits = tuple(
-                dict.fromkeys(Layer7(http=box.http) for _, box in by_server if box.uncertain == why)
-            )
-            yield self._rule(allow, path, clients, limits, uncertain=why)
+        limits = tuple(dict.fromkeys(Layer7(http=box.http) for _, box in self.chosen))
+        if not self.by_route:
+            yield self._rule(allow, path, clients, limits)
         if detects:
             yield self._rule(allow, path, clients, None, (ANY_HTTP,))
 
@@ -340,4 +347,4 @@ def probes(
 def _is_for(authorization: Authorization, source: Source) -> bool:
     group, kind = source.kind
     wanted = (group, kind, source.name.lower())
-    return authorization.target is not None and authorization.target.route == wanted
+    return authorization.target.anything or authorization.target.route == wanted
