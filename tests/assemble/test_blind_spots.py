@@ -135,3 +135,50 @@ def test_what_the_profile_does_not_enforce_blinds_nothing() -> None:
     told = problem("ClusterNetworkPolicy", about="ClusterNetworkPolicy/all")
     assert snapshot("", cni="ovn-kubernetes", problems=(told,)).blind_spots == ()
     assert snapshot("", cni="none", problems=(told, problem())).blind_spots == ()
+
+
+ISTIO = """
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: lab, labels: {istio-injection: enabled}}
+"""
+LINKERD = """
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: lab, annotations: {linkerd.io/inject: enabled}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "there"),
+    [
+        ("AuthorizationPolicy", ISTIO),
+        ("DestinationRule", ISTIO),
+        ("Server", LINKERD),
+        ("AuthorizationPolicy.policy.linkerd.io", LINKERD),
+        ("HTTPRoute", LINKERD),
+    ],
+)
+def test_policies_of_a_mesh_blind_where_that_mesh_is_there(kind: str, there: str) -> None:
+    told = problem(kind, about=f"{kind}/shop/x")
+    found = (BlindSpot("broken", HERE, "shop"),)
+    assert spots("", told) == ()
+    assert spots(there, told) == found
+    assert snapshot(there, cni="none", problems=(told,)).blind_spots == found
+
+
+def test_a_broken_text_may_be_the_policy_of_either_mesh() -> None:
+    assert spots(LINKERD, problem("AuthorizationPolicy")) == (BlindSpot("broken", HERE),)
+
+
+def test_policies_of_the_other_mesh_blind_nothing() -> None:
+    assert spots(ISTIO, problem("Server")) == ()
+    assert spots(LINKERD, problem("DestinationRule")) == ()
+
+
+def test_an_unreadable_namespace_blinds_where_a_mesh_goes_by_its_labels() -> None:
+    told = problem("Namespace", about="Namespace/shop")
+    assert spots("", told) == ()
+    assert spots(ISTIO, told) == (BlindSpot("broken", HERE),)

@@ -1,3 +1,5 @@
+import pytest
+
 from assemble.written import documents, policy, template
 from ringfence.assemble import catalog
 
@@ -48,3 +50,37 @@ def test_a_definition_repeated_word_for_word_is_not_worth_telling() -> None:
 def test_objects_without_a_name_are_all_kept() -> None:
     text = template("Job", "x").replace("name: x", "generateName: load-")
     assert len(catalog.sort(documents(text + text)).of("Job")) == 2
+
+
+ROUTE = """
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: {kind}
+metadata: {{name: r, namespace: shop}}
+spec: {{parentRefs: [{{group: {group}, kind: {parent}, name: p}}]}}
+"""
+
+
+@pytest.mark.parametrize("kind", ["HTTPRoute", "GRPCRoute"])
+@pytest.mark.parametrize(
+    ("group", "parent", "heeded"),
+    [
+        ("policy.linkerd.io", "Server", True),
+        ("policy.linkerd.io", "EgressNetwork", True),
+        ("gateway.networking.k8s.io", "Gateway", False),
+        ("example.com", "Server", False),
+    ],
+)
+def test_routes_that_a_mesh_heeds_are_among_the_policies_too(
+    kind: str, group: str, parent: str, heeded: bool
+) -> None:
+    found = catalog.sort(documents(ROUTE.format(kind=kind, group=group, parent=parent)))
+    assert len(found.of(kind)) == 1
+    assert [document.kind for document in found.policies] == [kind] * heeded
+
+
+@pytest.mark.parametrize("parents", ["7", "[7]", "null"])
+def test_a_route_with_malformed_parents_is_no_policy(parents: str) -> None:
+    written = ROUTE.format(kind="HTTPRoute", group="a", parent="b")
+    text = f"{written.partition('spec')[0]}spec: {{parentRefs: {parents}}}"
+    assert catalog.sort(documents(text)).policies == ()

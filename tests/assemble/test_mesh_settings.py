@@ -189,9 +189,9 @@ def test_where_no_configuration_is_in_the_input_the_defaults_are_told() -> None:
         (
             "note",
             (
-                "Istio's mesh configuration is not in the input: root namespace istio-system, trust "
-                "domain cluster.local and outbound mode ALLOW_ANY are assumed; --mesh-config settles "
-                "it"
+                "Istio's mesh configuration is not in the input: root namespace istio-system, "
+                "trust domain cluster.local and outbound mode ALLOW_ANY are assumed; --mesh-config "
+                "settles it"
             ),
         ),
         (

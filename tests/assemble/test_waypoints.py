@@ -78,8 +78,8 @@ def test_the_label_of_a_service_comes_before_that_of_its_namespace() -> None:
     assert found.services[0].waypoint is None
     assert warnings(found) == [
         (
-            "svc/shop/web: its calls go past a waypoint: no Gateway `shop/other` that is one in the "
-            "input"
+            "svc/shop/web: its calls go past a waypoint: no Gateway `shop/other` that is one in "
+            "the input"
         )
     ]
 
