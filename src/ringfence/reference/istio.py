@@ -73,18 +73,28 @@ def _transport(flow: Flow) -> Side:
     `pilot/pkg/serviceregistry/ambient/authorization.go`.
     """
     found = istio_peer_authentication.mode(flow)
-    if found.because:
+    if found.unread:
         pieces = tuple(
             mesh_evidence(document, Direction.INGRESS, "unknown", path_text(path), path)
             for document, path in found.unread
         )
         return Side(Verdict.UNKNOWN, pieces, found.because)
-    refused = {Mode.STRICT: not flow.mtls, Mode.DISABLE: flow.mtls}.get(found.mode, False)
-    if refused and found.document is not None:
-        rule = path_text(found.path[1:])
-        piece = mesh_evidence(found.document, Direction.INGRESS, "deny", rule, found.path)
-        return Side(Verdict.DENY, (piece,))
-    return Side(Verdict.ALLOW)
+    refusing = [
+        one
+        for one in found.said
+        if {Mode.STRICT: not flow.mtls, Mode.DISABLE: flow.mtls}.get(one.mode, False)
+    ]
+    if not refusing:
+        return Side(Verdict.ALLOW)
+    because = (*found.because, *(one.doubt for one in refusing if one.doubt))
+    sure = len(refusing) == len(found.said) and not any(one.doubt for one in refusing)
+    word = "deny" if sure else "unknown"
+    evidence = tuple(
+        mesh_evidence(one.document, Direction.INGRESS, word, path_text(one.path[1:]), one.path)
+        for one in refusing
+        if one.document is not None
+    )
+    return Side(Verdict.DENY, evidence) if sure else Side(Verdict.UNKNOWN, evidence, because)
 
 
 def _blind_spots(flow: Flow) -> Side | None:

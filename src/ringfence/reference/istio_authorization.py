@@ -114,7 +114,7 @@ def _limits(policies: list[Policy]) -> tuple[dict[str, Any], ...]:
                 said = {
                     one.kind: list(one.values) or {"not": list(one.not_values)}
                     for one in (*operation, *rule.conditions)
-                    if one.kind in istio_envoy.HTTP_ONLY or one.kind == "connection.sni"
+                    if one.kind in istio_envoy.HTTP_ONLY
                 }
                 if said:
                     found.append({"http": said} if policy.action == "ALLOW" else {"not": said})

@@ -282,7 +282,7 @@ def _by_what_is_said(flow: Flow, entry: "_Entry", host: str) -> list[dict[str, A
             return [{"http": {"host": host}}]
         return [None] if covers(host, request.host.lower().partition(":")[0]) else []
     if protocol in _TLS:
-        if request.http or request.dns:
+        if request.dns:
             return []
         if request.sni is None:
             return [{"tls": {"server_name": host}}]

@@ -21,13 +21,13 @@ from ringfence.reference.istio_strings import (
     with_aliases,
 )
 from ringfence.reference.mesh_flow import Flow
-from ringfence.reference.outcome import NO, YES, Match, all_of, any_of, certain, negated, perhaps
+from ringfence.reference.outcome import NO, Match, all_of, any_of, certain, negated, perhaps
 
 HTTP_ONLY = frozenset({"hosts", "methods", "paths", "requestPrincipals", "headers", "request.auth"})
 TOKEN = "the token of the request decides; a question gives none"
 FORWARDED = "the header `x-forwarded-for` decides: `remoteIpBlocks` are what the client says it is"
 METADATA = "what other filters of the proxy say decides (`experimental.envoy.filters`)"
-OWN_SNI = "the server name of the mesh's own TLS decides"
+SERVER_NAME = "the server name of the TLS handshake decides, which may be the mesh's own"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class Facts:
     """Without its query, normalised."""
     host: str = ""
     headers: tuple[tuple[str, str], ...] = ()
-    sni: str = ""
 
 
 def meets(rule: Rule, facts: Facts, namespace: str, *, allows: bool) -> Match:
@@ -54,7 +53,7 @@ def meets(rule: Rule, facts: Facts, namespace: str, *, allows: bool) -> Match:
 
     Filters for TCP know nothing of HTTP: there a rule that allows is left out altogether if any of
     its fields is of HTTP, wherever it stands; of any other such a field is left out, so that it
-    matches more.
+    matches more. At a port that is read as HTTP what is none meets no field of HTTP.
 
     Args:
         rule: the rule.
@@ -64,7 +63,7 @@ def meets(rule: Rule, facts: Facts, namespace: str, *, allows: bool) -> Match:
 
     Source: model.go checkError.
     """
-    if not facts.as_http and allows and any(one.kind in HTTP_ONLY for one in rule.fields):
+    if not facts.http and allows and any(one.kind in HTTP_ONLY for one in rule.fields):
         return NO
 
     def part(fields: tuple[Field, ...]) -> Match:
@@ -80,11 +79,7 @@ def meets(rule: Rule, facts: Facts, namespace: str, *, allows: bool) -> Match:
 
 
 def _holds(one: Field, facts: Facts, namespace: str) -> Match:
-    """Return whether a field holds: one of the values, if there are any, and none of the others.
-
-    What is no HTTP at all, at a port that is read as HTTP, has nothing for a field of HTTP to hold
-    of.
-    """
+    """Return whether a field holds: one of the values, if there are any, and none of the others."""
     if one.kind in HTTP_ONLY and not facts.http:
         return NO
     found = []
@@ -121,9 +116,7 @@ def _is(one: Field, value: str, facts: Facts, namespace: str) -> Match:
                 return perhaps(FORWARDED)
             return has_address(facts.flow, value, Direction.INGRESS)
         case "connection.sni":
-            if facts.flow.mtls:
-                return YES if value == "*" else perhaps(OWN_SNI)
-            return certain(bool(facts.sni) and is_value(value, facts.sni))
+            return perhaps(SERVER_NAME)
         case "experimental":
             return perhaps(METADATA)
     return perhaps(TOKEN)
@@ -144,8 +137,8 @@ def _is_trust_domain(value: str, flow: Flow) -> bool:
     """
     mesh = config(flow.snapshot)
     domains = (mesh.trust_domain, *mesh.trust_domain_aliases)
-    said, slash, _ = flow.principal.partition("/")
-    return bool(slash) and any(
+    said = flow.principal.partition("/")[0]
+    return bool(said) and any(
         is_value(one, said) for one in (domains if value in domains else (value,))
     )
 

@@ -26,8 +26,7 @@ def config(snapshot: Snapshot) -> IstioConfig:
 def of_kind(snapshot: Snapshot, group: str, kind: str) -> list[Document]:
     """Return the objects of a kind, oldest first.
 
-    Those of the same age go by name and namespace. One without a time of creation has yet to be
-    created, and is younger than all that have one.
+    Those of the same age go by name and namespace; those without a time of creation come last.
 
     Source: Istio `pilot/pkg/model/config.go` sortConfigByCreationTime.
     """
@@ -39,10 +38,16 @@ def of_kind(snapshot: Snapshot, group: str, kind: str) -> list[Document]:
     return sorted(found, key=_age)
 
 
-def _age(document: Document) -> tuple[bool, str, str, str]:
+def _age(document: Document) -> tuple[bool, str, str]:
+    time = created(document)
+    return not time, time, f"{document.name}.{document.namespace}"
+
+
+def created(document: Document) -> str:
+    """Return when an object was created; empty where that is not known."""
     metadata = document.body.get("metadata")
-    created = metadata.get("creationTimestamp") if isinstance(metadata, dict) else None
-    return created is None, str(created or ""), document.name, document.namespace
+    found = metadata.get("creationTimestamp") if isinstance(metadata, dict) else None
+    return str(found or "")
 
 
 def spec_of(document: Document, known: Iterable[str]) -> dict[str, Any]:

@@ -5,18 +5,30 @@ Source: Istio `pilot/pkg/security/authn/policy_applier.go` (ComposePeerAuthentic
 `pilot/pkg/serviceregistry/ambient/authorization.go` (convertedSelectorPeerAuthentications).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import product
 from typing import Any
 
 from ringfence.model.document import Document, Path
 from ringfence.model.mesh import DataPlane
 from ringfence.reference import schema
 from ringfence.reference.ends import OwnPod
-from ringfence.reference.istio_objects import SECURITY, are_in, config, labels_of, of_kind, spec_of
+from ringfence.reference.istio_objects import (
+    SECURITY,
+    are_in,
+    config,
+    created,
+    labels_of,
+    of_kind,
+    spec_of,
+)
 from ringfence.reference.mesh_flow import Flow
 from ringfence.reference.outcome import not_understood
 from ringfence.reference.schema import NotUnderstoodError
+
+AGES = "which of several PeerAuthentications of one level is the oldest is not known"
+LOST = "what Istio makes of the ports of a PeerAuthentication for ztunnel may not hold them"
 
 
 class Mode(StrEnum):
@@ -33,16 +45,25 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True)
-class Resolved:
-    """The mode of one port, and what says so."""
+class Said:
+    """The mode of one port, and what says so; None where nothing does."""
 
     mode: Mode = Mode.PERMISSIVE
     document: Document | None = None
     path: Path = ()
+    doubt: str = ""
+    """Why it is not known whether the mode is enforced."""
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """What the mode of a port may be."""
+
+    said: tuple[Said, ...] = (Said(),)
     because: tuple[str, ...] = ()
-    """Why it cannot be told, if so."""
+    """Why there is more than one."""
     unread: tuple[tuple[Document, Path], ...] = ()
-    """What could not be understood."""
+    """What could not be understood: then nothing is known of the mode."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +84,12 @@ def mode(flow: Flow) -> Resolved:
     the root namespace that have a selector are ignored. Of each level the oldest alone counts. The
     narrowest level that says anything decides, and before it the workload's `portLevelMtls`. At
     first it is PERMISSIVE. Proxies of Gateways have no mode: their listeners say what they take.
-
-    In ambient DISABLE acts as PERMISSIVE: a ztunnel takes mTLS always.
     """
     pod = flow.destination
     if not isinstance(pod, OwnPod) or flow.server is None or flow.server.gateway:
         return Resolved()
     root = config(flow.snapshot).root_namespace
-    mesh: list[_Read] = []
-    namespace: list[_Read] = []
-    workload: list[_Read] = []
+    levels: tuple[list[_Read], list[_Read], list[_Read]] = ([], [], [])
     unread: list[tuple[Document, Path]] = []
     because: list[str] = []
     for document in of_kind(flow.snapshot, SECURITY, "PeerAuthentication"):
@@ -86,23 +103,74 @@ def mode(flow: Flow) -> Resolved:
                 because.append(not_understood(document, error))
             continue
         if not read.labels:
-            (mesh if document.namespace == root else namespace).append(read)
+            levels[0 if document.namespace == root else 1].append(read)
         elif document.namespace != root and are_in(read.labels, pod.labels):
-            workload.append(read)
-    if because:
-        return Resolved(because=tuple(because), unread=tuple(unread))
-    found = Resolved()
+            levels[2].append(read)
+    if unread:
+        return Resolved((), tuple(because), tuple(unread))
+    resolve = _by_ztunnel if flow.server.data_plane is DataPlane.AMBIENT else _by_envoy
+    said: list[Said] = []
+    for mesh, namespace, workload in product(*(_oldest(level) for level in levels)):
+        found = resolve(mesh, namespace, workload, flow.port)
+        if found not in said:
+            said.append(found)
+    modes = {one.mode for one in said}
+    return Resolved(tuple(said), (AGES,) if len(modes) > 1 else ())
+
+
+def _oldest(level: list[_Read]) -> list[_Read | None]:
+    """Return those of a level that may be the oldest: without a time of creation any may be so.
+
+    Source: Istio `pilot/pkg/model/push_context.go` sortConfigByCreationTime.
+    """
+    dated = [one for one in level if created(one.document)]
+    undated = [one for one in level if not created(one.document)]
+    return [*dated[:1], *undated] or [None]
+
+
+def _by_envoy(
+    mesh: _Read | None, namespace: _Read | None, workload: _Read | None, port: int
+) -> Said:
+    """Return the mode of a port at a sidecar."""
+    found = Said()
     for level in (mesh, namespace, workload):
-        if level and level[0].mode is not Mode.UNSET:
-            found = Resolved(level[0].mode, level[0].document, ("spec", "mtls"))
-    if workload:
-        of_port = workload[0].ports.get(flow.port, Mode.UNSET)
-        if of_port is not Mode.UNSET:
-            path = ("spec", "portLevelMtls", _port_key(workload[0].document, flow.port))
-            found = Resolved(of_port, workload[0].document, path)
-    if found.mode is Mode.DISABLE and flow.server.data_plane is DataPlane.AMBIENT:
-        return Resolved(Mode.PERMISSIVE, found.document, found.path)
-    return found
+        if level is not None and level.mode is not Mode.UNSET:
+            found = Said(level.mode, level.document, ("spec", "mtls"))
+    if workload is None or workload.ports.get(port, Mode.UNSET) is Mode.UNSET:
+        return found
+    path = ("spec", "portLevelMtls", _port_key(workload.document, port))
+    return Said(workload.ports[port], workload.document, path)
+
+
+def _by_ztunnel(
+    mesh: _Read | None, namespace: _Read | None, workload: _Read | None, port: int
+) -> Said:
+    """Return the mode of a port at a ztunnel, which takes mTLS always: DISABLE is PERMISSIVE.
+
+    What it enforces was converted, and of a workload's ports something is lost on the way:
+
+    - where the workload itself says no mode, ports that are DISABLE are exceptions to a STRICT
+      level above only beside one that is PERMISSIVE;
+    - where it says none, some port is PERMISSIVE, and above it a namespace that says none stands
+      under a mesh that is STRICT, nothing is left of the policy that takes STRICT's place;
+    - a port that is STRICT at a workload that is not is left out under a mesh that is STRICT.
+
+    Source: authorization.go convertPeerAuthentication, convertedSelectorPeerAuthentications.
+    """
+    found = _by_envoy(mesh, namespace, workload, port)
+    if workload is not None and workload.ports:
+        modes = set(workload.ports.values())
+        unsaid = namespace is None or namespace.mode is Mode.UNSET
+        strict_above = unsaid and mesh is not None and mesh.mode is Mode.STRICT
+        of_port = workload.ports.get(port, Mode.UNSET)
+        if workload.mode is Mode.UNSET:
+            if of_port is Mode.DISABLE and Mode.PERMISSIVE not in modes:
+                found = _by_envoy(mesh, namespace, None, port)
+            if Mode.PERMISSIVE in modes and namespace is not None and strict_above:
+                found = replace(found, doubt=LOST) if found.mode is Mode.STRICT else found
+        elif workload.mode is not Mode.STRICT and of_port is Mode.STRICT and strict_above:
+            found = replace(found, doubt=LOST)
+    return replace(found, mode=Mode.PERMISSIVE) if found.mode is Mode.DISABLE else found
 
 
 def _read(document: Document) -> _Read:

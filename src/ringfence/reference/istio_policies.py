@@ -70,25 +70,22 @@ def of_workload(flow: Flow) -> Given:
 
     Those of the root namespace and of its own. At a pod that is no proxy of a Gateway: those
     without `targetRefs` whose selector, if any, selects it. At one that is: those that name its
-    Gateway, and those without `targetRefs` whose selector selects it; but for waypoints, which heed
-    no selectors.
+    Gateway, and those without `targetRefs` whose selector selects it. A waypoint judges what goes
+    through it to others (`of_waypoint`), and takes nothing for itself.
     """
     pod = flow.destination
-    if not isinstance(pod, OwnPod) or flow.server is None:
-        return Given()
     server = flow.server
+    if not isinstance(pod, OwnPod) or server is None or server.waypoint:
+        return Given()
     root = config(flow.snapshot).root_namespace
 
     def chosen(policy: Policy) -> bool:
         if policy.document.namespace not in (root, pod.namespace):
             return False
         if not policy.targets:
-            return not server.waypoint and are_in(policy.labels, pod.labels)
-        if not server.gateway:
-            return False
-        if server.waypoint and _is_of_class(policy, root):
-            return True
-        return policy.document.namespace == pod.namespace and any(
+            return are_in(policy.labels, pod.labels)
+        at_home = policy.document.namespace == pod.namespace
+        return at_home and any(
             _is_gateway(target, server.gateway, pod.namespace) for target in policy.targets
         )
 

@@ -7,6 +7,8 @@ Source: Istio `pilot/pkg/security/authz/matcher/{string,header,path,host}.go`,
 import re
 import string
 
+from ringfence.reference.mesh_flow import SOMEBODY
+
 _SEGMENT = frozenset(string.ascii_letters + string.digits + "-._~%!$&'()*+,;=:@")
 """What a segment of a path consists of (RFC 3986 pchar, percent signs as they are)."""
 _OPERATOR = re.compile(r"\{\*\*\}|\{\*\}")
@@ -90,7 +92,7 @@ def is_namespace(pattern: str, principal: str) -> bool:
 
     Source: generator.go srcNamespaceGenerator (`.*/ns/<value>/.*`).
     """
-    return _glob(f"*/ns/{pattern}/*", principal)
+    return _glob(f"*/ns/{pattern}/*", principal) or (pattern == "*" and principal == SOMEBODY)
 
 
 def _glob(pattern: str, text: str) -> bool:

@@ -41,8 +41,7 @@ def witnesses(
     ]
     if request.http is not True or chain is Chain.TCP:
         as_http = chain is Chain.HTTP
-        for sni in _server_names(request, fields, http=False):
-            yield Facts(flow, port, as_http=as_http, http=False, sni=sni)
+        yield Facts(flow, port, as_http=as_http, http=False)
     if request.http is not False and not request.dns and chain is not Chain.TCP:
         yield from _requests(flow, request, port, fields)
 
@@ -54,8 +53,7 @@ def _requests(flow: Flow, request: Request, port: int, fields: list[Field]) -> I
     paths = _said(request.path, [_absolute(p) for p in _strings(fields, "paths", OTHER)])
     hosts = _said(request.host, _strings(fields, "hosts", OTHER))
     headers = [request.headers] if request.headers is not None else list(_headers(fields))
-    server_names = list(_server_names(request, fields, http=True))
-    for method, path, host, sent, sni in product(methods, paths, hosts, headers, server_names):
+    for method, path, host, sent in product(methods, paths, hosts, headers):
         yield Facts(
             flow,
             port,
@@ -65,7 +63,6 @@ def _requests(flow: Flow, request: Request, port: int, fields: list[Field]) -> I
             path=normalised(path, how),
             host=host,
             headers=sent,
-            sni=sni,
         )
 
 
@@ -76,16 +73,6 @@ def _said(value: str | None, possible: list[str]) -> list[str]:
 
 def _absolute(path: str) -> str:
     return path if path.startswith("/") else f"/{path}"
-
-
-def _server_names(request: Request, fields: list[Field], *, http: bool) -> list[str]:
-    """Return the server names of a TLS handshake that may be meant; what a proxy reads has none."""
-    if http:
-        return [""]
-    if request.sni is not None:
-        return [request.sni]
-    found = _strings(fields, "connection.sni", OTHER)
-    return ["", *found] if len(found) > 1 else [""]
 
 
 def _headers(fields: list[Field]) -> Iterator[tuple[tuple[str, str], ...]]:

@@ -71,7 +71,7 @@ def _is(kind: str, value: str, flow: Flow, namespace: str) -> Match:
     """
     principal = flow.principal
     parts = principal.split("/")
-    of_namespace, account = (parts[2], parts[4]) if len(parts) == 5 else ("", "")
+    of_namespace, account = (parts[2], parts[4]) if len(parts) == 5 else (principal, principal)
     match kind:
         case "principals":
             return certain(is_value(value, principal) and principal != "")

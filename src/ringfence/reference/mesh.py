@@ -128,15 +128,15 @@ def _straight(flow: Flow) -> list[Found]:
 def wire_port(flow: Flow) -> int | None:
     """Return the port by which the network layer sees a connection.
 
-    Over mTLS with ambient at either end, or a waypoint, that is HBONE's; between two proxies of Linkerd it is the
-    inbound proxy's since 2.18; else it is the application's.
+    Over mTLS with ambient at either end, or from a waypoint, that is HBONE's; between two proxies
+    of Linkerd it is the inbound proxy's since 2.18; else it is the application's.
 
     Source: istio.io "Ambient and Kubernetes NetworkPolicy"; linkerd2
     `controller/api/destination/endpoint_translator.go` (`outboundTransportMode`).
     """
     if flow.mtls:
-        members = [member for member in (flow.client, flow.server) if member]
-        if any(one.data_plane is DataPlane.AMBIENT or one.waypoint for one in members):
+        planes = {member.data_plane for member in (flow.client, flow.server) if member}
+        if DataPlane.AMBIENT in planes or (flow.client and flow.client.waypoint):
             return HBONE_PORT
         linkerd_mesh = flow.snapshot.mesh.linkerd or LinkerdConfig()
         both = in_linkerd(flow.client) and in_linkerd(flow.server)

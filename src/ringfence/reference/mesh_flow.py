@@ -13,6 +13,9 @@ from ringfence.model.verdict import Evidence, Verdict
 from ringfence.reference.ends import Approach, Party, family_of, identity_of, party_of
 from ringfence.reference.findings import Side
 
+SOMEBODY = "?"
+"""The principal of a peer that has one, of which nothing is known: a lone star is all it meets."""
+
 
 @dataclass(frozen=True)
 class Flow:
@@ -57,8 +60,14 @@ class Flow:
 
     @property
     def principal(self) -> str:
-        """Return what the client proves to be; empty over plaintext."""
-        return self.client.principal if self.mtls and self.client else ""
+        """Return what the client proves to be; empty over plaintext.
+
+        Where the question says that it is mTLS, but the client is not known to take part, it is
+        somebody, of whom nothing is known.
+        """
+        if not self.mtls:
+            return ""
+        return self.client.principal if self.client else SOMEBODY
 
     def approach(self, direction: Direction) -> Approach:
         """Return the connection as blocks of addresses are matched against it (`addresses`)."""

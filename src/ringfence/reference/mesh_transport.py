@@ -16,16 +16,17 @@ Possible = tuple[tuple[bool, ...], tuple[str, ...]]
 def possible_mtls(flow: Flow) -> Possible:
     """Return whether a connection is over mTLS; both where that cannot be told.
 
-    The question decides, where it says so. Else it is where the proxies of both ends take it and
-    are of one mesh; in Istio the client's must also mean to, and the server's must not refuse.
+    It never is where the destination's proxy does not take it. Else the question decides, where it
+    says so; else it is where the proxies of both ends take it and are of one mesh; in Istio the
+    client's must also mean to, and the server's must not refuse.
 
     Source: linkerd2 `controller/api/destination`; for Istio `_between_proxies_of_istio`.
     """
+    if not takes(flow.server, flow.connection, Direction.INGRESS):
+        return NO, ()
     if flow.request.mtls is not None:
         return (flow.request.mtls,), ()
-    sends = takes(flow.client, flow.connection, Direction.EGRESS)
-    receives = takes(flow.server, flow.connection, Direction.INGRESS)
-    if not sends or not receives:
+    if not takes(flow.client, flow.connection, Direction.EGRESS):
         return NO, ()
     if in_linkerd(flow.client) and in_linkerd(flow.server):
         return YES, ()
@@ -37,9 +38,10 @@ def possible_mtls(flow: Flow) -> Possible:
 def _between_proxies_of_istio(flow: Flow) -> Possible:
     """Return whether two ends in Istio speak mTLS.
 
-    A ztunnel always does, and so does a waypoint. A sidecar does so only to what it knows as an endpoint of a Service: what
-    is sent to a pod's own address goes through the passthrough cluster, as it is. A
-    DestinationRule says how; where none does, it is mTLS unless the server's mode is DISABLE.
+    A ztunnel always does, and so does a waypoint. A sidecar does so only to what it knows as an
+    endpoint of a Service: what is sent to a pod's own address goes through the passthrough cluster,
+    as it is. A DestinationRule says how; where none does, it is mTLS unless the server's mode is
+    DISABLE.
 
     Source: Istio `pilot/pkg/networking/core/cluster_tls.go` (buildUpstreamClusterTLSContext,
     autoMTLS), `pilot/pkg/xds/endpoints/mtls_checker.go`, `cluster.go` (PassthroughCluster).
@@ -56,6 +58,9 @@ def _between_proxies_of_istio(flow: Flow) -> Possible:
             return (YES if said.mode == "ISTIO_MUTUAL" else NO), ()
         if not (flow.snapshot.mesh.istio or IstioConfig()).auto_mtls:
             return NO, ()
-    if server.because:
+    if server.unread:
         return EITHER, server.because
-    return (NO if server.mode is Mode.DISABLE else YES), ()
+    refused = {one.mode is Mode.DISABLE for one in server.said}
+    if len(refused) > 1:
+        return EITHER, server.because
+    return (NO if True in refused else YES), ()
