@@ -233,12 +233,16 @@ def test_a_route_that_is_not_understood(route: Document) -> None:
     assert out(meshed(network(), route)) == "unknown"
 
 
-def test_of_a_name_it_is_not_known_to_which_network_it_leads() -> None:
+def test_a_name_of_the_outside_leads_somewhere_outside_the_networks_of_the_cluster() -> None:
     name = "api.example.com"
-    assert out(meshed(network()), destination=name) == "unknown"
+    assert out(meshed(network()), destination=name) == "deny"
     assert out(meshed(network("Allow")), destination=name) == "allow"
     every = network(more="networks: [{cidr: 0.0.0.0/0}, {cidr: '::/0'}]")
     assert out(meshed(every), destination=name) == "deny"
+    some = network(more="networks: [{cidr: 8.0.0.0/8}]")
+    assert out(meshed(some), destination=name) == "unknown"
     # Whether the network takes it or not, what its route lets out goes out.
     route = to("TLSRoute", "r", f"hostnames: [{name}]\nrules: [{{}}]")
-    assert out(meshed(network(), route), TLS, name) == "allow"
+    assert out(meshed(some, route), TLS, name) == "allow"
+    notes = ask(meshed(network()), "shop/web", name, 443).notes
+    assert any("outside the networks" in note for note in notes)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ringfence.model.connection import PodEnd
+from ringfence.model.connection import DomainEnd, PodEnd
 from ringfence.model.document import Document, Path
 from ringfence.model.rule import Direction
 from ringfence.model.verdict import Verdict
@@ -41,6 +41,7 @@ from ringfence.reference.schema import NotUnderstoodError
 
 ELSEWHERE = "`{}` sends it to another backend, which is not judged"
 REDIRECTED = "`{}` has the proxy answer with a redirect, and where that leads to is not judged"
+OUTSIDE = "`{}` is taken to lead outside the networks of the cluster"
 DEFAULT_OPAQUE = "25,587,3306,4444,5432,6379,9300,11211"
 """Source: linkerd2 `charts/linkerd-control-plane/values.yaml` proxy.opaquePorts."""
 OPAQUE_PORTS = "config.linkerd.io/opaque-ports"
@@ -104,13 +105,25 @@ def judge(scene: Scene, flow: Flow) -> Side:
         return Side(Verdict.UNKNOWN, pieces, tuple(one.because for one in unread))
     if not found:
         return plain
-    blocks = [block for one in found for block in one.networks]
-    place = pieces_of(flow.destination.place, flow.family, blocks)
+    place = _places(scene, flow, [block for one in found for block in one.networks])
 
     def decide(trial: Trial) -> list[Decision]:
         return [_decided(scene, _taking(found, address), trial) for address in place]
 
     return together(_trials(found, flow), decide, flow.destination.why_unsure)
+
+
+def _places(scene: Scene, flow: Flow, blocks: list[Block]) -> list[Address | None]:
+    """Return an address of each part of where the destination may be that the networks tell apart.
+
+    A name of the outside leads somewhere outside the networks of the cluster.
+    """
+    if not isinstance(flow.connection.destination, DomainEnd):
+        return pieces_of(flow.destination.place, flow.family, blocks)
+    cluster = cluster_networks(scene)
+    found = pieces_of(flow.destination.place, flow.family, [*blocks, *cluster])
+    scene.notes.add(OUTSIDE.format(flow.destination.name))
+    return [one for one in found if not any(block.holds(one) for block in cluster)]
 
 
 # -- which network -------------------------------------------------------------------------------
