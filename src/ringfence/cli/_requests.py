@@ -28,7 +28,10 @@ def add_request_options(parser: ArgumentParser) -> None:
     group.add_argument("--sni", metavar="NAME", help="TLS with this server name")
     group.add_argument("--icmp", metavar="TYPE[/CODE]", help="ICMP of this type")
     group.add_argument(
-        "--mtls", choices=("yes", "no"), help="whether the peers authenticated each other"
+        "--mtls",
+        choices=("yes", "no"),
+        help="whether it is mTLS of the mesh, or the peers authenticated each other in Cilium "
+        "(left out: as both ends are set up)",
     )
 
 
@@ -66,7 +69,7 @@ def words(query: "Query") -> str:
     if query.icmp is not None:
         parts.append("type " + "/".join(map(str, query.icmp.values())))
     if query.mtls is not None:
-        parts.append("authenticated" if query.mtls else "not authenticated")
+        parts.append("with mTLS" if query.mtls else "without mTLS")
     return " ".join(parts)
 
 

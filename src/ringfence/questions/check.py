@@ -253,6 +253,7 @@ def check(
     http: Http | None = None,
     dns: str | None = None,
     sni: str | None = None,
+    mtls: bool | None = None,
     judge: Judge = "engine",
 ) -> Judgement:
     """Return whether `source` may connect to `destination`, with the evidence.
@@ -266,6 +267,7 @@ def check(
         http: the request that is sent, as far as it matters.
         dns: the name that a DNS query asks for.
         sni: the server name of a TLS handshake.
+        mtls: whether it is mTLS of the mesh; as both ends are set up where None.
         judge: `engine`, or `reference` for a second opinion.
 
     Raises:
@@ -279,5 +281,6 @@ def check(
         http=http,
         dns=None if dns is None else {"query": dns},
         sni=sni,
+        mtls=mtls,
     )
     return Checker(snapshot, judge=judge).ask(query)
