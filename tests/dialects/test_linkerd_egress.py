@@ -17,7 +17,7 @@ from dialects.linkerd_documents import (
 from dialects.linkerd_documents import answer as answer_of_tier
 from ringfence.model.document import Document
 from ringfence.model.mesh import DataPlane, LinkerdConfig
-from ringfence.model.rule import AllPeers, MeshPeer, PodPeer, Policy
+from ringfence.model.rule import AddressPeer, AllPeers, MeshPeer, PodPeer, Policy
 from ringfence.model.selector import EVERYTHING, LabelSelector
 from ringfence.model.tiers import MESH_EGRESS
 
@@ -104,13 +104,19 @@ def test_exceptions_make_a_block_smaller() -> None:
     assert answer(OUT, wide, network("b", "Allow", networks=halved)) == "allow"
 
 
-def test_of_a_name_it_is_not_known_which_network_it_is_of() -> None:
+def test_a_name_is_taken_to_be_outside_the_networks_of_the_cluster() -> None:
     named = replace(OUT, domain="api.example", sni="api.example")
-    assert answer(named, network()) == "deny or pass"
-    assert answer(named, network(policy="Allow")) == "allow or pass"
+    assert answer(named, network()) == "deny"
     let_out = route("TLSRoute", hostnames=["api.example"])
-    assert answer(named, network(), let_out) == "allow or pass"
-    assert answer(replace(named, sni="web.example"), network(), let_out) == "deny or pass"
+    assert answer(named, network(), let_out) == "allow"
+    assert answer(replace(named, sni="web.example"), network(), let_out) == "deny"
+
+
+def test_of_what_is_only_a_part_of_the_outside_no_name_surely_is() -> None:
+    found = parsed(network(networks=[{"cidr": "8.0.0.0/8"}])).policies
+    assert [rule.peers for policy in found for rule in policy.rules] == [
+        (AddressPeer("8.0.0.0/8"),),
+    ]
 
 
 # -- clients ---------------------------------------------------------------------------------------
@@ -222,11 +228,6 @@ def test_what_is_not_of_the_protocol_is_refused_whatever_the_policy() -> None:
     names = route("TLSRoute", hostnames=["api.example"])
     assert answer(replace(OUT, sni="web.example"), network(policy="Allow"), names) == "allow"
     assert answer(OUT, network(policy="Allow"), names) == "deny"
-
-
-def test_plain_http_has_no_server_name() -> None:
-    names = route("TLSRoute", hostnames=["api.example"])
-    assert answer(replace(OUT, http=True, sni="api.example"), network(), names) == "deny"
 
 
 def test_at_opaque_ports_only_tcp_routes_count() -> None:

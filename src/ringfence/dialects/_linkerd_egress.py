@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Final
 
 from ringfence.dialects import Context
-from ringfence.dialects._linkerd_clients import Network, networks
+from ringfence.dialects._linkerd_clients import EVERY_NETWORK, Network, networks
 from ringfence.dialects._linkerd_objects import (
     EGRESS_NETWORK,
     Place,
@@ -27,7 +27,7 @@ from ringfence.dialects._linkerd_objects import (
     sources,
 )
 from ringfence.dialects._linkerd_parents import GRPC, HTTP, TCP, TLS, Route, routes
-from ringfence.dialects._linkerd_routes import ANY_CALL, ANY_HTTP
+from ringfence.dialects._linkerd_routes import ANY_CALL
 from ringfence.dialects._shared import Malformed, items, one_of
 from ringfence.model import tiers
 from ringfence.model.cluster import Protocol
@@ -37,6 +37,7 @@ from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.mesh import DataPlane
 from ringfence.model.rule import (
     Action,
+    AddressPeer,
     AllPeers,
     Direction,
     DomainPeer,
@@ -55,7 +56,6 @@ ANY_NAME: Final = DomainPattern("*", Wildcard.CILIUM)
 OPAQUE: Final = "config.linkerd.io/opaque-ports"
 OPAQUE_PORTS: Final = "25,587,3306,4444,5432,6379,9300,11211"
 """Source: linkerd2 `charts/linkerd-control-plane/values.yaml` proxy.opaquePorts."""
-BY_ADDRESS: Final = "the address behind the name decides which EgressNetwork it is of"
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,16 @@ def _outside(context: Context) -> tuple[Network, ...]:
     )
 
 
+def _peers(block: Network, context: Context) -> tuple[Peer, ...]:
+    """Return who is in a block.
+
+    A host of which only the name is known is taken to be outside the networks of the cluster.
+    """
+    within = {cidr for each in _outside(context) for cidr in each.excepts}
+    everywhere = AddressPeer(block.cidr) in EVERY_NETWORK and within >= set(block.excepts)
+    return (block.peer, DomainPeer(ANY_NAME)) if everywhere else (block.peer,)
+
+
 def _size(block: Network) -> int:
     """Return how many addresses a network has, as Linkerd counts them.
 
@@ -196,7 +206,7 @@ def _policies(
             Direction.EGRESS,
         )
         near = [r for r in attached if r.source.namespace in (source.namespace, namespace)]
-        yield from _of_clients(network, block, near, place)
+        yield from _of_clients(network, _peers(block, context), near, place)
 
 
 def _all_but(namespaces: list[str]) -> LabelSelector:
@@ -204,13 +214,13 @@ def _all_but(namespaces: list[str]) -> LabelSelector:
 
 
 def _of_clients(
-    network: EgressNetwork, block: Network, near: list[Route], place: Place
+    network: EgressNetwork, peers: tuple[Peer, ...], near: list[Route], place: Place
 ) -> Iterator[Policy]:
     """Yield the parts of what an EgressNetwork says, in the order of its routes."""
     runs = groupby(_decisions(network, near), lambda each: each.source.index)
     for number, (_, run) in enumerate(runs):
         decisions = list(run)
-        rules = [rule for each in decisions for rule in _rules(each, block, place)]
+        rules = [_rule(each, peers, place) for each in decisions]
         yield place.policy(number, decisions[0].source, rules)
 
 
@@ -255,7 +265,6 @@ def _decisions(network: EgressNetwork, near: list[Route]) -> Iterator[Decision]:
                         Action.ALLOW,
                         (here,),
                         boxes=boxes,
-                        without_boxes=(ANY_HTTP,) if titles is TLS else (),
                         uncertain=why,
                     )
         if titles is TCP:
@@ -297,13 +306,9 @@ def _others_at(
         yield Decision(source, policy, Action.ALLOW, (here,))
         return
     if own is not None and network.allows:
-        without = (ANY_HTTP,) if titles is TLS else ()
-        yield Decision(source, policy, Action.ALLOW, (here,), boxes=(own,), without_boxes=without)
+        yield Decision(source, policy, Action.ALLOW, (here,), boxes=(own,))
         let_out = (*let_out, own)
     yield Decision(source, policy, Action.DENY, (here,), without_boxes=let_out)
-    if titles is TLS:
-        # Plain HTTP has no server name, whatever else is said of it.
-        yield Decision(source, policy, Action.DENY, (here,), boxes=(ANY_HTTP,))
 
 
 def _ports(route: Route, network: Source) -> list[int]:
@@ -363,20 +368,15 @@ def _limits(route: Route) -> Iterator[tuple[Layer7, str]]:
             yield Layer7(http=box.http), box.uncertain
 
 
-def _rules(decision: Decision, block: Network, place: Place) -> Iterator[Rule]:
-    """Yield a rule for the addresses of a block, and one for hosts of which only the name is known.
-
-    Whether the address behind a name is of the block is not known.
-    """
-    for peer, open_because in ((block.peer, ""), (DomainPeer(ANY_NAME), BY_ADDRESS)):
-        yield Rule(
-            direction=place.direction,
-            action=decision.action,
-            peers=(peer,),
-            traffic=decision.ports,
-            path=decision.path,
-            not_traffic=decision.without,
-            layer7=decision.boxes,
-            not_layer7=decision.without_boxes,
-            uncertain=decision.uncertain or open_because,
-        )
+def _rule(decision: Decision, peers: tuple[Peer, ...], place: Place) -> Rule:
+    return Rule(
+        direction=place.direction,
+        action=decision.action,
+        peers=peers,
+        traffic=decision.ports,
+        path=decision.path,
+        not_traffic=decision.without,
+        layer7=decision.boxes,
+        not_layer7=decision.without_boxes,
+        uncertain=decision.uncertain,
+    )

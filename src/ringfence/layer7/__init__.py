@@ -10,6 +10,7 @@
   regular expression; `why_undecidable(box)`: why a box alone cannot be followed, so that its rule
   matches perhaps and the box must stay out of every `Space`.
 - `matches(pattern, name)`: a domain pattern against a name.
+- `linkerd_requests`: requests as the routes of Linkerd's proxies see them, query parameters too.
 - `to_json(box)`, `text(box)`, `limit_text(l7, l7_except)`: a box as answers have it.
 - `Undecidable`: what has no exact answer in bounded time; its message says why.
 """

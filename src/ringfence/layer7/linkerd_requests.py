@@ -14,6 +14,9 @@ from ringfence.model.layer7 import Request
 
 MARK = "?"
 """Before the name of a query parameter."""
+NOTHING_ELSE = (MARK, "")
+"""Stands for headers of which nothing was said beside the query."""
+TWICE = 2
 CAPITAL = "^"
 """Before a letter of it that is a capital: names of headers are in lower case, these are not."""
 
@@ -24,18 +27,24 @@ def query_header(name: str) -> str:
 
 
 def as_matched(request: Request) -> Request:
-    """Return a request as routes compare it.
-
-    Where the headers were not said, or a parameter stands there twice, of which either may be
-    meant, nothing is known of parameters.
-    """
+    """Return a request as routes compare it."""
     if request.path is None:
         return request
     path, _, query = request.path.partition("#")[0].partition("?")
-    given = [
-        (query_header(name), value) for name, value in parse_qsl(query, keep_blank_values=True)
-    ]
-    headers = None
-    if request.headers is not None and len({name for name, _ in given}) == len(given):
-        headers = tuple(sorted((*request.headers, *given)))
-    return msgspec.structs.replace(request, path=path, headers=headers)
+    said = parse_qsl(query, keep_blank_values=True)
+    given = [(query_header(name), value) for name, value in said]
+    headers = (NOTHING_ELSE,) if request.headers is None else request.headers
+    return msgspec.structs.replace(request, path=path, headers=tuple(sorted((*headers, *given))))
+
+
+def values_of(request: Request, name: str) -> list[str] | None:
+    """Return what a request says of a header, or of a query parameter as one; None: nothing.
+
+    Of a parameter that stands there twice either may be meant.
+    """
+    if request.headers is None or (name.startswith(MARK) and request.path is None):
+        return None
+    found = [value for header, value in request.headers if header.lower() == name]
+    if name.startswith(MARK):
+        return found if len(found) < TWICE else None
+    return None if NOTHING_ELSE in request.headers else found

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from ringfence.layer7 import dimension
+from ringfence.layer7 import dimension, linkerd_requests
 from ringfence.layer7.bits import from_members, members
 from ringfence.layer7.dimension import FLAGS, Dimension
 from ringfence.layer7.undecidable import Undecidable
@@ -165,12 +165,11 @@ class Space:
             name = each.name.removeprefix("header ")
             if name == each.name:
                 said = getattr(request, name)
-            elif request.headers is None:
-                continue
             else:
-                values = [value for header, value in request.headers if header.lower() == name]
-                # Source: RFC 9110 section 5.3: a header sent twice is one list.
-                known[each.name] = each.value_of(",".join(values) if values else None)
+                values = linkerd_requests.values_of(request, name)
+                if values is not None:
+                    # Source: RFC 9110 section 5.3: a header sent twice is one list.
+                    known[each.name] = each.value_of(",".join(values) if values else None)
                 continue
             if said is not None:
                 known[each.name] = each.value_of(said)
