@@ -21,7 +21,16 @@ from dialects.istio_documents import (
     when,
 )
 from ringfence.model.layer7 import Form, HeaderMatch, HttpMatch, Layer7, Text, exact
-from ringfence.model.rule import Action, AddressPeer, AllPeers, AnyPeer, NotPeer, Rule
+from ringfence.model.rule import (
+    Action,
+    AddressPeer,
+    AllPeers,
+    AnyPeer,
+    Chain,
+    ChainPort,
+    NotPeer,
+    Rule,
+)
 
 SHOP = principal(Form.REGEX, ".*/ns/shop/.*")
 EVIL = principal(Form.REGEX, ".*/ns/evil/.*")
@@ -138,11 +147,13 @@ def test_the_address_of_the_destination_is_the_subjects() -> None:
 
 def test_whence_a_request_comes_is_open_on_http_and_the_peers_address_on_tcp() -> None:
     for found in (source(remoteIpBlocks=["10.0.0.0/8"]), when("remote.ip", "10.0.0.0/8")):
-        on_http, on_tcp, on_detected = found
+        at_http, on_http, on_tcp, on_detected = found
+        assert at_http.uncertain
         assert on_http.uncertain
-        assert on_http.peers is None
-        assert on_http.layer7 == (HTTP,)
-        assert on_http.not_traffic == ON_HTTP
+        assert at_http.peers is on_http.peers is None
+        assert (at_http.layer7, on_http.layer7) == (None, (HTTP,))
+        assert at_http.not_traffic == (*ON_HTTP, ChainPort(Chain.DETECTED))
+        assert on_http.not_traffic == ON_DETECTED
         assert on_tcp.peers == on_detected.peers == (AddressPeer("10.0.0.0/8"),)
         assert (on_tcp.not_traffic, on_detected.not_traffic) == (ON_TCP, ON_DETECTED)
         assert on_detected.not_layer7 == (HTTP,)

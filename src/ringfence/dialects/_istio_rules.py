@@ -105,50 +105,68 @@ class Outcome:
 # -- Envoy -----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a rule is held, by how the proxy reads what comes in."""
+
+    elsewhere: tuple[ChainPort, ...] = ()
+    """The ports where it is not."""
+    reads_http: bool = False
+    """Whether the proxy's filters for HTTP hold it."""
+    only_http: bool = False
+    """Whether only HTTP is meant there."""
+    refused: tuple[Layer7, ...] = ()
+    """What is not meant there."""
+
+
+_AT_HTTP, _AT_TCP, _AT_DETECTED = map(ChainPort, (Chain.HTTP, Chain.TCP, Chain.DETECTED))
+EVERYWHERE: Final = Place()
+HTTP: Final = Place((_AT_TCP,), reads_http=True, only_http=True)
+"""HTTP, wherever it is read: what is none meets no field of it."""
+HTTP_PORTS: Final = Place((_AT_TCP, _AT_DETECTED), reads_http=True)
+HTTP_DETECTED: Final = Place((_AT_HTTP, _AT_TCP), reads_http=True, only_http=True)
+TCP_PORTS: Final = Place((_AT_HTTP, _AT_DETECTED))
+TCP_DETECTED: Final = Place((_AT_HTTP, _AT_TCP), refused=(ANY_HTTP,))
+
+
 def for_envoy(written: Written, outcome: Outcome) -> list[Rule]:
     """Return the rules as which Envoy holds one."""
     allows = outcome.action is Action.ALLOW
     only_http = bool(written.http)
     found: list[Rule] = []
     for demands in written.combined():
-        if not (demands.forwarded or demands.http or (allows and only_http)):
-            found += _rules(written.path, demands, outcome)
-            continue
-        found += _rules(written.path, demands, outcome, Chain.HTTP)
         if allows and only_http:
-            continue
-        found += _rules(written.path, demands, outcome, Chain.TCP)
-        found += _rules(written.path, demands, outcome, Chain.DETECTED)
+            places = [HTTP]
+        elif demands.http:
+            places = [HTTP, TCP_PORTS, TCP_DETECTED]
+        elif demands.forwarded:
+            places = [HTTP_PORTS, HTTP_DETECTED, TCP_PORTS, TCP_DETECTED]
+        else:
+            places = [EVERYWHERE]
+        for place in places:
+            found += _rules(written.path, demands, outcome, place)
     return merged(found)
 
 
 def _rules(
-    path: Path, demands: Demands, outcome: Outcome, chain: Chain | None = None
+    path: Path, demands: Demands, outcome: Outcome, place: Place = EVERYWHERE
 ) -> Iterator[Rule]:
-    """Yield the rules for all ports; or for HTTP, for TCP, or for what is detected not to be HTTP.
-
-    `Chain.HTTP` stands for the ports read as HTTP and for the HTTP of those where it is detected.
-    """
+    """Yield the rules for what is over mTLS, for what is not, or for both, at one place."""
     traffic, not_traffic = _traffic(demands, outcome.ports)
     if traffic == ():
         return
-    on_http = chain is Chain.HTTP
+    not_traffic += place.elsewhere
     boxes: tuple[Layer7, ...] | None = None
-    refused: tuple[Layer7, ...] = ()
+    refused = place.refused
     open_to = (outcome.uncertain, *demands.open)
     addresses = demands.addresses
-    if on_http:
+    if place.only_http:
         boxes = tuple(_boxes(demands))
-        refused = tuple(Layer7(http=match) for match in demands.not_http)
+    if place.reads_http:
+        refused += tuple(Layer7(http=match) for match in demands.not_http)
         open_to += (*demands.tokens, *((FORWARDED,) if demands.forwarded else ()))
-        not_traffic += (ChainPort(Chain.TCP),)
     else:
         addresses += demands.forwarded
-    if chain is Chain.TCP:
-        not_traffic += (ChainPort(Chain.HTTP), ChainPort(Chain.DETECTED))
-    if chain is Chain.DETECTED:
-        not_traffic += (ChainPort(Chain.HTTP), ChainPort(Chain.TCP))
-        refused += (ANY_HTTP,)
     if outcome.at_waypoint and demands.subjects:
         open_to += (ADDRESSED,)
     subjects = () if outcome.at_waypoint else demands.subjects
