@@ -11,9 +11,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from ringfence.assemble.catalog import Catalog
-from ringfence.assemble.istio_membership import IstioRules
+from ringfence.assemble.istio_membership import REDIRECTED, STATUS, IstioRules
 from ringfence.assemble.linkerd_membership import LinkerdRules
-from ringfence.assemble.mesh_pods import PodFacts, Space, containers
+from ringfence.assemble.mesh_pods import (
+    ISTIO_PROXY,
+    Containers,
+    PodFacts,
+    Space,
+    containers,
+    proxies,
+)
 from ringfence.assemble.mesh_settings import Settings
 from ringfence.assemble.values import EMPTY, Malformed, mapping, string_map
 from ringfence.assemble.waypoints import GATEWAY_NAME, Gateways
@@ -22,8 +29,8 @@ from ringfence.model.document import Document
 from ringfence.model.location import Problem
 from ringfence.model.mesh import IstioConfig, LinkerdConfig, Membership, Mesh
 
-MESH_WORDS: Final = ("istio.io", "linkerd.io")
-GATEWAY_LABELS: Final = frozenset({GATEWAY_NAME})
+TELLING: Final = frozenset({STATUS, REDIRECTED})
+"""Annotations of pods that take part though they carry no proxy."""
 NOT_JUDGED: Final = {
     "traffic.sidecar.istio.io/includeOutboundIPRanges": ("*", ""),
     "traffic.sidecar.istio.io/excludeOutboundIPRanges": ("",),
@@ -82,13 +89,17 @@ class Memberships:
         annotations = metadata.get("annotations")
         if not isinstance(annotations, dict):
             annotations = EMPTY
-        told = tuple(item for item in annotations.items() if _concerns(item[0]))
-        own = tuple(
-            item for item in labels.items() if _concerns(item[0]) or item[0] in GATEWAY_LABELS
-        )
-        carried = containers(spec)
+        carried = proxies(spec)
+        if running and not carried and TELLING.isdisjoint(annotations):
+            return None  # of nearly all pods of a cluster without a mesh, this is all
+        told = tuple([item for item in annotations.items() if _concerns(item[0])])
+        own = tuple([item for item in labels.items() if _concerns(item[0])])
+        if carried and carried[0][0] == ISTIO_PROXY:
+            declared = Containers(carried)  # what else is in the pod makes no difference
+        else:
+            declared = containers(spec, carried)
         try:
-            key = (document.namespace, account, created, running, told, own, carried)
+            key = (document.namespace, account, created, running, told, own, declared)
             if key in self._known:
                 return self._known[key]
         except TypeError:  # an annotation that is a list: the API server would refuse it
@@ -102,7 +113,7 @@ class Memberships:
             labels,
             {name: value for name, value in told if isinstance(value, str)},
             account,
-            carried,
+            declared,
             created,
             running,
         )
@@ -163,4 +174,7 @@ class Memberships:
 
 
 def _concerns(name: object) -> bool:
-    return isinstance(name, str) and any(word in name for word in MESH_WORDS)
+    """Return whether a label or an annotation is one of a mesh, or names a Gateway."""
+    return isinstance(name, str) and (
+        "istio.io" in name or "linkerd.io" in name or name == GATEWAY_NAME
+    )

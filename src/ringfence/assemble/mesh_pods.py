@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 ISTIO_PROXY, LINKERD_PROXY = "istio-proxy", "linkerd-proxy"
 PROXIES: Final = frozenset({ISTIO_PROXY, LINKERD_PROXY})
@@ -22,19 +22,29 @@ class Space:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Containers:
+Proxies = tuple[tuple[str, tuple[str, ...]], ...]
+"""The containers of `PROXIES` that a pod has, sorted, each with its first arguments."""
+
+
+class Containers(NamedTuple):
     """What the containers of a pod say."""
 
-    proxies: frozenset[str]
-    """The containers of `PROXIES` that are there."""
-    modes: tuple[str, ...]
-    """The arguments of `istio-proxy`: what kind of proxy it is stands among them."""
-    probes: Probes
-    ports: tuple[tuple[str, int], ...]
+    carried: Proxies
+    probes: Probes = ()
+    ports: tuple[tuple[str, int], ...] = ()
     """Names and numbers of the TCP ports that are declared, sorted; a name may be empty."""
-    no_token: bool
+    no_token: bool = False
     """Whether no token of its service account is mounted."""
+
+    @property
+    def proxies(self) -> frozenset[str]:
+        """Return which of `PROXIES` are there."""
+        return frozenset(name for name, _ in self.carried)
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """Return the arguments of Istio's proxy: what kind of proxy it is stands among them."""
+        return dict(self.carried).get(ISTIO_PROXY, ())
 
 
 @dataclass(frozen=True)
@@ -57,33 +67,33 @@ class PodFacts:
         return self.space.annotations.get(annotation) if found is None else found
 
 
-def containers(spec: Mapping[str, Any]) -> Containers:
+def proxies(spec: Mapping[str, Any]) -> Proxies:
+    """Return the proxies that a spec has; what is malformed there is told elsewhere."""
+    found: list[tuple[str, tuple[str, ...]]] = []
+    for field in ("containers", "initContainers"):
+        listed = spec.get(field)
+        for container in listed if isinstance(listed, list) else ():
+            name = container.get("name") if isinstance(container, dict) else None
+            if isinstance(name, str) and name in PROXIES:
+                given = container.get("args")
+                arguments = given[:4] if isinstance(given, list) else ()
+                found.append((name, tuple(map(str, arguments))))
+    return tuple(sorted(found))
+
+
+def containers(spec: Mapping[str, Any], carried: Proxies) -> Containers:
     """Return what the containers of a spec say; what is malformed there is told elsewhere.
 
     Source, of probes: linkerd2 `policy-controller/k8s/index/src/inbound/pod.rs`.
     """
-    proxies: set[str] = set()
-    modes: tuple[str, ...] = ()
     probes: set[tuple[int, str]] = set()
     ports: set[tuple[str, int]] = set()
-    for field in ("containers", "initContainers"):
-        for container in _maps(spec.get(field)):
-            name = container.get("name")
-            if name in PROXIES:
-                proxies.add(str(name))
-            if name == ISTIO_PROXY and isinstance(container.get("args"), list):
-                modes = tuple(str(argument) for argument in container["args"][:4])
-            if field == "containers":
-                declared = _ports(container)
-                ports |= declared
-                probes |= _probes(container, declared)
-    return Containers(
-        frozenset(proxies),
-        modes,
-        tuple(sorted(probes)),
-        tuple(sorted(ports)),
-        spec.get("automountServiceAccountToken") is False,
-    )
+    for container in _maps(spec.get("containers")):
+        declared = _ports(container)
+        ports |= declared
+        probes |= _probes(container, declared)
+    no_token = spec.get("automountServiceAccountToken") is False
+    return Containers(carried, tuple(sorted(probes)), tuple(sorted(ports)), no_token)
 
 
 def _maps(listed: object) -> list[dict[str, Any]]:
