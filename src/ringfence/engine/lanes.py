@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
 from ringfence.engine.pieces import Pieces, add
-from ringfence.engine.transport import Carried, Transport, alike
+from ringfence.engine.transport import Carried, Transport, alike, heeds_rules
 from ringfence.engine.wire import Wire
 from ringfence.model.mesh import DataPlane, Membership
 
@@ -89,7 +89,7 @@ class Carriage:
         asking: tuple[object, ...] = ()
         if client is not None:
             asking = self._classes.clients.key(self._classes.members[source][0])
-        proxy = client and (client.data_plane, client.outbound, bool(client.gateway))
+        proxy = client and (client.data_plane, client.outbound, client.waypoint)
         key = (proxy, asking, joined, None if self._uniform else source)
         if key not in self._known:
             self._known[key] = self._find(source, client, joined=joined)
@@ -120,6 +120,9 @@ class Carriage:
         for group, members in self._groups(None if self._uniform else source).items():
             if group.server.uncertain and not joined:
                 add(absent, everything, members)
+                for service, _, target in group.leading:
+                    here = lanes.by_service.setdefault(service, {}).setdefault((ABSENT,), {})
+                    add(here, self._wire.ports_of(target), members)
                 continue
             inbound = wire.taken(group.server.inbound)
             add(absent, everything & ~inbound, members)
@@ -147,7 +150,7 @@ class Carriage:
         inbound: int,
     ) -> None:
         """Add how Services before some destinations are called."""
-        sidecar = client is not None and client.data_plane is DataPlane.SIDECAR
+        sidecar = client is not None and heeds_rules(client)
         clients = self._classes.clients
         asking = clients.key(self._classes.members[source][0]) if sidecar and clients else None
         for number, port, target in group.leading:
@@ -184,7 +187,7 @@ class Carriage:
         doubtful = self._of_ports(perhaps) & ~refusing
         if client.data_plane is DataPlane.LINKERD:
             refusing = doubtful = 0
-        heeded = mode if client.data_plane is DataPlane.SIDECAR else ""
+        heeded = mode if heeds_rules(client) else ""
         parts: tuple[tuple[bool | None, int], ...] = (
             (True, refusing),
             (None, doubtful),

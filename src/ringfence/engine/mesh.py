@@ -111,12 +111,11 @@ class MeshViews:
     def _as_seen(self, connection: Connection, carried: Carried) -> Connection:
         """Return a question as it is to the network."""
         if carried.mtls:
-            request = _sealed(connection.request, SERVER_NAME)
             port = carried.wire or connection.port
+            request = _sealed(connection.request)
             return msgspec.structs.replace(connection, port=port, request=request)
         if carried.own_tls:
-            request = _sealed(connection.request, None)
-            return msgspec.structs.replace(connection, request=request)
+            return msgspec.structs.replace(connection, request=_sealed(connection.request))
         return connection
 
     def _joined(
@@ -132,17 +131,21 @@ class MeshViews:
         alike = self._as_read(connection.request, carried) == self._network.as_compared(
             connection.request
         )
+        several = len(views) > 1
+        disputed = len({view.trace.verdict for view in views}) > 1
         for part in parts:
+            # Whatever is within TLS that proxies do not read is one part to them.
+            whole = wire.sealed(part.traffic) if carried.own_tls else wire.either(part.traffic)
             for view in views:
-                traffic = wire.either(part.traffic) & asked
-                if carried.mtls and len(views) > 1:
+                traffic = whole & asked
+                if several and (carried.mtls or carried.own_tls):
                     through = wire.sealed(view.traffic)
                     if carried.wire:
                         through = wire.tunnelled(view.traffic, carried.wire)
                     traffic &= through
-                elif len(views) > 1 and alike and not carried.own_tls:
+                elif several and alike:
                     traffic &= wire.either(view.traffic)
-                elif len(views) > 1 and len({one.trace.verdict for one in views}) > 1:
+                elif disputed:
                     yield unclear(views), part, traffic
                     break
                 elif view is not views[0]:
@@ -165,11 +168,13 @@ class MeshViews:
         member = carried.server or carried.client
         if request.path is None or member is None:
             return request
+        if member.data_plane is DataPlane.LINKERD:
+            from ringfence.layer7 import linkerd_requests  # noqa: PLC0415 - as below
+
+            return linkerd_requests.as_matched(request)
         from ringfence.layer7 import istio_paths  # noqa: PLC0415 - only where a path is asked for
 
         setting = (self._classes.snapshot.mesh.istio or IstioConfig()).normalization
-        if member.data_plane is DataPlane.LINKERD:
-            setting = "NONE"
         path = istio_paths.normalised(request.path, setting)
         return msgspec.structs.replace(request, path=path)
 
@@ -186,7 +191,7 @@ class MeshViews:
         """
         request = self._as_read(connection.request, carried)
         if carried.own_tls:
-            request = _sealed(request, None)
+            request = _sealed(request)
         mesh = self._mesh
         asked = self._network.asked(connection, msgspec.structs.replace(request, mtls=carried.mtls))
         source, destination = (
@@ -356,7 +361,7 @@ class MeshViews:
         ]
 
 
-def _sealed(request: Request, server_name: str | None) -> Request:
+def _sealed(request: Request) -> Request:
     """Return a request as whoever cannot read what is within TLS sees it."""
     return msgspec.structs.replace(
         request,
@@ -366,5 +371,5 @@ def _sealed(request: Request, server_name: str | None) -> Request:
         host=None,
         headers=None,
         dns="",
-        sni=server_name,
+        sni=SERVER_NAME,
     )

@@ -126,7 +126,7 @@ class Transport:
             yield self.over(taken, mtls=True)
             return
         told: list[str] = []
-        if client.data_plane is DataPlane.AMBIENT:
+        if not heeds_rules(client):
             modes = [("", "")]
         elif not by_service:
             modes = [("DISABLE", "")]
@@ -152,7 +152,7 @@ class Transport:
             return [(False, mode in OWN_TLS)]
         if mode:
             return [(True, False)]
-        automatic = self._istio.auto_mtls or client.data_plane is DataPlane.AMBIENT
+        automatic = self._istio.auto_mtls or not heeds_rules(client)
         if not automatic or refused:
             return [(False, False)]
         return [(True, False), (False, False)] if refused is None else [(True, False)]
@@ -163,7 +163,7 @@ class Transport:
             return taken
         planes = {m.data_plane for m in (taken.client, taken.server) if m}
         wire = None
-        if DataPlane.AMBIENT in planes:
+        if DataPlane.AMBIENT in planes or (taken.client and taken.client.waypoint):
             wire = HBONE_PORT
         elif planes == {DataPlane.LINKERD} and self._linkerd.transport_header:
             wire = LINKERD_INBOUND_PORT
@@ -231,6 +231,16 @@ class Transport:
 
 def _either(member: Membership | None) -> tuple[Membership | None, ...]:
     return (member, None) if member and member.uncertain else (member,)
+
+
+def heeds_rules(client: Membership) -> bool:
+    """Return whether a client calls as DestinationRules say, and by the addresses of Services.
+
+    Ztunnels and waypoints speak mTLS with whatever takes it.
+
+    Source: ztunnel `src/proxy/outbound.rs`; Istio `pilot/pkg/networking/core/waypoint.go`.
+    """
+    return client.data_plane is DataPlane.SIDECAR and not client.waypoint
 
 
 def alike(client: Membership, server: Membership) -> bool:
