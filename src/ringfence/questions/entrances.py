@@ -222,7 +222,7 @@ class Entrances:
     def _by_controller(self, controller: PodEnd, end: PodEnd, target: Target) -> Admission:
         """Return who may come in to a workload through a controller."""
         outer = self._to_controller(controller)
-        judgement = self._inside(controller, end, target.protocol, target.port)
+        judgement = self._inside(controller, end, target.protocol, target.port, target.service)
         return outer & admission(dict.fromkeys(outer.verdicts, judgement))
 
     def _to_controller(self, controller: PodEnd) -> Admission:
@@ -297,10 +297,15 @@ class Entrances:
         return admission(judgements)
 
     def _judge_inside(
-        self, controller: PodEnd, end: PodEnd, protocol: Protocol, port: int | None
+        self,
+        controller: PodEnd,
+        end: PodEnd,
+        protocol: Protocol,
+        port: int | None,
+        service: int | None,
     ) -> Judgement:
-        """Return whether a controller may call a workload."""
-        return self._checker.judge(Connection(controller, end, protocol, port))
+        """Return whether a controller may call a workload, by a Service's address."""
+        return self._checker.judge(Connection(controller, end, protocol, port, service=service))
 
     # -- writing -----------------------------------------------------------------------------
 

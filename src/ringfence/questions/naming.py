@@ -18,7 +18,7 @@ from ringfence.engine.addresses import AddressSpace, parse, text
 from ringfence.errors import UnknownNameError, UsageError
 from ringfence.model.cluster import address_block, api_servers
 from ringfence.model.connection import AddressEnd, DomainEnd, End, NodeEnd, PodEnd
-from ringfence.model.rule import IpPeer, leaves
+from ringfence.model.rule import AddressPeer, IpPeer, leaves
 from ringfence.model.snapshot import Snapshot
 
 DOMAIN = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?\.?")
@@ -172,7 +172,9 @@ class Names:
     def _space(self) -> AddressSpace:
         snapshot = self.snapshot
         peers = (peer for p in snapshot.policies for rule in p.rules for peer in rule.peers or ())
-        blocks = {leaf: None for peer in peers for leaf in leaves(peer) if isinstance(leaf, IpPeer)}
+        named = {leaf: None for peer in peers for leaf in leaves(peer)}
+        blocks = {leaf: None for leaf in named if isinstance(leaf, IpPeer)}
+        blocks |= {IpPeer(leaf.cidr): None for leaf in named if isinstance(leaf, AddressPeer)}
         blocks |= {IpPeer(net): None for each in snapshot.network_sets for net in each.nets}
         blocks |= {IpPeer(address_block(a)): None for a in api_servers(snapshot.services)}
         return AddressSpace(blocks)
