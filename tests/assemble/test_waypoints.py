@@ -187,3 +187,17 @@ def test_where_pods_of_a_waypoint_are_there_none_are_made_up() -> None:
 def test_a_malformed_gateway_is_told() -> None:
     found = snapshot(namespace() + gateway(more="\n  infrastructure: []"))
     assert [problem.object for problem in found.problems] == ["Gateway/shop/wp"]
+
+
+def test_a_waypoint_for_the_addresses_of_pods_is_told_not_to_be_judged() -> None:
+    web = """
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec: {template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app}]}}}
+"""
+    meshed = namespace(f"{USE}, istio.io/dataplane-mode: ambient")
+    (warning,) = warnings(snapshot(meshed + web + gateway("istio.io/waypoint-for: all")))
+    assert warning.startswith("Deployment/shop/web: Gateway `shop/wp` is the waypoint for its own")
+    assert warnings(snapshot(meshed + web + gateway())) == []

@@ -158,6 +158,16 @@ class Memberships:
                     "taken to handle them all",
                 )
 
+        if facts.space.labels is not None:
+            space, around = facts.space.name, facts.space.labels
+            if waypoint := self.gateways.of_pod(space, facts.labels, around):
+                ref = "/".join(waypoint.name)
+                self._warn(
+                    document,
+                    f"Gateway `{ref}` is the waypoint for its own address, too, which is not "
+                    "judged: callers are taken to go past it unless they use a Service",
+                )
+
     def _warn(self, document: Document, message: str) -> None:
         key = (document.ref, message, "")
         if key not in self._told:
