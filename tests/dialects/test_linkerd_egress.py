@@ -17,7 +17,7 @@ from dialects.linkerd_documents import (
 from dialects.linkerd_documents import answer as answer_of_tier
 from ringfence.model.document import Document
 from ringfence.model.mesh import DataPlane, LinkerdConfig
-from ringfence.model.rule import AddressPeer, AllPeers, MeshPeer, PodPeer, Policy
+from ringfence.model.rule import AllPeers, MeshPeer, PodPeer, Policy
 from ringfence.model.selector import EVERYTHING, LabelSelector
 from ringfence.model.tiers import MESH_EGRESS
 
@@ -113,10 +113,14 @@ def test_a_name_is_taken_to_be_outside_the_networks_of_the_cluster() -> None:
 
 
 def test_of_what_is_only_a_part_of_the_outside_no_name_surely_is() -> None:
-    found = parsed(network(networks=[{"cidr": "8.0.0.0/8"}])).policies
-    assert [rule.peers for policy in found for rule in policy.rules] == [
-        (AddressPeer("8.0.0.0/8"),),
-    ]
+    narrow = network(networks=[{"cidr": "8.0.0.0/8"}])
+    assert answer(replace(OUT, domain="api.example"), narrow) == "pass"
+
+
+def test_what_is_sent_to_a_pod_is_no_egress() -> None:
+    everywhere = network(networks=[{"cidr": "0.0.0.0/0"}])
+    assert answer(replace(OUT, address="10.1.2.3"), everywhere) == "deny"
+    assert answer(replace(OUT, address="10.1.2.3", pod=True), everywhere) == "pass"
 
 
 # -- clients ---------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from ringfence.dialects._linkerd_clients import (
     Clients,
     any_of_namespace,
     from_networks,
+    identified,
     identity,
     networks,
     of_cidrs,
@@ -142,7 +143,7 @@ def _networks(source: Source) -> tuple[Peer, ...] | None:
     return from_networks(found)
 
 
-def _identities(source: Source, setup: LinkerdConfig) -> tuple[Peer, ...]:
+def _identities(source: Source, setup: LinkerdConfig) -> tuple[Peer, ...] | None:
     given = source.spec(("identities", "identityRefs"))
     if len(given) != 1:
         raise Malformed("exactly one of identities and identityRefs", ("spec",))
@@ -162,7 +163,7 @@ def _identities(source: Source, setup: LinkerdConfig) -> tuple[Peer, ...]:
             found.append(any_of_namespace(named.name, setup))
     if not found:
         raise Ignored("it names no identity", ("spec",))
-    return tuple(dict.fromkeys(found))
+    return identified(found)
 
 
 # -- AuthorizationPolicy ---------------------------------------------------------------------------
@@ -213,6 +214,7 @@ def _required(value: Any, source: Source, context: Context) -> Clients:  # noqa:
         Ignored: one of them is not there.
     """
     identities: tuple[Peer, ...] | None = None
+    mtls = False
     places: tuple[Peer, ...] | None = None
     seen: set[str] = set()
     for at, item in items(value, REQUIRED):
@@ -229,13 +231,14 @@ def _required(value: Any, source: Source, context: Context) -> Clients:  # noqa:
     for at, item in items(value, REQUIRED):
         named = reference(item, at, "namespace")
         namespace = named.namespace or source.namespace
+        mtls = mtls or named.target != NETWORK
         if named.target == SERVICE_ACCOUNT:
             identities = (service_account(namespace, named.name, config(context)),)
         elif named.target == MESH_TLS:
             identities = _found(named, namespace, context)
         else:
             places = _found(named, namespace, context)
-    return Clients(places, identities, mtls=identities is not None)
+    return Clients(places, identities, mtls=mtls)
 
 
 def _found(named: Reference, namespace: str, context: Context) -> tuple[Peer, ...] | None:
@@ -311,7 +314,7 @@ def _client(value: Any, path: Path, source: Source, setup: LinkerdConfig) -> Cli
         return Clients(within, mtls=True)
     if not found:
         raise Ignored("it names no clients", at)
-    return Clients(within, tuple(dict.fromkeys(found)), mtls=True)
+    return Clients(within, identified(found), mtls=True)
 
 
 def _flag(given: dict[str, Any], key: str, path: Path) -> bool:

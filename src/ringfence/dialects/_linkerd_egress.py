@@ -42,6 +42,7 @@ from ringfence.model.rule import (
     Direction,
     DomainPeer,
     MeshPeer,
+    NotPeer,
     Peer,
     PodPeer,
     Policy,
@@ -128,13 +129,14 @@ def _outside(context: Context) -> tuple[Network, ...]:
 
 
 def _peers(block: Network, context: Context) -> tuple[Peer, ...]:
-    """Return who is in a block.
+    """Return who is in a block; what is sent to a pod of the cluster is no egress.
 
     A host of which only the name is known is taken to be outside the networks of the cluster.
     """
     within = {cidr for each in _outside(context) for cidr in each.excepts}
     everywhere = AddressPeer(block.cidr) in EVERY_NETWORK and within >= set(block.excepts)
-    return (block.peer, DomainPeer(ANY_NAME)) if everywhere else (block.peer,)
+    outside = AllPeers((block.peer, NotPeer(PodPeer(EVERYTHING, EVERYTHING))))
+    return (outside, DomainPeer(ANY_NAME)) if everywhere else (outside,)
 
 
 def _size(block: Network) -> int:

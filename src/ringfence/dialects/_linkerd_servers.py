@@ -109,13 +109,14 @@ def unreadable(context: Context) -> Iterator[Policy]:
                     subject = linkerd_pods(source.namespace, pods)
             except Malformed:
                 pass
-            yield _place(source, subject).unreadable(source, found.unreadable)
+            # It may be for any port, and older than the others.
+            yield _place(source, subject, -1).unreadable(source, found.unreadable)
 
 
-def _place(source: Source, subject: Peer) -> Place:
+def _place(source: Source, subject: Peer, order: float) -> Place:
     return Place(
         tiers.LINKERD_SERVER,
-        source.created,
+        order,
         f"{source.namespace}/{source.name}",
         subject,
         Direction.INGRESS,
@@ -181,7 +182,7 @@ class _Compiler:
         source = server.source
         self.server = server
         self.context = context
-        self.place = _place(source, server.subject)
+        self.place = _place(source, server.subject, source.created)
         near = [a for a in context.once(authorizations) if a.source.namespace == source.namespace]
         self.near = [a for a in near if not a.ignored]
         kinds = GRPC if server.protocol == GRPC_PROTOCOL else HTTP
