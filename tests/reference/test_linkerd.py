@@ -203,7 +203,7 @@ NOT_HTTP = Request(http=False)
 @pytest.mark.parametrize("protocol", ["opaque", "TLS"])
 def test_without_a_look_inside_the_server_alone_decides(protocol: str) -> None:
     snapshot = meshed(server(f"proxyProtocol: {protocol}"), policy(TO_SERVER + WEB))
-    for request in (NOT_HTTP, http("GET", "/"), Request(), Request(sni="db")):
+    for request in (NOT_HTTP, http("GET", "/"), Request(), Request(http=False, sni="db")):
         assert verdict(snapshot, "shop/web", request=request) == "allow"
         assert verdict(snapshot, "lab/tester", request=request) == "deny"
 
@@ -212,7 +212,8 @@ def test_without_a_look_inside_the_server_alone_decides(protocol: str) -> None:
 def test_what_is_to_be_http_and_is_not_is_refused(protocol: str) -> None:
     snapshot = meshed(server(f"proxyProtocol: {protocol}\naccessPolicy: all-unauthenticated"))
     assert verdict(snapshot, "shop/web", request=NOT_HTTP) == "deny"
-    assert verdict(snapshot, "shop/web", request=Request(sni="db")) == "deny"
+    assert verdict(snapshot, "shop/web", request=Request(http=False, sni="db")) == "deny"
+    assert verdict(snapshot, "shop/web", request=Request(dns="db")) == "deny"
     assert verdict(snapshot, "shop/web", request=http()) == "allow"
     found = ask(snapshot, "shop/web")
     assert found.limited_to == ({"http": {}},)

@@ -42,7 +42,7 @@ def out(
     return verdict(snapshot, source, destination, port, request)
 
 
-TLS = Request(sni="api.example.com")
+TLS = Request(http=False, sni="api.example.com")
 RAW = Request(http=False, sni="")
 
 
@@ -72,16 +72,27 @@ def test_it_takes_all_but_the_networks_of_the_cluster_unless_it_says() -> None:
     ]
 
 
-def test_pods_and_services_are_not_outside() -> None:
+def test_services_are_not_outside() -> None:
     snapshot = meshed(network(more="networks: [{cidr: 0.0.0.0/0}]"))
-    assert out(snapshot, destination="shop/db") == "allow"
-    assert out(snapshot, destination="node/n1") == "deny"
     service = Service("shop", "api", "ClusterIP", None, (ServicePort(443, 443),), Location("x"))
-    for kind, found in (("ClusterIP", "allow"), ("ExternalName", "deny")):
-        one = msgspec.structs.replace(service, type=kind)
+    for changes, found in (({}, "allow"), ({"headless": True}, "deny"), (EXTERNAL, "deny")):
+        one = msgspec.structs.replace(service, **changes)
         there = msgspec.structs.replace(snapshot, services=(one,))
         connection = Connection(end(there, "shop/web"), end(there, OUTSIDE), port=443, service=0)
         assert judge(there, connection).verdict == found
+
+
+EXTERNAL = {"type": "ExternalName"}
+
+
+def test_pods_and_nodes_are_where_their_addresses_are() -> None:
+    every = meshed(network(more="networks: [{cidr: 0.0.0.0/0}]"))
+    assert [out(every, destination=one) for one in ("shop/db", "lab/many", "node/n1")] == [
+        "deny",
+        "deny",
+        "deny",
+    ]
+    assert out(meshed(network()), destination="shop/db") == "allow"
 
 
 def test_only_clients_in_the_mesh_are_held() -> None:

@@ -15,7 +15,7 @@ from ringfence.model.document import Document, Path
 from ringfence.model.rule import Direction
 from ringfence.model.verdict import Verdict
 from ringfence.reference import linkerd_requests, linkerd_routes, schema
-from ringfence.reference.ends import Address, OwnPod
+from ringfence.reference.ends import Address
 from ringfence.reference.findings import Side
 from ringfence.reference.linkerd_clients import Block, cluster_networks, read_networks
 from ringfence.reference.linkerd_objects import (
@@ -72,18 +72,21 @@ class Egress:
 def judge(scene: Scene, flow: Flow) -> Side:
     """Return what a client's proxy says of a connection.
 
-    What is sent to a Service or to a pod is no egress. Of all else EgressNetworks take what is
-    sent to their networks: those of the client's own namespace if it has any at all, else those of
-    the namespace that Linkerd keeps for them. What none takes goes out.
+    What is sent to the address of a Service is no egress. Of all else, be it to a pod's own
+    address (by which headless Services are called, too), EgressNetworks take what is sent to their
+    networks: those of the client's own namespace if it has any at all, else those of the namespace
+    that Linkerd keeps for them. What none takes goes out.
 
-    Source: linkerd2 `policy-controller/src/main.rs` lookup (Services first), egress_network.rs
-    resolve_egress_network.
+    Source: linkerd2 `policy-controller/src/index.rs` lookup_ip (Services first), egress_network.rs
+    resolve_egress_network; linkerd2-proxy `linkerd/app/outbound/src/discover.rs` (a policy that
+    is found goes before a profile).
     """
     plain = absent(Direction.EGRESS, "default")
     end = flow.connection.source
-    if flow.service is not None and flow.service.type != "ExternalName":
+    service = flow.service
+    if service is not None and service.type != "ExternalName" and not service.headless:
         return plain
-    if isinstance(flow.destination, OwnPod) or not isinstance(end, PodEnd):
+    if not isinstance(end, PodEnd):
         return plain
     namespace = flow.snapshot.workloads[end.workload].namespace
     common = scene.config.egress_namespace

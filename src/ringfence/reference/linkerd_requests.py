@@ -196,11 +196,11 @@ def trials(routes: Sequence[Route], request: Request) -> list[Trial]:
     """Return the requests that a question may mean, as far as routes tell them apart.
 
     For each match one that meets it and, where possible, nothing else; one that meets none; and
-    one that is no HTTP.
+    one that is no HTTP. What is HTTP is so to the proxies: a server name makes no difference.
     """
-    found = [NOT_HTTP] if request.http is not True else []
-    if request.http is False or (request.http is None and (request.dns or request.sni)):
+    if request.http is False or (request.http is None and request.dns):
         return [NOT_HTTP]
+    found = [] if request.http else [NOT_HTTP]
     wanted: list[tuple[str, RouteMatch]] = [("", HttpMatch())]
     for route in routes:
         anything: RouteMatch = GrpcMatch() if route.grpc else HttpMatch()
