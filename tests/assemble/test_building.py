@@ -8,6 +8,7 @@ from ringfence import assemble
 from ringfence.assemble import building
 from ringfence.model.document import Document
 from ringfence.model.location import Location, Problem
+from ringfence.model.mesh import IstioConfig
 from ringfence.model.profile import Cni
 from ringfence.model.reading import Reading
 from ringfence.model.snapshot import ASSUMED_POD_CIDRS, Snapshot
@@ -160,3 +161,52 @@ def test_problems_are_sorted_and_told_once() -> None:
     late, early = Problem("b", Location("x", 9)), Problem("a", Location("x", 2))
     found = assemble.build(Reading((), (late, early, late), "x"))
     assert found.problems == (early, late)
+
+
+MESHED = """
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {istio.io/dataplane-mode: ambient, istio.io/use-waypoint: wp}}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: wp, namespace: shop}
+spec: {gatewayClassName: istio-waypoint}
+"""
+ISTIO_POLICY = """
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: nobody, namespace: shop}
+spec: {}
+"""
+
+
+def test_other_policies_leave_the_mesh_as_it_is() -> None:
+    text = CLUSTER.partition("---\napiVersion: v1\nkind: Namespace")[0] + MESHED
+    first = snapshot(text)
+    again = assemble.with_documents(first, policies(0, 1, 2))
+    assert again.mesh == first.mesh
+    assert again.services == first.services
+    assert [service.waypoint for service in again.services] == [("shop", "wp")]
+    planes = {
+        (workload.ref, identity.mesh and identity.mesh.data_plane.value)
+        for workload in again.workloads
+        for identity in workload.identities
+    }
+    assert planes == {
+        ("shop/web", "ambient"),
+        ("shop/db", None),
+        ("shop/wp", "sidecar"),
+        ("tools/bare", None),
+    }
+
+
+def test_where_policies_of_a_mesh_are_added_there_is_that_mesh() -> None:
+    first = snapshot(CLUSTER)
+    assert first.mesh.istio is None
+    again = assemble.add_documents(first, documents(ISTIO_POLICY))
+    assert again.mesh.istio == IstioConfig()
+    assert "AuthorizationPolicy/shop/nobody" in {d.ref for d in again.documents}
+    assert again.mesh.linkerd is None

@@ -9,6 +9,7 @@ from ringfence.assemble.distinctions import PER_POD_LABELS, Distinctions
 from ringfence.assemble.identities import Folder, Member, unfold
 from ringfence.model.cluster import Identity, Node, Pod, Workload
 from ringfence.model.location import Location
+from ringfence.model.mesh import DataPlane, Membership
 
 OPEN = policy("open", "podSelector: {}")
 
@@ -178,9 +179,12 @@ TOLD_APART = st.builds(
 )
 
 
+MESHES = (None, Membership(DataPlane.SIDECAR, "cluster.local/ns/shop/sa/default", seen=True))
+
+
 def members(drawn: list[tuple[dict[str, str], str, bool]]) -> list[Member]:
     return [
-        Member(labels, "default", host, (), f"p{n}", tuple(ips.split()), f"n{n % 3}")
+        Member(labels, "default", host, (), f"p{n}", tuple(ips.split()), f"n{n % 3}", MESHES[n % 2])
         for n, (labels, ips, host) in enumerate(drawn)
     ]
 
@@ -206,6 +210,7 @@ def test_pods_of_an_identity_cannot_be_told_apart(
         for known in identity.pods:
             member = by_name[known.name]
             assert identity.labels | dict(known.labels) == member.labels
+            assert identity.mesh == member.mesh
             assert not told_apart.hidden & identity.labels.keys()
             assert {key for key, _ in known.labels} <= told_apart.hidden
             if member.addresses:

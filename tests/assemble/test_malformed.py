@@ -140,3 +140,88 @@ def test_junk_anywhere_raises_nothing_and_spares_the_rest(place: Place, junk: ob
     assert {w.ref for w in whole.workloads} <= {w.ref for w in found.workloads}
     assert {p.object for p in found.problems} <= {broken.ref, None}
     assert assemble.with_documents(found, found.documents) == found
+
+
+MESHED = documents(
+    """
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: shop
+  labels: {istio.io/dataplane-mode: ambient, istio.io/use-waypoint: wp, istio.io/rev: x}
+  annotations: {linkerd.io/inject: enabled}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  template:
+    metadata:
+      labels: {app: web, sidecar.istio.io/inject: "true", istio.io/dataplane-mode: none}
+      annotations:
+        traffic.sidecar.istio.io/excludeInboundPorts: "80"
+        traffic.sidecar.istio.io/includeOutboundIPRanges: ""
+        config.linkerd.io/skip-inbound-ports: "80"
+    spec:
+      automountServiceAccountToken: true
+      containers: [{name: istio-proxy, args: [proxy, router]}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: api, namespace: lab}
+spec:
+  template:
+    metadata:
+      annotations: {linkerd.io/inject: enabled, config.linkerd.io/opaque-ports: http}
+    spec:
+      containers:
+      - name: app
+        ports: [{containerPort: 80, name: http}]
+        livenessProbe: {httpGet: {port: http, path: /}}
+        readinessProbe: {httpGet: {port: 81}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, labels: {istio.io/use-waypoint: wp}}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: own, labels: {istio.io/waypoint-for: all}}
+spec: {controllerName: istio.io/mesh-controller}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: wp, namespace: shop, labels: {a: b}, annotations: {a: b}}
+spec:
+  gatewayClassName: own
+  infrastructure: {labels: {a: b}}
+  listeners:
+  - port: 15008
+    protocol: HBONE
+    allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {a: b}}}}
+status: {addresses: [{value: 10.0.0.9}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data: {mesh: "trustDomain: corp"}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: linkerd-config, namespace: linkerd}
+data: {values: "identityTrustDomain: corp"}
+"""
+)
+MESHED_PLACES: list[Place] = [
+    (number, path) for number, document in enumerate(MESHED) for path in places(document.body)
+]
+
+
+@given(place=st.sampled_from(MESHED_PLACES), junk=st.sampled_from(JUNK))
+def test_junk_in_what_tells_of_a_mesh_raises_nothing(place: Place, junk: object) -> None:
+    number, path = place
+    broken = damaged(MESHED[number], path, junk)
+    found = assemble.build(Reading((*MESHED[:number], broken, *MESHED[number + 1 :])))
+    assert msgspec.json.encode(found)
+    assert assemble.with_documents(found, found.documents) == found

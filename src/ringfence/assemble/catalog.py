@@ -12,7 +12,7 @@ from ringfence.model.location import Problem
 
 ROUTES: Final = ("GRPCRoute", "HTTPRoute", "TCPRoute", "TLSRoute")
 """Kinds of the Gateway API that say what Linkerd authorises, where they are attached to these:"""
-MESH_PARENTS: Final = {("policy.linkerd.io", "Server"), ("policy.linkerd.io", "EgressNetwork")}
+MESH_PARENTS: Final = (("policy.linkerd.io", "Server"), ("policy.linkerd.io", "EgressNetwork"))
 
 
 @dataclass(frozen=True)
