@@ -59,7 +59,7 @@ class Distinctions:
     """The nodes that policies can tell from others by what they are (Calico's HostEndpoints)."""
 
 
-FOLDING: Final = 3
+FOLDING: Final = 4
 """To be raised when identities are formed by other rules than before."""
 
 
