@@ -53,6 +53,14 @@ def test_a_pod_without_an_address_is_like_its_like_where_no_address_matters() ->
     assert folded(replicas("10.1.0.1", "") + OPEN) == [["w0", "w1"]]
 
 
+def test_a_pod_without_an_address_stands_alone_where_it_may_get_another_family() -> None:
+    text = replicas("10.1.0.1", "") + OPEN
+    (workload,) = snapshot(text, pod_cidrs=["10.1.0.0/16", "fd00::/64"]).workloads
+    assert len(workload.identities) == 2
+    (workload,) = snapshot(text, pod_cidrs=["10.1.0.0/16"]).workloads
+    assert len(workload.identities) == 1
+
+
 def test_a_pod_without_an_address_stands_alone_where_a_block_cuts_the_pods_space() -> None:
     text = replicas("10.1.0.1", "") + policy("p", from_block("10.1.0.0/16"))
     assert folded(text) == [["w0"], ["w1"]]

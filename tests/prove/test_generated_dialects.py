@@ -53,6 +53,19 @@ def test_a_narrower_request_is_found(dialect: str) -> None:
     assert proof.less
 
 
+@pytest.mark.parametrize(
+    ("dialect", "lost"), [(CALICO, []), (CILIUM, ["TCP 80 (anything but HTTP)"])]
+)
+def test_what_a_proxy_cannot_read_beside_a_limit_is_told(dialect: str, lost: list[str]) -> None:
+    text = HTTP + "  - {workload: b/w, callers: [{from: {namespace: a}, ports: [80, 81]}]}\n"
+    generation = generate(dependency_map(text), cluster(TWO, dialect), Wishes(dialect=dialect))
+    proof = proved(generation)
+    assert proof.holds, proof
+    assert [each.ports for each in proof.refused] == lost
+    plain = generate(dependency_map(HTTP), cluster(TWO, dialect), Wishes(dialect=dialect))
+    assert proved(plain).refused == ()
+
+
 def test_limits_that_cannot_be_followed_cannot_be_told() -> None:
     snapshot, written = cluster(TWO, CILIUM), dependency_map(HTTP)
     generation = generate(written, snapshot, Wishes(dialect=CILIUM))

@@ -95,7 +95,7 @@ def test_server_names_for_one_peer_and_port_are_put_together(name: str) -> None:
     assert verdict(own, "shop/web", "8.8.8.8", "tcp/443", request=Request(sni="c.io")) == "deny"
     assert verdict(own, "shop/web", "8.8.8.8", "tcp/443", request=Request(sni="")) == "deny"
     found = ask(own, "shop/web", "8.8.8.8", "tcp/443")
-    assert found.limited_to == ({"sni": "a.io"}, {"sni": "b.io"})
+    assert found.limited_to == ({"tls": {"server_name": "a.io"}}, {"tls": {"server_name": "b.io"}})
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_server_names_and_http_rules_clash_unless_tls_is_terminated() -> None:
     asked = Request(http=True, method="GET", sni="a.io")
     assert verdict(fine, "shop/web", "8.8.8.8", "tcp/443", request=asked) == "allow"
     found = ask(fine, "shop/web", "8.8.8.8", "tcp/443")
-    assert found.limited_to == ({"http": {"method": "GET"}, "sni": "a.io"},)
+    assert found.limited_to == ({"http": {"method": "GET"}, "tls": {"server_name": "a.io"}},)
 
 
 # -- authentication --------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def test_authentication_that_is_required() -> None:
     own = cluster(cnp(TO_DB, ingress(f"{WEB}, {REQUIRED}")))
     assert verdict(own, "shop/web", "shop/db", request=KNOWN) == "allow"
     assert verdict(own, "shop/web", "shop/db", request=STRANGER) == "deny"
-    assert ask(own, "shop/web", "shop/db").limited_to == ({"authentication": "required"},)
+    assert ask(own, "shop/web", "shop/db").limited_to == ({"authenticated": True},)
 
 
 def test_authentication_is_asked_for_by_rules_that_say_nothing_of_it() -> None:

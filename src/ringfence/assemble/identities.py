@@ -1,6 +1,7 @@
 """Folds the pods of a workload into identities: those that no policy can tell apart are one."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_network
 from typing import Final, NamedTuple
 
 import msgspec
@@ -56,6 +57,7 @@ class Folder:
         self._nodes = {node.name: node for node in nodes}
         likely = common_place(self._blocks, pod_cidrs)
         self._likely = None if likely is None else tuple(sorted(likely.items()))
+        self._families = {ip_network(cidr, strict=False).version for cidr in pod_cidrs}
 
     def fold(
         self,
@@ -181,15 +183,24 @@ class Folder:
         return tuple(sorted(found))
 
     def _settle(self, groups: dict[tuple[Alike, Place | None], list[Pod]]) -> None:
-        """Put pods without an address to their like, where no address can tell them apart."""
+        """Put pods without an address to their like, where no address can tell them apart.
+
+        Nor a family: one may have what it can still get, if the others have all of it.
+        """
         for key in [key for key in groups if key[1] == UNPLACED]:
             alike, _ = key
             others = [k for k in groups if k[0] == alike and k[1] != UNPLACED]
             on_host = alike[2]
             if len(others) == 1 and (
-                not self._cut or (not on_host and others[0][1] == self._likely)
+                (not self._cut and self._has_every_family(groups[others[0]], on_host=on_host))
+                or (not on_host and others[0][1] == self._likely)
             ):
                 groups[others[0]] += groups.pop(key)
+
+    def _has_every_family(self, pods: list[Pod], *, on_host: bool) -> bool:
+        """Return whether pods have an address of every family that one without may get."""
+        known = (parse_address(address) for pod in pods for address in pod.addresses)
+        return {found[0] for found in known if found} == ({4, 6} if on_host else self._families)
 
 
 def _identity(alike: Alike, pods: list[Pod]) -> Identity:

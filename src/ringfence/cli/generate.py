@@ -242,6 +242,9 @@ def proof_text(generation: "Generation", proof: "Proof") -> Iterator[str]:
     for sort, what in (("domain name", "the public internet"), ("address of a node", "all nodes")):
         if any(each.sort == sort for each in closed):
             yield f"    --allow-wider opens {what} on those ports instead"
+    if proof.refused:
+        yield "  refused, against the map, by a proxy that reads the port for another's limit:"
+        yield from _differences(proof.refused)
     if proof.unplaced:
         yield f"  left open: {_count(proof.unplaced, 'pair')} with an end of unknown address"
 
@@ -279,6 +282,7 @@ def _json(generation: "Generation", proof: "Proof") -> str:
         "less": listed(proof.less),
         "unknown": listed(proof.unknown),
         "unknown_because": list(proof.unknown_because),
+        "refused": listed(proof.refused),
         "unplaced": proof.unplaced,
         "problems": [str(problem) for problem in proof.problems],
         "unsupported": msgspec.to_builtins(generation.emission.unsupported),

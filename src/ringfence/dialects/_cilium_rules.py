@@ -14,6 +14,7 @@ from ringfence.dialects._cilium_ports import icmps, ports
 from ringfence.dialects._shared import Malformed, fields, items, one_of
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Path
+from ringfence.model.profile import CiliumConfig
 from ringfence.model.rule import ANYONE, Action, Direction, Peer, Rule, Traffic
 
 PORT_FIELDS: Final = (
@@ -91,6 +92,9 @@ def parse(
         peers = Peers(peers.certain, peers.perhaps or (), peers.why)
         parts = [_Part(None, Limit())]
     mode = _authentication(given, path)
+    if (around.context.profile.cilium or CiliumConfig()).audit:
+        # `bpf/lib/policy.h`: in audit mode what lacks authentication passes as all else does.
+        mode = ""
     rules: list[Rule] = []
     for part in parts:
         found = authenticated(part.limit, mode)

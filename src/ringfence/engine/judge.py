@@ -178,9 +178,8 @@ class Engine:
             case PodEnd(pod=int() as number) if self.ends.identity(end).pods[number].addresses:
                 listed = self.ends.identity(end).pods[number].addresses
                 return frozenset(map(_family, listed))
-            case PodEnd(pod=int()) if not self.ends.identity(end).host_network:
-                return frozenset(map(_family_of_block, self.snapshot.pod_cidrs))
             case _:
+                # A pod without an address will have what the others of its identity have.
                 compiled = self.compiled(4)
                 return compiled.classes.universe.families[compiled.elements(end, None)[0]]
 
@@ -202,7 +201,3 @@ class Engine:
 def _family(address: str) -> int:
     parsed = ipaddress.ip_address(address)
     return 4 if parsed.version == 4 or parsed.ipv4_mapped else 6
-
-
-def _family_of_block(cidr: str) -> int:
-    return ipaddress.ip_network(cidr, strict=False).version

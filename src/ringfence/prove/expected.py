@@ -21,7 +21,7 @@ from ringfence.learn.dependency_map import (
 )
 from ringfence.learn.wishes import CILIUM, PLAIN, Wishes
 from ringfence.model.cluster import Protocol
-from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
+from ringfence.model.layer7 import DomainPattern, HttpMatch, Layer7, Wildcard
 from ringfence.model.outside import AddressRange
 from ringfence.model.profile import older_than
 from ringfence.model.proposal import Substitute
@@ -45,6 +45,8 @@ from ringfence.questions.naming import Names
 
 CLUSTER_NAMES: Final = DomainPattern("*.cluster.local")
 EVERY_NAME: Final = DomainPattern("*", Wildcard.CILIUM)
+ANY_HTTP: Final = Layer7(http=HttpMatch())
+ANY_QUERY: Final = Layer7(dns=(EVERY_NAME,))
 TCP: Final = port_sets.ports(Protocol.TCP)
 DNS: Final = TCP | port_sets.ports(Protocol.UDP)
 
@@ -86,6 +88,31 @@ class Expected(NamedTuple):
     possible: Amount
     own: bool
     """Whether the map itself lists any of it."""
+    refused: Amount = amounts.NOTHING
+    """What the map lists, but a proxy that reads the port for the sake of another dependency cannot
+    read: of `possible`, and not of `certain`."""
+
+
+def _read_as(box: Layer7) -> Layer7:
+    """Return all of the protocol as which a limit's port is read."""
+    return ANY_HTTP if box.http is not None else ANY_QUERY
+
+
+def _unread(listed: Amount, read: Mapping[Layer7, int]) -> Amount:
+    """Return what is listed without a limit on ports that Cilium's proxy reads, and cannot read.
+
+    Beside a rule with a limit, one without any for the same peer and port lets through what the
+    proxy understands. Of two protocols HTTP is the one as which the port is read.
+
+    Source: Cilium `pkg/policy/mapstate.go`, `pkg/policy/types/entry.go`.
+    """
+    found = amounts.NOTHING
+    left = listed.free
+    for protocol in (ANY_HTTP, ANY_QUERY):
+        ports = left & read.get(protocol, 0)
+        left &= ~ports
+        found |= Amount(ports) - amounts.limited(ports, (protocol,))
+    return found
 
 
 class Intent:
@@ -159,6 +186,7 @@ class Intent:
             egress.certain & ingress.certain,
             egress.possible & ingress.possible,
             egress.own and ingress.own,
+            (egress.refused & ingress.possible) | (ingress.refused & egress.possible),
         )
 
     def candidates(self, elements: list[Element]) -> Iterator[tuple[Element, Element]]:
@@ -196,16 +224,22 @@ class Intent:
         assert isinstance(subject, PodElement)  # noqa: S101 - others are not policed
         certain = possible = amounts.NOTHING
         own = False
+        read: dict[Layer7, int] = {}
         for grant in self._grants[subject.workload, direction]:
             meant = grant.peers.means(peer, family)
             if meant is Meant.NO:
                 continue
             found = grant.amount_at(destination)
             possible |= found
+            for protocol in {_read_as(box) for box in grant.limits or ()}:
+                read[protocol] = read.get(protocol, 0) | found.ports
             own = own or (grant.own and bool(found))
             if meant is Meant.YES:
                 certain |= found
-        return Expected(certain, possible, own)
+        if not read or self._stated.wishes.dialect != CILIUM:
+            return Expected(certain, possible, own)
+        refused = _unread(possible, read)
+        return Expected(certain - refused, possible, own, refused)
 
     # -- the map -----------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement
 from ringfence.prove import port_sets
 from ringfence.prove.actual import Actual
-from ringfence.prove.amounts import Amount
+from ringfence.prove.amounts import EVERYTHING, Amount
 from ringfence.prove.elements import DomainElement, Element, PodElement, RangeElement, cut
 from ringfence.prove.expected import Expected, Intent, Stated
 from ringfence.sources import manifests
@@ -80,6 +80,9 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     unknown: tuple[Difference, ...] = ()
     """Allowed or not: that cannot be told."""
     unknown_because: tuple[str, ...] = ()
+    refused: tuple[Difference, ...] = ()
+    """In the map, but refused by a proxy that reads the port for another dependency's limit: the
+    language cannot say otherwise."""
     unplaced: int = 0
     """Pairs of which the map itself leaves open whether it means them: an address is not known."""
     problems: tuple[Problem, ...] = ()
@@ -264,6 +267,7 @@ class _Comparison:
             unknown_because=(
                 (*self._actual.answer.unknown_because, *self._undecided) if unknown else ()
             ),
+            refused=self._differences("refused"),
             unplaced=len(self._unplaced),
             problems=tuple(problems),
         )
@@ -280,7 +284,13 @@ class _Comparison:
         return found
 
     def _compare(self, source: Element, destination: Element, family: int) -> None:
-        meant = self._intent.between(source, destination, family)
+        try:
+            meant = self._intent.between(source, destination, family)
+        except Undecidable as undecidable:
+            # Which of it is meant cannot be told: any of it may be.
+            self._undecided[str(undecidable)] = None
+            self._add("unknown", source, destination, family, EVERYTHING)
+            return
         certain, possible = self._actual.between(source, destination, family, meant.possible.ports)
         if isinstance(destination, DomainElement):
             # Of names only those count that the map lists; where the others are nobody knows.
@@ -290,7 +300,7 @@ class _Comparison:
             pair = (self._end(source), self._end(destination))
             if meant.own and meant.possible:
                 self._connections.add(pair)
-            if meant.possible != meant.certain:
+            if meant.possible != meant.certain and not meant.refused:
                 self._unplaced.add(pair)
         try:
             found = _differences(meant, certain, possible)
@@ -340,9 +350,15 @@ def _differences(meant: Expected, certain: Amount, possible: Amount) -> dict[str
     """
     more = certain - meant.possible
     less = meant.certain - possible
+    refused = meant.refused - possible
     # Where the map itself leaves open whether an end is meant, any verdict will do.
     unsettled = (possible - meant.possible) | (meant.certain - certain)
-    return {"more": more, "less": less, "unknown": unsettled - more - less}
+    return {
+        "more": more,
+        "less": less,
+        "refused": refused,
+        "unknown": unsettled - more - less - refused,
+    }
 
 
 class _Key(NamedTuple):

@@ -260,7 +260,7 @@ def _sni(wanted: tuple[str, ...], request: Request, version: str) -> Answer:
     if request.sni is None:
         if request.dns:
             return no()
-        return any_of([open_({"sni": name}) for name in wanted])
+        return any_of([open_({"tls": {"server_name": name}}) for name in wanted])
     meant = bool(request.sni) and any(
         cilium_names.matches(request.sni, name, version) for name in wanted
     )
@@ -269,5 +269,5 @@ def _sni(wanted: tuple[str, ...], request: Request, version: str) -> Answer:
 
 def _authenticated(request: Request) -> Answer:
     if request.authenticated is None:
-        return open_({"authentication": "required"})
+        return open_({"authenticated": True})
     return yes() if request.authenticated else no()

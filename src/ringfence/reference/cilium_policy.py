@@ -272,6 +272,10 @@ def _cells(
         known.append("authentication")
     given = schema.fields(value, place.path, known)
     mode = read_authentication(given.get("authentication"), (*place.path, "authentication"))
+    if here.cilium.audit:
+        # Wanting authentication is a drop like others, which audit mode lets pass
+        # (`bpf/lib/policy.h` policy_can_ingress, policy_can_egress).
+        mode = ""
     peers = read_peers(given, place.path, here, snapshot, section)
     ports = read_ports(
         given.get("toPorts"),
