@@ -63,7 +63,7 @@ def judge_waypoint(flow: Flow, service: Service) -> Side:
     chains = {chain_of(port) for port in ports} or {Chain.DETECTED}
     numbers = {port.port for port in ports} or {flow.port}
     given = istio_policies.of_waypoint(flow, service)
-    return istio_authorization.by_envoy(flow, given, chains, numbers)
+    return istio_authorization.by_envoy(flow, given, chains, numbers, at_waypoint=True)
 
 
 def _transport(flow: Flow) -> Side:

@@ -4,7 +4,7 @@ Source: istio/api `security/v1beta1/authorization_policy.proto`; Istio
 `pilot/pkg/security/authz/builder/builder.go`; ztunnel `src/state.rs` (assert_rbac).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -53,7 +53,14 @@ def by_ztunnel(flow: Flow, given: Given) -> Side:
     return Side(found.verdict, found.evidence, found.because)
 
 
-def by_envoy(flow: Flow, given: Given, chains: set[Chain], ports: set[int]) -> Side:
+def by_envoy(
+    flow: Flow,
+    given: Given,
+    chains: set[Chain],
+    ports: set[int],
+    *,
+    at_waypoint: bool = False,
+) -> Side:
     """Return what a proxy of Envoy says of all that the question may mean.
 
     Where some of that is allowed and some denied, the answer is an allow within limits. Where it is
@@ -64,12 +71,13 @@ def by_envoy(flow: Flow, given: Given, chains: set[Chain], ports: set[int]) -> S
         given: the policies that the proxy is given.
         chains: how the port may be read.
         ports: what `ports` may be compared with.
+        at_waypoint: whether a waypoint judges, not the destination's own proxy.
     """
     unread = _unread(given)
     if unread is not None:
         return unread
     sides = [
-        _of_chain(flow, given.policies, chain, port)
+        _of_chain(flow, given.policies, chain, port, at_waypoint=at_waypoint)
         for chain, port in product(sorted(chains), sorted(ports))
     ]
     first = sides[0]
@@ -79,16 +87,20 @@ def by_envoy(flow: Flow, given: Given, chains: set[Chain], ports: set[int]) -> S
     return Side(Verdict.UNKNOWN, evidence, (CHAINS.format(flow.port),))
 
 
-def _of_chain(flow: Flow, policies: Iterable[Policy], chain: Chain, port: int) -> Side:
+def _of_chain(
+    flow: Flow, policies: Sequence[Policy], chain: Chain, port: int, *, at_waypoint: bool
+) -> Side:
     """Return what is said of all that the question may mean at a port that is read in one way."""
+    # Also what is only tried counts as asking another provider (builder.go buildHTTP).
+    several = len({policy.provider for policy in policies if policy.action == "CUSTOM"}) > 1
     enforced = [policy for policy in policies if not policy.dry_run and policy.action != "AUDIT"]
     answers: list[Answer] = []
-    for facts in witnesses(flow, flow.request, chain, port, enforced):
+    for facts in witnesses(flow, flow.request, chain, port, enforced, at_waypoint=at_waypoint):
 
         def meets(rule: Rule, namespace: str, allows: bool, facts: Facts = facts) -> Match:  # noqa: FBT001
             return istio_envoy.meets(rule, facts, namespace, allows=allows)
 
-        answers.append(_decide(enforced, meets, flow))
+        answers.append(_decide(enforced, meets, flow, several=several))
     verdicts = {answer.verdict for answer in answers}
     if verdicts == {Verdict.ALLOW, Verdict.DENY}:
         allowed = [answer for answer in answers if answer.verdict is Verdict.ALLOW]
@@ -121,13 +133,19 @@ def _limits(policies: list[Policy]) -> tuple[dict[str, Any], ...]:
     return tuple(found) or ({"http": {}},)
 
 
-def _decide(policies: list[Policy], meets: Meets, flow: Flow) -> Answer:
+def _decide(policies: list[Policy], meets: Meets, flow: Flow, *, several: bool = False) -> Answer:
     """Return the verdict on one request: CUSTOM, DENY, ALLOW, in this order.
 
     Any match of a DENY denies. Where there is no ALLOW policy the rest is allowed, else what one of
     their rules matches: also where none has a rule, or all of them were left out.
+
+    Args:
+        policies: those that are enforced.
+        meets: whether a rule matches.
+        flow: the connection.
+        several: whether CUSTOM policies ask more than one provider.
     """
-    refused, refusals = _refusal(policies, meets, flow)
+    refused, refusals = _refusal(policies, meets, flow, several=several)
     if refused is Verdict.DENY:
         return Answer(Verdict.DENY, refusals[0], ())
     allowing = [policy for policy in policies if policy.action == "ALLOW"]
@@ -156,7 +174,7 @@ def _decide(policies: list[Policy], meets: Meets, flow: Flow) -> Answer:
 
 
 def _refusal(
-    policies: list[Policy], meets: Meets, flow: Flow
+    policies: list[Policy], meets: Meets, flow: Flow, *, several: bool
 ) -> tuple[Verdict, tuple[tuple[Evidence, ...], tuple[str, ...]]]:
     """Return whether CUSTOM or DENY policies refuse a request, and what does so or why it may.
 
@@ -167,7 +185,6 @@ def _refusal(
     """
     mesh = config(flow.snapshot)
     custom = [policy for policy in policies if policy.action == "CUSTOM"]
-    several = len({policy.provider for policy in custom}) > 1
     pieces: list[Evidence] = []
     because: list[str] = []
     for policy in custom:

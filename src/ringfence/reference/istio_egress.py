@@ -69,6 +69,8 @@ class _Known:
     ports: frozenset[int]
     limit: dict[str, Any] | None = None
     """What must be said above the port for it to be meant; None: nothing."""
+    because: tuple[str, ...] = ()
+    """Why it is only perhaps the destination."""
 
 
 def judge(flow: Flow) -> Side:
@@ -94,9 +96,10 @@ def judge(flow: Flow) -> Side:
         return unread.side
     let_out = [one for one in known if _is_imported(one, sidecar, client)]
     allowed = absent(Direction.EGRESS, "registry")
-    if any(one.limit is None for one in let_out):
+    if any(one.limit is None and not one.because for one in let_out):
         return allowed
     limits = tuple(one.limit for one in let_out if one.limit is not None)
+    unsure += tuple(why for one in let_out for why in one.because)
     if sidecar is not None:
         piece = mesh_evidence(
             sidecar.document,
@@ -255,11 +258,12 @@ def _known(flow: Flow, client: OwnPod) -> tuple[list[_Known], tuple[str, ...]]:
             continue
         blocks = [block(address) for address in entry.addresses]
         match = any_matches(blocks, flow.approach(Direction.EGRESS)) if blocks else NO
-        unsure += match.because
         known = partial(_Known, document.namespace, ports=frozenset({flow.port}))
         for host in entry.hosts:
             if match.degree is Degree.YES or _is_named(flow, host):
                 found.append(known(host))
+            elif match.degree is Degree.PERHAPS:
+                found.append(known(host, because=match.because))
             elif not blocks:
                 found += [known(host, limit=one) for one in _by_what_is_said(flow, entry, host)]
     return found, tuple(unsure)

@@ -25,6 +25,7 @@ from ringfence.reference.outcome import NO, Match, all_of, any_of, certain, nega
 
 HTTP_ONLY = frozenset({"hosts", "methods", "paths", "requestPrincipals", "headers", "request.auth"})
 TOKEN = "the token of the request decides; a question gives none"
+ADDRESSED = "the address of the Service that the client calls decides (`destination.ip`)"
 FORWARDED = "the header `x-forwarded-for` decides: `remoteIpBlocks` are what the client says it is"
 METADATA = "what other filters of the proxy say decides (`experimental.envoy.filters`)"
 SERVER_NAME = "the server name of the TLS handshake decides, which may be the mesh's own"
@@ -41,6 +42,7 @@ class Facts:
     """Whether the proxy's filters for HTTP judge it; else those for TCP do."""
     http: bool
     """Whether it is HTTP."""
+    at_waypoint: bool = False
     method: str = ""
     path: str = ""
     """Without its query, normalised."""
@@ -110,6 +112,8 @@ def _is(one: Field, value: str, facts: Facts, namespace: str) -> Match:
         case "ipBlocks":
             return has_address(facts.flow, value, Direction.INGRESS)
         case "destination.ip":
+            if facts.at_waypoint:
+                return perhaps(ADDRESSED)
             return has_address(facts.flow, value, Direction.EGRESS)
         case "remoteIpBlocks":
             if facts.as_http:

@@ -21,7 +21,13 @@ OTHER = "zz"
 
 
 def witnesses(
-    flow: Flow, request: Request, chain: Chain, port: int, policies: Iterable[Policy]
+    flow: Flow,
+    request: Request,
+    chain: Chain,
+    port: int,
+    policies: Iterable[Policy],
+    *,
+    at_waypoint: bool,
 ) -> Iterator[Facts]:
     """Yield what the question may mean, as the filters of a port read it.
 
@@ -31,6 +37,7 @@ def witnesses(
         chain: how the port is read.
         port: what `ports` are compared with.
         policies: those that are to be judged by.
+        at_waypoint: whether a waypoint judges, not the destination's own proxy.
     """
     fields = [
         one
@@ -41,12 +48,14 @@ def witnesses(
     ]
     if request.http is not True or chain is Chain.TCP:
         as_http = chain is Chain.HTTP
-        yield Facts(flow, port, as_http=as_http, http=False)
+        yield Facts(flow, port, as_http=as_http, http=False, at_waypoint=at_waypoint)
     if request.http is not False and not request.dns and chain is not Chain.TCP:
-        yield from _requests(flow, request, port, fields)
+        yield from _requests(flow, request, port, fields, at_waypoint=at_waypoint)
 
 
-def _requests(flow: Flow, request: Request, port: int, fields: list[Field]) -> Iterator[Facts]:
+def _requests(
+    flow: Flow, request: Request, port: int, fields: list[Field], *, at_waypoint: bool
+) -> Iterator[Facts]:
     """Yield HTTP requests."""
     how = config(flow.snapshot).normalization
     methods = _said(request.method, _strings(fields, "methods", OTHER.upper()))
@@ -59,6 +68,7 @@ def _requests(flow: Flow, request: Request, port: int, fields: list[Field]) -> I
             port,
             as_http=True,
             http=True,
+            at_waypoint=at_waypoint,
             method=method,
             path=normalised(path, how),
             host=host,

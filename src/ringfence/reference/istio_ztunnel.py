@@ -10,8 +10,18 @@ from ringfence.reference.istio_envoy import has_address
 from ringfence.reference.istio_rules import Field, Rule
 from ringfence.reference.istio_strings import is_value
 from ringfence.reference.mesh_flow import Flow
-from ringfence.reference.outcome import NO, Match, all_of, any_of, certain, negated
+from ringfence.reference.outcome import (
+    NO,
+    Degree,
+    Match,
+    all_of,
+    any_of,
+    certain,
+    negated,
+    perhaps,
+)
 
+VERSIONS = "versions of Istio differ in what a ztunnel gets of `trustDomains`"
 _CONDITIONS = frozenset(
     {"source.ip", "source.namespace", "source.principal", "destination.ip", "destination.port"}
 )
@@ -30,6 +40,9 @@ def meets(rule: Rule, flow: Flow, namespace: str, *, allows: bool) -> Match:
     one that denies such fields are left out, and what then has no field left matches nothing:
     whatever else the rule says, it does not deny. A rule without anything matches everything.
 
+    Of `trustDomains` a ztunnel never hears. A rule that allows and has them is left out only by
+    versions of Istio that tell so; by others what else it says is all that is left.
+
     Args:
         rule: the rule.
         flow: the connection.
@@ -38,11 +51,18 @@ def meets(rule: Rule, flow: Flow, namespace: str, *, allows: bool) -> Match:
 
     Source: authorization.go handleRule; rbac.rs matches ("if m.is_empty()").
     """
-    if allows and not all(is_known(one) for one in rule.fields):
+    if allows and not all(is_known(one) or _is_trust_domain(one) for one in rule.fields):
         return NO
     clauses = [part for part in (rule.operations, rule.sources) if part]
     clauses += [((one,),) for one in rule.conditions]
-    return all_of(any_of(_part(part, flow, namespace) for part in clause) for clause in clauses)
+    found = all_of(any_of(_part(part, flow, namespace) for part in clause) for clause in clauses)
+    of_version = allows and any(_is_trust_domain(one) for one in rule.fields)
+    return perhaps(VERSIONS) if of_version and found.degree is not Degree.NO else found
+
+
+def _is_trust_domain(one: Field) -> bool:
+    """Return whether a field of a source says which trust domain it is to be of."""
+    return one.kind == "trustDomains" and not one.key
 
 
 def _part(fields: tuple[Field, ...], flow: Flow, namespace: str) -> Match:

@@ -35,12 +35,11 @@ from ringfence.reference.mesh_flow import (
     absent,
     in_linkerd,
     membership_of,
+    sealed,
     takes,
 )
 from ringfence.reference.network import TWO_LIMITS, BothSides, judge_network, unless_itself
 
-MESH_SERVER_NAME = "mtls.mesh.invalid"
-"""Stands for the server name of a mesh's own TLS, of which no policy of a CNI speaks."""
 NO_WAYPOINT_PODS = "the pods of the waypoint `{}` are not in the input"
 
 
@@ -111,12 +110,12 @@ def _ways(member: Membership | None) -> tuple[Membership | None, ...]:
 def _straight(flow: Flow) -> list[Found]:
     """Return what is found where the client's proxy connects to the server's, or to the pod.
 
-    One way for each answer to whether it is over mTLS.
+    One for each way in which the two may speak with each other.
     """
-    possible, because = mesh_transport.possible_mtls(flow)
+    possible, because = mesh_transport.ways(flow)
     found = []
-    for mtls in possible:
-        here = replace(flow, mtls=mtls, notes=set())
+    for mtls, own_tls in possible:
+        here = replace(flow, mtls=mtls, own_tls=own_tls, notes=set())
         wire = wire_port(here)
         network = judge_network(here.snapshot, _on_the_wire(here, wire))
         egress, ingress = _by_proxies(here)
@@ -146,19 +145,9 @@ def wire_port(flow: Flow) -> int | None:
 
 
 def _on_the_wire(flow: Flow, port: int | None) -> Connection:
-    """Return the connection as the network layer sees it: of mTLS it reads no more than that."""
-    request = flow.request
-    if flow.mtls:
-        request = changed(
-            request,
-            http=False,
-            method=None,
-            path=None,
-            host=None,
-            headers=None,
-            dns="",
-            sni=MESH_SERVER_NAME,
-        )
+    """Return the connection as the network layer sees it: of TLS it reads no more than that."""
+    hidden = flow.mtls or flow.own_tls
+    request = sealed(flow.connection.request) if hidden else flow.connection.request
     return changed(flow.connection, port=port, request=request)
 
 

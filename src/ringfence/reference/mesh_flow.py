@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from msgspec.structs import replace
+
 from ringfence.model.cluster import Protocol, Service
 from ringfence.model.connection import Connection, End, PodEnd
 from ringfence.model.layer7 import Request
@@ -17,6 +19,10 @@ SOMEBODY = "?"
 """The principal of a peer that has one, of which nothing is known: a lone star is all it meets."""
 
 
+PROXY_SERVER_NAME = "mtls.mesh.invalid"
+"""Stands for the server name of a proxy's own TLS, of which no policy of a CNI speaks."""
+
+
 @dataclass(frozen=True)
 class Flow:
     """A connection, how each end takes part, and whether it is over mTLS."""
@@ -28,6 +34,8 @@ class Flow:
     server: Membership | None
     mtls: bool = False
     """Whether the proxies speak mTLS with each other."""
+    own_tls: bool = False
+    """Whether the client's proxy wraps what it sends in TLS that is none of the mesh."""
     service: Service | None = None
     """The Service by whose address the client calls."""
     notes: set[str] = field(default_factory=set)
@@ -40,8 +48,8 @@ class Flow:
 
     @property
     def request(self) -> Request:
-        """Return what is known of what is said above the port."""
-        return self.connection.request
+        """Return what is known of what is said above the port, as the destination sees it."""
+        return sealed(self.connection.request) if self.own_tls else self.connection.request
 
     @cached_property
     def family(self) -> int:
@@ -86,6 +94,20 @@ class Flow:
             connection=self.connection,
             notes=self.notes,
         )
+
+
+def sealed(request: Request) -> Request:
+    """Return what can be read of a request within TLS of a proxy: no more than that it is TLS."""
+    return replace(
+        request,
+        http=False,
+        method=None,
+        path=None,
+        host=None,
+        headers=None,
+        dns="",
+        sni=PROXY_SERVER_NAME,
+    )
 
 
 def membership_of(snapshot: Snapshot, end: End) -> Membership | None:
