@@ -20,6 +20,7 @@ from ringfence.model.location import Location
 from ringfence.model.mesh import LinkerdConfig
 from ringfence.model.snapshot import BlindSpot
 from ringfence.model.verdict import Judgement
+from ringfence.reference.ends import ASSUMED
 from ringfence.reference.linkerd_objects import created
 
 PLAIN = Request(mtls=False)
@@ -148,6 +149,12 @@ def test_default_policies(mode: str, found: str) -> None:
     for snapshot in (*snapshots, access):
         assert " ".join(verdict(snapshot, who) for who in EVERYONE) == found
     assert verdict(snapshots[0], "127.0.0.1") == "allow"
+
+
+def test_that_it_rests_on_where_pods_are_assumed_is_told() -> None:
+    for mode, told in (("all-unauthenticated", False), ("cluster-unauthenticated", True)):
+        snapshot = msgspec.structs.replace(meshed(default_inbound=mode), pod_cidrs_assumed=True)
+        assert (ASSUMED in ask(snapshot, "lab/planned").notes) is told
 
 
 def test_networks_are_of_their_own_family() -> None:

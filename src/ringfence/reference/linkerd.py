@@ -5,6 +5,7 @@
 - `linkerd_routes`, `linkerd_requests`: the routes, and which of them a request takes
 - `linkerd_egress`: EgressNetworks
 - `linkerd_trials`: one verdict from those on several requests and addresses
+- `linkerd_objects`: what all of Linkerd's objects have in common
 
 Source: linkerd.io "Authorization Policy", "EgressNetwork"; linkerd2 `policy-controller`;
 linkerd2-proxy `linkerd/app/inbound/src/policy`.
@@ -18,7 +19,7 @@ from ringfence.model.verdict import Verdict
 from ringfence.reference import linkerd_egress, linkerd_requests, linkerd_servers
 from ringfence.reference.ends import ASSUMED, OwnPod, identity_of, pod_of
 from ringfence.reference.findings import Side
-from ringfence.reference.linkerd_clients import Authorization, Client
+from ringfence.reference.linkerd_clients import LOCALHOST, Authorization, Client
 from ringfence.reference.linkerd_objects import Scene
 from ringfence.reference.linkerd_requests import Trial
 from ringfence.reference.linkerd_servers import DETECTED, OPAQUE, TLS, Inbound, Pod, Unread
@@ -65,15 +66,18 @@ def judge_ingress(flow: Flow) -> Side:
 def _judge(scene: Scene, inbound: Inbound, flow: Flow) -> Side:
     """Return one verdict for all that the question may mean."""
     peer = flow.source
+    ways = [inbound] if inbound.alone is None else [inbound, inbound.alone]
     authorizations = [
-        *inbound.authorizations,
-        *(one for _, own in inbound.routes for one in own),
-        *(one for _, own in inbound.loose for one in own),
+        authorization
+        for way in ways
+        for some in (way.authorizations, *(own for _, own in (*way.routes, *way.loose)))
+        for authorization in some
     ]
     blocks = [block for one in authorizations for block in one.networks]
-    if isinstance(peer, OwnPod) and peer.assumed and any(b.network.prefixlen for b in blocks):
+    told_apart = any(block.network.prefixlen and block not in LOCALHOST for block in blocks)
+    if isinstance(peer, OwnPod) and peer.assumed and told_apart:
         flow.notes.add(ASSUMED)
-    routes = [route for route, _ in inbound.routes]
+    routes = [route for way in ways for route, _ in way.routes]
     trials = linkerd_requests.trials(routes, flow.request)
     if inbound.protocol in (OPAQUE, TLS):
         trials = [linkerd_requests.NOT_HTTP]
@@ -119,7 +123,7 @@ def decided(scene: Scene, inbound: Inbound, client: Client, trial: Trial) -> Dec
             found = Decision(Verdict.UNKNOWN, found.evidence, (REDIRECTED,))
     ways = [found, *(_by_loose(one, own, whole, client) for one, own in inbound.loose)]
     if inbound.alone is not None:
-        ways.append(decided(scene, inbound.alone(), client, trial))
+        ways.append(decided(scene, inbound.alone, client, trial))
     return either(ways, [unread for unread, _ in inbound.loose])
 
 

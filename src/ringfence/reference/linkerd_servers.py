@@ -4,7 +4,7 @@ Source: linkerd2 `policy-controller/k8s/index/src/inbound/{index,server,workload
 `policy-controller/k8s/index/src/defaults.rs`, `charts/linkerd-crds/templates/policy/server.yaml`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ringfence.model.cluster import Identity, Protocol
@@ -74,7 +74,7 @@ class Inbound:
     """Of a request that takes none of the routes."""
     loose: tuple[tuple[Unread, tuple[Authorization, ...]], ...] = field(default=())
     """Routes that may take any request, with their authorizations."""
-    alone: Callable[[], "Inbound"] | None = None
+    alone: "Inbound | None" = None
     """What decides if none of the routes that are not understood is attached, where that may be."""
 
 
@@ -201,7 +201,7 @@ def _of_server(scene: Scene, server: ServerSpec, pod: Pod, port: int) -> Inbound
         routes=routes,
         not_found=scene.piece(document, "deny", ("spec",), "no route"),
         loose=loose,
-        alone=None if sure else lambda: _without_routes(scene, plain, pod, port),
+        alone=None if sure else _without_routes(scene, plain, pod, port),
     )
 
 
