@@ -23,7 +23,6 @@ from ringfence.model.rule import (
     NamedPort,
     NotPeer,
     Peer,
-    PodPeer,
     Policy,
     PortRange,
     PortUse,
@@ -135,7 +134,6 @@ class Client:
     principal: str = ""
     address: str = "10.1.2.3"
     domain: str = ""
-    pod: bool = False
     mtls: bool | None = None
     http: bool = True
     method: str = "GET"
@@ -197,8 +195,6 @@ def _is(peer: Peer, client: Client) -> bool:
             return not client.domain and ipaddress.ip_address(client.address) in block
         case PrincipalPeer():
             return client.principal != "" and _holds(peer.pattern, client.principal)
-        case PodPeer():
-            return client.pod
         case DomainPeer():
             return client.domain != ""
         case _:

@@ -26,8 +26,8 @@ IDENTITY: Final = re.compile(rf"(\*|{LABEL})(\.{LABEL})*|spiffe://\S+")
 `policy-controller/runtime/src/validation.rs`."""
 
 EVERY_NETWORK: Final = frozenset({AddressPeer("0.0.0.0/0"), AddressPeer("::/0")})
-ANY_IDENTITY: Final = AllPeers()
-"""Whoever proves to be anybody: over mTLS that is everybody."""
+ANY_IDENTITY: Final = PrincipalPeer(Text(Form.PREFIX, ""))
+"""Whoever proves to be anybody."""
 
 DEFAULTS: Final = (
     "all-authenticated",
@@ -175,12 +175,6 @@ def _below(namespace: str, setup: LinkerdConfig) -> str:
     return f"{namespace}.serviceaccount.identity.{setup.namespace}.{setup.trust_domain}"
 
 
-def identified(peers: Iterable[Peer]) -> tuple[Peer, ...] | None:
-    """Return whoever has one of some identities; None where that is any."""
-    found = tuple(dict.fromkeys(peers))
-    return None if ANY_IDENTITY in found else found
-
-
 # -- default policies ------------------------------------------------------------------------------
 
 
@@ -201,5 +195,5 @@ def by_default(value: str, setup: LinkerdConfig, *, identified: bool = False) ->
         return Clients()
     within = of_cidrs(setup.cluster_networks) if value.startswith("cluster-") else None
     if identified or value.endswith("-authenticated"):
-        return Clients(within, mtls=True)
+        return Clients(within, (ANY_IDENTITY,), mtls=True)
     return Clients(within)

@@ -9,7 +9,6 @@ Authority: linkerd2 `policy-controller/k8s/index/src/outbound/index/egress_netwo
 """
 
 import ipaddress
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -42,7 +41,6 @@ from ringfence.model.rule import (
     Direction,
     DomainPeer,
     MeshPeer,
-    NotPeer,
     Peer,
     PodPeer,
     Policy,
@@ -73,8 +71,13 @@ def policies(context: Context) -> Iterator[Policy]:
     found = context.once(_read)
     readable = [network for network in found if isinstance(network, EgressNetwork)]
     pairs = [(network, block) for network in readable for block in network.networks]
+    met: list[tuple[str, Network]] = []
     for order, (network, block) in enumerate(sorted(pairs, key=_precedence)):
-        yield from _policies(network, block, float(order), context)
+        namespace = network.source.namespace
+        # What an earlier one of the same clients holds is never asked of a later one.
+        if not any(n == namespace and _holds(other, block) for n, other in met):
+            yield from _policies(network, block, float(order), context)
+        met.append((namespace, block))
     for each in found:
         if not isinstance(each, EgressNetwork):
             source, malformed = each
@@ -91,7 +94,7 @@ def _precedence(pair: tuple[EgressNetwork, Network]) -> tuple[int, float, str, s
     Source: linkerd2 `policy-controller/k8s/index/src/outbound/index/egress_network.rs`.
     """
     source = pair[0].source
-    return _size(pair[1]), _age(source), source.namespace, source.name
+    return _size(pair[1]), source.created, source.namespace, source.name
 
 
 def _read(context: Context) -> list[EgressNetwork | tuple[Source, Malformed]]:
@@ -129,14 +132,17 @@ def _outside(context: Context) -> tuple[Network, ...]:
 
 
 def _peers(block: Network, context: Context) -> tuple[Peer, ...]:
-    """Return who is in a block; what is sent to a pod of the cluster is no egress.
+    """Return who is in a block, pods of the cluster too, when they are called by their addresses.
 
     A host of which only the name is known is taken to be outside the networks of the cluster.
     """
     within = {cidr for each in _outside(context) for cidr in each.excepts}
     everywhere = AddressPeer(block.cidr) in EVERY_NETWORK and within >= set(block.excepts)
-    outside = AllPeers((block.peer, NotPeer(PodPeer(EVERYTHING, EVERYTHING))))
-    return (outside, DomainPeer(ANY_NAME)) if everywhere else (outside,)
+    return (block.peer, DomainPeer(ANY_NAME)) if everywhere else (block.peer,)
+
+
+def _holds(one: Network, other: Network) -> bool:
+    return one.cidr == other.cidr and set(one.excepts) <= set(other.excepts)
 
 
 def _size(block: Network) -> int:
@@ -152,11 +158,6 @@ def _hosts(cidr: str) -> int:
     if found.version == 4 and found.prefixlen < 31:
         return found.num_addresses - 2
     return found.num_addresses
-
-
-def _age(source: Source) -> float:
-    """Return when it was created; here what does not say so comes first."""
-    return -math.inf if source.created == math.inf else source.created
 
 
 # -- clients ---------------------------------------------------------------------------------------

@@ -234,10 +234,14 @@ class _Compiler:
         why = doubt(route.source, part) if part else ""
         every = (ANY_HTTP,)
         yield self._rule(Action.DENY, route.rules, None, every, uncertain=why)
-        let_in = [clients for clients, _ in self._lets_in()]
-        for authorization in self.near:
-            if authorization in whole or _is_for(authorization, route.source):
-                let_in += [authorization.clients] if authorization.clients else []
+        let_in = [
+            *(clients for clients, _ in self._lets_in()),
+            *(
+                authorization.clients or Clients()
+                for authorization in self.near
+                if authorization in whole or _is_for(authorization, route.source)
+            ),
+        ]
         for clients in let_in:
             yield self._rule(Action.ALLOW, route.rules, clients, every, uncertain=why)
 
@@ -279,40 +283,36 @@ class _Compiler:
 
     def _of_server(self, authorization: Authorization) -> Iterable[Rule]:
         if authorization.clients is None:
-            return self._doubtful(authorization)
+            return self._admitted(Clients(), authorization.path, _doubt(authorization))
         return self._admitted(authorization.clients, authorization.path)
-
-    def _doubtful(self, authorization: Authorization) -> list[Rule]:
-        part = authorization.unreadable
-        why = doubt(authorization.source, part) if part else ""
-        return [self._rule(Action.ALLOW, authorization.path, None, None, uncertain=why)]
 
     def _of_route(self, authorization: Authorization, box: Box) -> Iterable[Rule]:
         if authorization.clients is None:
-            return self._doubtful(authorization)
+            why = _doubt(authorization)
+            return [self._through(Clients(), box, authorization.path, why)]
         return [self._through(authorization.clients, box, authorization.path)]
 
-    def _through(self, clients: Clients, box: Box, path: Path) -> Rule:
+    def _through(self, clients: Clients, box: Box, path: Path, why: str = "") -> Rule:
         """Return what lets clients through by one box of a route."""
         limit = (Layer7(http=box.http),)
-        return self._rule(Action.ALLOW, path, clients, limit, uncertain=box.uncertain)
+        return self._rule(Action.ALLOW, path, clients, limit, uncertain=why or box.uncertain)
 
-    def _admitted(self, clients: Clients, path: Path) -> Iterator[Rule]:
+    def _admitted(self, clients: Clients, path: Path, why: str = "") -> Iterator[Rule]:
         """Yield what clients may do that are authorized on the Server: whatever it takes."""
         allow = Action.ALLOW
         if self.server.protocol in WITHOUT_HTTP:
-            yield self._rule(allow, path, clients, None)
+            yield self._rule(allow, path, clients, None, uncertain=why)
             return
         detects = self.server.protocol == DETECT
         if not self.routes:
             every = ANY_CALL if self.server.protocol == GRPC_PROTOCOL else ANY_HTTP
-            yield self._rule(allow, path, clients, None if detects else (every,))
+            yield self._rule(allow, path, clients, None if detects else (every,), uncertain=why)
             return
         limits = tuple(dict.fromkeys(Layer7(http=box.http) for _, box in self.chosen))
         if not self.by_route:
-            yield self._rule(allow, path, clients, limits)
+            yield self._rule(allow, path, clients, limits, uncertain=why)
         if detects:
-            yield self._rule(allow, path, clients, None, (ANY_HTTP,))
+            yield self._rule(allow, path, clients, None, (ANY_HTTP,), uncertain=why)
 
 
 def probes(
@@ -343,6 +343,11 @@ def probes(
             not_traffic=without,
             layer7=(Layer7(http=HttpMatch((exact("GET"),), (exact(probe),))),),
         )
+
+
+def _doubt(authorization: Authorization) -> str:
+    part = authorization.unreadable
+    return doubt(authorization.source, part) if part else ""
 
 
 def _is_for(authorization: Authorization, source: Source) -> bool:
