@@ -52,6 +52,7 @@ class Destinations:
         self._services = {(s.namespace, s.name): s for s in names.snapshot.services}
         self._numbers = {(s.namespace, s.name): n for n, s in enumerate(names.snapshot.services)}
         self.selected = cache(self._selected)
+        self._services_before = cache(self._find_services_before)
 
     def targets(
         self, name: str, port: int | str | None, protocol: Protocol, near: str | None = None
@@ -90,25 +91,27 @@ class Destinations:
         end = target.end
         if not (self.meshed and isinstance(end, PodEnd) and target.protocol is Protocol.TCP):
             return [target]
-        workload = self._snapshot.workloads[end.workload]
-        labels = workload.identities[end.identity].labels
         found = [
-            msgspec.structs.replace(
-                target,
-                port=number,
-                service=self._numbers[service.namespace, service.name],
-                through=f"{service.ref}:{offered.port}",
-            )
-            for service in self._selecting.get(workload.namespace, ())
-            if service.selector is not None and selects(service.selector, labels)
-            for offered in service.ports
-            if offered.protocol is Protocol.TCP
-            for number in self._led_to(end, offered)
-            if target.port in (number, None)
+            msgspec.structs.replace(target, port=port, service=service, through=through)
+            for port, service, through in self._services_before(end.workload, end.identity)
+            if target.port in (port, None)
         ]
         if not found:
             return [target]
         return [msgspec.structs.replace(target, through=OWN_ADDRESS), *found]
+
+    def _find_services_before(self, number: int, identity: int) -> list[tuple[int, int, str]]:
+        """Return the TCP ports of pods that Services lead to: port, Service, and how it is told."""
+        workload = self._snapshot.workloads[number]
+        labels = workload.identities[identity].labels
+        return [
+            (port, self._numbers[service.namespace, service.name], f"{service.ref}:{offered.port}")
+            for service in self._selecting.get(workload.namespace, ())
+            if service.selector is not None and selects(service.selector, labels)
+            for offered in service.ports
+            if offered.protocol is Protocol.TCP
+            for port in self._led_to(PodEnd(number, identity), offered)
+        ]
 
     def _led_to(self, end: PodEnd, offered: ServicePort) -> list[int]:
         """Return the ports of a pod that a port of a Service leads to."""
