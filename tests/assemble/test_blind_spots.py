@@ -178,7 +178,20 @@ def test_policies_of_the_other_mesh_blind_nothing() -> None:
     assert spots(LINKERD, problem("DestinationRule")) == ()
 
 
-def test_an_unreadable_namespace_blinds_where_a_mesh_goes_by_its_labels() -> None:
-    told = problem("Namespace", about="Namespace/shop")
-    assert spots("", told) == ()
-    assert spots(ISTIO, told) == (BlindSpot("broken", HERE),)
+@pytest.mark.parametrize(
+    ("kind", "there", "blinds"),
+    [
+        ("Namespace", ISTIO, True),
+        ("Service", ISTIO, True),
+        ("Gateway", ISTIO, True),
+        ("Namespace", LINKERD, True),
+        ("Service", LINKERD, False),
+        ("Namespace", "", False),
+        ("Gateway", "", False),
+    ],
+)
+def test_what_a_mesh_goes_by_blinds_where_it_cannot_be_read(
+    kind: str, there: str, blinds: bool
+) -> None:
+    found = spots(there, problem(kind, about=f"{kind}/shop"))
+    assert found == (BlindSpot("broken", HERE),) * blinds

@@ -21,6 +21,12 @@ NOT_JUDGED: Final = {
     Cni.ANTREA: frozenset({"NetworkPolicy.crd.antrea.io", "ClusterNetworkPolicy.crd.antrea.io"}),
 }
 """The kinds of policy that each CNI enforces beside the ones that are judged."""
+NEEDED: Final = {
+    "istio": ("Namespace", "Service", "Gateway", "GatewayClass"),
+    "linkerd": ("Namespace",),
+}
+"""What else a mesh goes by: labels that decide who takes part, the protocols of Services' ports,
+the waypoints before them."""
 
 
 def find(
@@ -42,7 +48,9 @@ def find(
     """
     if profile.cni is Cni.NONE and mesh == NO_MESH:
         return ()
-    judged = _judged(profile, mesh)
+    there = frozenset(name for name in NEEDED if getattr(mesh, name) is not None)
+    judged = _judged(profile, there)
+    needed = frozenset(kind for name in there for kind in NEEDED[name])
     by_label = any(
         key != NAMESPACE_NAME for selector in _namespaces(policies) for key in keys(selector)
     )
@@ -57,7 +65,8 @@ def find(
         elif problem.severity != "error" or not (
             not problem.affects
             or not judged.isdisjoint(problem.affects)
-            or ("Namespace" in problem.affects and (by_label or mesh != NO_MESH))
+            or ("Namespace" in problem.affects and by_label)
+            or not needed.isdisjoint(problem.affects)
             or ("Node" in problem.affects and by_node)
         ):
             continue
@@ -69,13 +78,12 @@ def find(
     return tuple(sorted(spots, key=_order))
 
 
-def _judged(profile: Profile, mesh: Mesh) -> frozenset[str]:
+def _judged(profile: Profile, there: frozenset[str]) -> frozenset[str]:
     """Return the kinds of policy that something in the cluster enforces.
 
     Of a text that cannot be read no more than a kind's bare name is known, so that a mesh's kinds
     count under that, too.
     """
-    there = {name for name in ("istio", "linkerd") if getattr(mesh, name) is not None}
     enforced = dialects.enforced_kinds(profile)
     of_mesh = {title for title in enforced if MESH_TITLES.get(title) in there}
     bare = {title.partition(".")[0] for title in of_mesh}
