@@ -188,3 +188,47 @@ def test_what_is_not_convex_cannot_be_written() -> None:
     first, second = space.mask(get), space.mask(authenticated)
     with pytest.raises(Undecidable, match="cannot be written"):
         space.write(space.everything & ~(first ^ second))
+
+
+@pytest.mark.parametrize(
+    ("denied", "but"),
+    [
+        (http(), http(path=exact("/healthz"))),
+        (http(path=prefix("/admin")), http("GET")),
+        (http("GET", "POST"), http("POST", path=prefix("/a"))),
+    ],
+)
+def test_what_is_denied_but_for_some_of_it_is_taken_out_by_patterns_of_its_own(
+    denied: Layer7, but: Layer7
+) -> None:
+    space = Space([denied, but])
+    mask = space.everything & ~(space.mask(denied) & ~space.mask(but))
+    assert_written_exactly(space, mask)
+    allowed, excepts = space.write(mask)
+    assert excepts
+    assert not {denied, but} & {*(allowed or ()), *excepts}
+
+
+def test_a_pattern_of_its_own_is_no_other() -> None:
+    space = Space([http(), http("GET")])
+    mask = space.everything & ~(space.mask(http()) & ~space.mask(http("GET")))
+    _, (taken,) = space.write(mask)
+    assert taken.http is not None
+    assert taken.http.methods == (Text(Form.REGEX, "GE?|([^G]|G([^E]|E([^T]|T.))).*"),)
+
+
+def test_a_header_that_is_not_there_cannot_be_said() -> None:
+    there = http(headers=(HeaderMatch("x"),))
+    space = Space([http(), there])
+    with pytest.raises(Undecidable, match="cannot be written"):
+        space.write(space.everything & ~(space.mask(http()) & ~space.mask(there)))
+
+
+def test_what_needs_too_many_boxes_is_not_written() -> None:
+    headers = [http(headers=(HeaderMatch(f"x-{n}", exact("1")),)) for n in range(8)]
+    space = Space([http(), *headers])
+    parity = 0
+    for number, signature in enumerate(space.signatures):
+        parity |= (signature.bit_count() % 2) << number
+    with pytest.raises(Undecidable):
+        space.write(parity)

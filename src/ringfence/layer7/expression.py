@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from ringfence.layer7.atoms import Atoms
+from ringfence.layer7.automaton import Dfa
 from ringfence.layer7.bits import members
 from ringfence.layer7.characters import Ranges, complement, ranges
 from ringfence.layer7.forms import canonical
@@ -42,7 +43,7 @@ def expression_of(atoms: Atoms, wanted: int, within: int) -> tuple[Text, ...]:
     found: list[Text] = []
     if inside:
         allowed = {atoms.signatures[atom] for atom in members(within)}
-        found.append(_eliminated(atoms, allowed))
+        found.append(eliminated(atoms.dfa, allowed))
     for atom in listed:
         text = exact_atoms.get(atom)
         if text is not None and atoms.dfa.states[atoms.dfa.run(text)].tags not in inside:
@@ -50,13 +51,17 @@ def expression_of(atoms: Atoms, wanted: int, within: int) -> tuple[Text, ...]:
     return tuple(found)
 
 
-def _eliminated(atoms: Atoms, accepted: set[tuple[int, ...]]) -> Text:
-    """Return an expression for the strings that end in some signatures: state elimination."""
-    states = atoms.dfa.states
+def eliminated(dfa: Dfa, accepted: set[tuple[int, ...]]) -> Text:
+    """Return an expression for the strings that end in some signatures: state elimination.
+
+    Raises:
+        Undecidable: the expression would be too long.
+    """
+    states = dfa.states
     start, end = len(states), len(states) + 1
     arrows: dict[int, dict[int, _Part]] = {start: {0: _EMPTY}, end: {}}
     for number, state in enumerate(states):
-        arrows[number] = _arrows(atoms, number)
+        arrows[number] = _arrows(dfa, number)
         if state.tags in accepted:
             arrows[number][end] = _EMPTY
     _drop_useless(arrows, end)
@@ -82,11 +87,11 @@ def _eliminated(atoms: Atoms, accepted: set[tuple[int, ...]]) -> Text:
     return canonical(Text(Form.REGEX, arrows[start].get(end, _EMPTY).text))
 
 
-def _arrows(atoms: Atoms, number: int) -> dict[int, _Part]:
+def _arrows(dfa: Dfa, number: int) -> dict[int, _Part]:
     """Return where a state leads, and by which characters."""
     pairs: dict[int, list[tuple[int, int]]] = {}
-    for symbol, chars in enumerate(atoms.dfa.alphabet.ranges):
-        target = atoms.dfa.step(number, symbol)
+    for symbol, chars in enumerate(dfa.alphabet.ranges):
+        target = dfa.step(number, symbol)
         if target >= 0:
             pairs.setdefault(target, []).extend(chars)
     every = ranges(pair for listed in pairs.values() for pair in listed)

@@ -6,6 +6,7 @@ dimension by dimension: of each set of boxes that are still alive, the sets that
 next dimension leave. The grid of all values is never walked.
 """
 
+import functools
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -59,7 +60,8 @@ class Space:
         found = self._reach((True, False) if self._http_boxes else (False,), {})
         self.signatures = sorted(found, key=lambda one: (one.bit_count(), one))
         """Of each class: the boxes that hold, bit i set for `boxes[i]`."""
-        self._numbers = {signature: n for n, signature in enumerate(self.signatures)}
+        self.numbers = {signature: n for n, signature in enumerate(self.signatures)}
+        """Of each signature: its class."""
         self._ways = found
         listed: list[list[int]] = [[] for _ in self.boxes]
         for number, signature in enumerate(self.signatures):
@@ -102,6 +104,12 @@ class Space:
     def order(box: Layer7) -> bytes:
         """Return what boxes are sorted by."""
         return msgspec.json.encode(box)
+
+    @functools.cached_property
+    def without_http(self) -> frozenset[int]:
+        """Return the classes of what is not HTTP."""
+        self._work = self._budget
+        return frozenset(self.numbers[found] for found in self._reach((False,), {}))
 
     # -- asking ------------------------------------------------------------------------------
 
@@ -147,7 +155,7 @@ class Space:
         if not known and len(http) == 2:
             return self.everything
         self._work = self._budget
-        return from_members(self._numbers[found] for found in self._reach(http, known))
+        return from_members(self.numbers[found] for found in self._reach(http, known))
 
     def write(self, mask: int) -> Written:
         """Return a set of classes as `Allowance.l7` and `l7_except` have it.

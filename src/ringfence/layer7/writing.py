@@ -1,16 +1,17 @@
 """Sets of classes as people read them: boxes, less other boxes.
 
-What can be said so is what is *convex*: where two classes belong to the set and the boxes of a
-third lie between theirs, the third belongs to it as well. Then the set is all that lies at or
-above it, less what of that does not belong to it and all above.
+What can be said so by the boxes of a space is what is *convex*: where two classes belong to the set
+and the boxes of a third lie between theirs, the third belongs to it as well. Then the set is all
+that lies at or above it, less what of that does not belong to it and all above. Anything else needs
+boxes of its own (`cells`).
 """
 
 from typing import TYPE_CHECKING
 
 from ringfence.layer7.bits import lowest, members
+from ringfence.layer7.cells import exactly
 from ringfence.layer7.cover import cover
 from ringfence.layer7.meet import meet
-from ringfence.layer7.undecidable import Undecidable
 from ringfence.model.layer7 import Layer7
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def write(space: "Space", mask: int) -> Written:
         allowed, union = _boxes(space, mask, above)
     excess = union & ~mask
     if _above(space, excess) & mask:
-        raise Undecidable("what is allowed on this port cannot be written as limits")
+        return allowed, exactly(space, excess)
     return allowed, _boxes(space, excess, space.everything & ~mask)[0]
 
 
