@@ -142,12 +142,22 @@ ISTIO = """
 apiVersion: v1
 kind: Namespace
 metadata: {name: lab, labels: {istio-injection: enabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: x, namespace: lab}
+spec: {containers: [{name: app}]}
 """
 LINKERD = """
 ---
 apiVersion: v1
 kind: Namespace
 metadata: {name: lab, annotations: {linkerd.io/inject: enabled}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: x, namespace: lab}
+spec: {containers: [{name: app}]}
 """
 
 
@@ -195,3 +205,9 @@ def test_what_a_mesh_goes_by_blinds_where_it_cannot_be_read(
 ) -> None:
     found = spots(there, problem(kind, about=f"{kind}/shop"))
     assert found == (BlindSpot("broken", HERE),) * blinds
+
+
+def test_a_mesh_in_which_no_pod_takes_part_blinds_nothing() -> None:
+    nobody = ISTIO.partition("---\napiVersion: v1\nkind: Pod")[0]
+    assert "istio-injection" in nobody
+    assert spots(nobody, problem("AuthorizationPolicy"), problem("Service")) == ()

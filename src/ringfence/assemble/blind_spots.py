@@ -44,7 +44,7 @@ def find(
             nodes matter at all.
         profile: by which is judged: what it does not enforce hides nothing, and what it
             enforces beside the kinds that are judged cannot be left out of account.
-        mesh: a mesh that is not there heeds nothing either.
+        mesh: those that pods take part in; a mesh of nobody heeds nothing.
     """
     if profile.cni is Cni.NONE and mesh == NO_MESH:
         return ()

@@ -118,7 +118,9 @@ def build(
         policies=parsed.policies,
         ignored=parsed.ignored,
         problems=ordered(chain(problems, parsed.problems)),
-        blind_spots=blind_spots.find(problems, parsed.policies, profile, mesh),
+        blind_spots=blind_spots.find(
+            problems, parsed.policies, profile, meshes.in_use(mesh, workloads)
+        ),
         source=reading.source,
     )
 
@@ -214,7 +216,9 @@ def rejudged(
         policies=parsed.policies,
         ignored=parsed.ignored,
         problems=ordered(chain(told, parsed.problems)),
-        blind_spots=blind_spots.find(told, parsed.policies, profile, mesh),
+        blind_spots=blind_spots.find(
+            told, parsed.policies, profile, meshes.in_use(mesh, workloads)
+        ),
     )
 
 

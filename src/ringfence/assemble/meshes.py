@@ -27,18 +27,27 @@ SETTLES: Final = "--mesh-config settles it"
 
 def assumed(mesh: Mesh, workloads: Iterable[Workload], source: str) -> list[Problem]:
     """Return a note for each mesh that pods take part in, but whose configuration is not known."""
+    used = in_use(mesh, workloads)
+    found = []
+    if used.istio and not used.istio.source:
+        found.append(ISTIO_ASSUMED.format(used.istio))
+    if used.linkerd and not used.linkerd.source:
+        found.append(LINKERD_ASSUMED.format(used.linkerd))
+    return [Problem(message, Location(source), severity="note") for message in found]
+
+
+def in_use(mesh: Mesh, workloads: Iterable[Workload]) -> Mesh:
+    """Return the meshes that any pod takes part in: what else is said of one decides nothing."""
     planes = {
         identity.mesh.data_plane
         for workload in workloads
         for identity in workload.identities
         if identity.mesh
     }
-    found = []
-    if mesh.istio and not mesh.istio.source and planes - {DataPlane.LINKERD}:
-        found.append(ISTIO_ASSUMED.format(mesh.istio))
-    if mesh.linkerd and not mesh.linkerd.source and DataPlane.LINKERD in planes:
-        found.append(LINKERD_ASSUMED.format(mesh.linkerd))
-    return [Problem(message, Location(source), severity="note") for message in found]
+    return Mesh(
+        mesh.istio if planes - {DataPlane.LINKERD} else None,
+        mesh.linkerd if DataPlane.LINKERD in planes else None,
+    )
 
 
 def is_assumption(problem: Problem) -> bool:
