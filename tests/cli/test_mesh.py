@@ -126,3 +126,27 @@ def test_every_verb_that_looks_at_a_cluster_takes_it(
         asked += ["-o", str(tmp_path / "saved")]
     assert main(asked) == 0
     assert "mesh configuration" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("judge", ["engine", "reference"])
+def test_a_config_map_that_cannot_be_understood_leaves_the_mesh_unknown(
+    cluster: str, judge: str, capsys: Captured
+) -> None:
+    written = """---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    trustDomain: corp
+    outboundTrafficPolicy:
+      mode: SOME
+"""
+    with Path(cluster).open("a") as file:
+        file.write(written)
+    line = len(Path(cluster).read_text().splitlines())
+    asked = ["check", cluster, "shop/web", "svc/shop/api:80", "--judge", judge]
+    assert main(asked) == 3
+    told = capsys.readouterr()
+    assert told.out.startswith("UNKNOWN")
+    assert f"cluster.yaml:{line}: ConfigMap/istio-system/istio: `SOME` is none of" in told.err
