@@ -20,9 +20,7 @@ JUDGES: dict[str, Callable[[Snapshot], Callable[[Connection], Judgement]]] = {
     "engine": lambda snapshot: Engine(snapshot).judge,
 }
 
-PENDING = (
-    "linkerd-",
-)
+PENDING = ("linkerd-egress: Where its networks hold addresses of pods",)
 """Beginnings of the names of cases that the engine does not judge right yet."""
 
 
