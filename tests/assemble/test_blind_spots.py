@@ -165,7 +165,7 @@ spec: {containers: [{name: app}]}
     ("kind", "there"),
     [
         ("AuthorizationPolicy", ISTIO),
-        ("DestinationRule", ISTIO),
+        ("Sidecar", ISTIO),
         ("Server", LINKERD),
         ("AuthorizationPolicy.policy.linkerd.io", LINKERD),
         ("HTTPRoute", LINKERD),
@@ -191,23 +191,49 @@ def test_policies_of_the_other_mesh_blind_nothing() -> None:
 @pytest.mark.parametrize(
     ("kind", "there", "blinds"),
     [
-        ("Namespace", ISTIO, True),
         ("Service", ISTIO, True),
         ("Gateway", ISTIO, True),
-        ("Namespace", LINKERD, True),
         ("Service", LINKERD, False),
-        ("Namespace", "", False),
         ("Gateway", "", False),
     ],
 )
 def test_what_a_mesh_goes_by_blinds_where_it_cannot_be_read(
     kind: str, there: str, blinds: bool
 ) -> None:
-    found = spots(there, problem(kind, about=f"{kind}/shop"))
-    assert found == (BlindSpot("broken", HERE),) * blinds
+    found = spots(there, problem(kind, about=f"{kind}/shop/x"))
+    where = None if kind == "Gateway" else "shop"
+    assert found == (BlindSpot("broken", HERE, where),) * blinds
 
 
 def test_a_mesh_in_which_no_pod_takes_part_blinds_nothing() -> None:
     nobody = ISTIO.partition("---\napiVersion: v1\nkind: Pod")[0]
     assert "istio-injection" in nobody
     assert spots(nobody, problem("AuthorizationPolicy"), problem("Service")) == ()
+
+
+@pytest.mark.parametrize(("there", "blinds"), [(ISTIO, True), (LINKERD, True), ("", False)])
+def test_a_namespace_that_cannot_be_read_blinds_where_a_mesh_goes_by_it(
+    there: str, blinds: bool
+) -> None:
+    found = spots(there, problem("Namespace", about="Namespace/shop"))
+    assert found == (BlindSpot("broken", HERE),) * blinds
+
+
+def test_the_configuration_of_a_mesh_matters_to_every_namespace() -> None:
+    told = problem("AuthorizationPolicy", about="ConfigMap/istio-system/istio")
+    assert spots(ISTIO, told) == (BlindSpot("broken", HERE),)
+
+
+@pytest.mark.parametrize(
+    ("about", "there"),
+    [
+        ("PeerAuthentication/istio-system/default", ISTIO),
+        ("DestinationRule/shop/x", ISTIO),
+        ("ServiceEntry/shop/x", ISTIO),
+        ("MeshTLSAuthentication/shop/x", LINKERD),
+        ("EgressNetwork/linkerd-egress/x", LINKERD),
+    ],
+)
+def test_what_holds_in_every_namespace_blinds_every_namespace(about: str, there: str) -> None:
+    found = spots(there, problem(about.partition("/")[0], about=about))
+    assert found == (BlindSpot("broken", HERE),)

@@ -27,6 +27,18 @@ NEEDED: Final = {
 }
 """What else a mesh goes by: labels that decide who takes part, the protocols of Services' ports,
 the waypoints before them."""
+WIDE: Final = frozenset(
+    {
+        "ConfigMap",
+        "DestinationRule",
+        "EgressNetwork",
+        "Gateway",
+        "MeshTLSAuthentication",
+        "NetworkAuthentication",
+        "ServiceEntry",
+    }
+)
+"""What is in a namespace, but matters, or may matter, to pods of every other."""
 
 
 def find(
@@ -70,7 +82,7 @@ def find(
             or ("Node" in problem.affects and by_node)
         ):
             continue
-        spot = BlindSpot(because, problem.location, _namespace(problem), problem.spared)
+        spot = BlindSpot(because, problem.location, _namespace(problem, mesh), problem.spared)
         key = _order(spot)
         if key not in found:
             found.add(key)
@@ -90,13 +102,18 @@ def _judged(profile: Profile, there: frozenset[str]) -> frozenset[str]:
     return frozenset({t for t in enforced if t not in MESH_TITLES} | of_mesh | bare)
 
 
-def _namespace(problem: Problem) -> str | None:
+def _namespace(problem: Problem, mesh: Mesh) -> str | None:
     """Return the only namespace whose pods the policy concerns that a problem is about, or None.
 
-    Only a namespaced object is written with three parts.
+    Only a namespaced object is written with three parts. What stands in Istio's root namespace
+    holds in all of them.
     """
     kind, _, rest = (problem.object or "").partition("/")
+    if kind in WIDE:
+        return None
     namespace, slash, _ = rest.partition("/")
+    if mesh.istio and namespace == mesh.istio.root_namespace and MESH_TITLES.get(kind) == "istio":
+        return None
     known = POLICY_KINDS.get(kind)
     return namespace if slash and namespace and (known is None or known.namespaced) else None
 
