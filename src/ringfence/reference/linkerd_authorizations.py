@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ringfence.model.document import Document, Path
+from ringfence.model.verdict import Evidence
 from ringfence.reference import schema, selectors
 from ringfence.reference.linkerd_clients import (
     EVERYWHERE,
@@ -25,6 +26,7 @@ from ringfence.reference.linkerd_objects import (
     Reference,
     Scene,
     labels_of,
+    part_of,
     read_reference,
     spec_of,
 )
@@ -80,15 +82,14 @@ def of_route(scene: Scene, route: Document, group: str) -> Iterator[Authorizatio
 
 
 def _unread(scene: Scene, document: Document, error: NotUnderstoodError) -> Authorization:
-    return Authorization(scene.unread(document, error), because=not_understood(document, error))
+    why = not_understood(document, error)
+    return Authorization(scene.unread(document, error), EVERYWHERE, because=why)
 
 
 def _selects_server(document: Document, server: Document) -> bool:
     """Return whether a ServerAuthorization is for a Server: by its name, or by its labels."""
     at: Path = ("spec", "server")
-    spec = spec_of(document, ("server", "client"))
-    given = schema.required(spec, "server", ("spec",))
-    key, content = schema.only(given, at, ("name", "selector"))
+    key, content = schema.only(part_of(document, "server"), at, ("name", "selector"))
     if key == "name":
         return schema.text(content, (*at, key)) == server.name
     return selectors.matches(content, (*at, key), labels_of(server))
@@ -188,9 +189,7 @@ def _target(document: Document) -> Reference:
     Source: linkerd2 admission.rs validate_policy_target, inbound/authorization_policy.rs target.
     """
     at: Path = ("spec", "targetRef")
-    spec = spec_of(document, ("targetRef", "requiredAuthenticationRefs"))
-    given = schema.required(spec, "targetRef", ("spec",))
-    target = read_reference(given, at, ("group", "kind", "name"))
+    target = read_reference(part_of(document, "targetRef"), at, ("group", "kind", "name"))
     kinds = (
         (LINKERD, "Server"),
         (LINKERD, "HTTPRoute"),
@@ -218,6 +217,7 @@ def _policy(scene: Scene, document: Document) -> Iterator[Authorization]:
     spec = spec_of(document, ("targetRef", "requiredAuthenticationRefs"))
     networks: tuple[Block, ...] | None = None
     identities: tuple[str, ...] | None = None
+    doubt: tuple[Evidence, str] | None = None
     listed = schema.items(schema.required(spec, "requiredAuthenticationRefs", ("spec",)), at)
     refs = [
         read_reference(value, (*at, index), ("group", "kind", "name", "namespace"))
@@ -249,14 +249,13 @@ def _policy(scene: Scene, document: Document) -> Iterator[Authorization]:
             else:
                 networks = _networks(meant[0]) if meant else ()
         except NotUnderstoodError as error:
-            why = not_understood(meant[0], error)
-            yield Authorization(scene.unread(meant[0], error), because=why)
-            return
+            doubt = scene.unread(meant[0], error), not_understood(meant[0], error)
     if identities == () or networks == ():
         scene.notes.add(f"`{document.ref}` has no effect: it requires what is not there")
         return
-    found = scene.piece(document, "allow", at)
-    yield Authorization(found, EVERYWHERE if networks is None else networks, identities)
+    found, because = doubt or (scene.piece(document, "allow", at), "")
+    blocks = EVERYWHERE if networks is None else networks
+    yield Authorization(found, blocks, identities, because=because)
 
 
 def _mesh_identities(scene: Scene, document: Document) -> tuple[str, ...]:

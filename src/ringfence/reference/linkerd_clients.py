@@ -17,7 +17,7 @@ from ringfence.model.verdict import Evidence
 from ringfence.reference import addresses, schema
 from ringfence.reference.ends import Address, Network
 from ringfence.reference.linkerd_objects import Scene
-from ringfence.reference.outcome import NO, Match, certain, perhaps
+from ringfence.reference.outcome import NO, YES, Match, perhaps
 from ringfence.reference.schema import NotUnderstoodError
 
 AUTHENTICATED = ("*",)
@@ -64,7 +64,7 @@ class Authorization:
     any_tls: bool = False
     """Only over mTLS of the mesh, whoever it is."""
     because: str = ""
-    """Why it is not known whom it lets in."""
+    """Why it is not known which of these it lets in."""
 
     def admits(self, client: Client) -> Match:
         """Return whether a peer is let in.
@@ -72,15 +72,18 @@ class Authorization:
         Source: linkerd2-proxy `linkerd/app/inbound/src/policy.rs` is_authorized,
         is_tls_authorized.
         """
-        if self.because:
-            return perhaps(self.because)
+        if not self._may_admit(client):
+            return NO
+        return perhaps(self.because) if self.because else YES
+
+    def _may_admit(self, client: Client) -> bool:
         if not any(block.holds(client.address) for block in self.networks):
-            return NO
+            return False
         if self.identities is None:
-            return certain(client.mtls or not self.any_tls)
+            return client.mtls or not self.any_tls
         if not client.mtls or not client.principal:
-            return NO
-        return certain(any(is_identity(client.principal, one) for one in self.identities))
+            return False
+        return any(is_identity(client.principal, one) for one in self.identities)
 
 
 def is_identity(principal: str, pattern: str) -> bool:

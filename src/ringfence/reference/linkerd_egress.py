@@ -211,8 +211,9 @@ def _routes(
             except IgnoredError as error:
                 scene.notes.add(f"`{document.ref}` has no effect: {error}")
             except NotUnderstoodError as error:
-                why = not_understood(document, error)
-                loose.append(Unread(scene.unread(document, error), why))
+                if linkerd_routes.may_name(document, "EgressNetwork", network.name):
+                    why = not_understood(document, error)
+                    loose.append(Unread(scene.unread(document, error), why))
         if routes or loose:
             return kind, tuple(routes), tuple(loose)
     return "TCPRoute" if opaque else "", (), ()

@@ -141,6 +141,20 @@ def spec_of(document: Document, known: tuple[str, ...]) -> dict[str, Any]:
     return schema.fields(schema.required(body, "spec", ()), ("spec",), known)
 
 
+def part_of(document: Document, key: str) -> Any:  # noqa: ANN401
+    """Return one field of an object's `spec`, whatever else stands there.
+
+    Raises:
+        NotUnderstoodError: there is no such field.
+    """
+    spec = document.body.get("spec")
+    if not isinstance(spec, dict):
+        raise NotUnderstoodError("must be a mapping", ("spec",))
+    if spec.get(key) is None:
+        raise NotUnderstoodError(f"`{key}` is missing", ("spec",))
+    return spec[key]
+
+
 def labels_of(document: Document) -> dict[str, str]:
     """Return an object's own labels.
 

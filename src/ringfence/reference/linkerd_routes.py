@@ -246,7 +246,9 @@ def parents(document: Document, kind: str) -> Iterator[Parent]:
             route as a whole is put aside (inbound/routes.rs InvalidParentRef).
     """
     at: Path = ("spec", "parentRefs")
-    spec = spec_of(document, KNOWN)
+    spec = document.body.get("spec")
+    if not isinstance(spec, dict):
+        raise NotUnderstoodError("must be a mapping", ("spec",))
     for index, value in enumerate(schema.items(spec.get("parentRefs"), at)):
         here = (*at, index)
         given = schema.fields(value, here, _PARENT)
@@ -265,6 +267,22 @@ def parents(document: Document, kind: str) -> Iterator[Parent]:
             if port is not None or "sectionName" in given:
                 raise IgnoredError("it names a Server by a port or a section")
         yield Parent(name, space or document.namespace, port)
+
+
+def may_name(document: Document, kind: str, name: str) -> bool:
+    """Return whether a route whose parents are not understood may be for an object of Linkerd's."""
+    spec = document.body.get("spec")
+    listed = spec.get("parentRefs") if isinstance(spec, dict) else None
+    if not isinstance(listed, list):
+        return listed is not None or not isinstance(spec, dict)
+    for parent in listed:
+        if not isinstance(parent, dict):
+            return True
+        said = (("group", LINKERD), ("kind", kind), ("name", name))
+        written = [(parent.get(key, ""), wanted) for key, wanted in said]
+        if all(not isinstance(is_, str) or is_.lower() == to.lower() for is_, to in written):
+            return True
+    return False
 
 
 def is_refused(document: Document, server: str) -> bool:

@@ -242,6 +242,8 @@ def _attached(scene: Scene, server: Document, protocol: str) -> Attached | None:
             scene.notes.add(f"`{document.ref}` has no effect: {error}")
             continue
         except NotUnderstoodError as error:
+            if not linkerd_routes.may_name(document, "Server", server.name):
+                continue
             why = not_understood(document, error)
             loose.append((Unread(scene.unread(document, error), why), own))
         sure |= known
