@@ -249,3 +249,17 @@ def test_suffixes_are_of_names_alone() -> None:
     assert not is_identity("spiffe://root/web", "*")
     assert not is_identity("spiffe://root/web.shop.x", "*.shop.x")
     assert is_identity("spiffe://root/web", "spiffe://root/web")
+
+
+def test_what_is_not_understood_matters_no_further_than_the_rest_of_it_reaches() -> None:
+    elsewhere = "targetRef: {group: policy.linkerd.io, kind: Server, name: t}\nbogus: 1\n"
+    assert who(meshed(server(), policy(elsewhere + ANYONE))) == "- - - -"
+    here = "bogus: 1\n" + TO_SERVER + ANYONE
+    assert who(meshed(server(), policy(here))) == "? ? ? ?"
+    unread = net("networks: [{cidr: x}]")
+    assert who(meshed(server(), unread, required(ACCOUNT, NET))) == "? - - -"
+    nobody = mesh("identities: [A]")
+    near = net("networks: [{cidr: 10.1.0.3/32}]")
+    assert who(meshed(server(), nobody, near, required(MESH, NET))) == "- ? - -"
+    other = saz("{bogus: 1}", "server: {name: t}")
+    assert who(meshed(server(), other)) == "- - - -"

@@ -375,6 +375,23 @@ def test_a_route_with_parents_that_are_not_understood_may_be_attached() -> None:
     assert verdict(snapshot, "shop/web", request=Request(http=False)) == "allow"
 
 
+@pytest.mark.parametrize(
+    ("parents", "found"),
+    [
+        ("[{group: policy.linkerd.io, kind: Server, name: other, bogus: 1}]", "allow"),
+        ("[{group: policy.linkerd.io, kind: Server, name: s, bogus: 1}]", "unknown"),
+        ("[{group: policy.linkerd.io, kind: EgressNetwork, name: s, port: x}]", "allow"),
+        ("[7]", "unknown"),
+        ("7", "unknown"),
+        ("[]", "allow"),
+    ],
+)
+def test_a_route_may_be_attached_to_what_its_parents_may_name(parents: str, found: str) -> None:
+    one = made("HTTPRoute", "r", f"parentRefs: {parents}\nrules: [{{}}]")
+    snapshot = meshed(server(), one, policy(TO_SERVER + WEB))
+    assert verdict(snapshot, "shop/web", request=http("GET", "/")) == found
+
+
 @pytest.mark.parametrize("kind", ["URLRewrite", "RequestMirror", "ExtensionRef"])
 def test_a_route_with_a_filter_that_linkerd_does_not_know_is_put_aside(kind: str) -> None:
     one = attached("GatewayRoute", "r", f"rules: [{{filters: [{{type: {kind}}}]}}]")
