@@ -235,7 +235,8 @@ def _mesh_policies(draw: st.DrawFn, number: int) -> Policy:
         planes = ANYONE
     else:
         planes = draw(st.sampled_from([SIDECARS, AMBIENT, MeshPeer(tuple(DataPlane)[:2])]))
-    subject: Peer = AllPeers((planes, draw(st.sampled_from([ANYONE, pods(name)]))))
+    chosen: list[Peer] = [ANYONE, pods(name)]
+    subject: Peer = AllPeers((planes, draw(st.sampled_from(chosen))))
     if direction is Direction.INGRESS and tier.order < 60 and draw(st.integers(0, 3)) == 0:
         subject = ServicePeer("shop", name)
     return policy(

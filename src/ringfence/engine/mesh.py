@@ -166,12 +166,14 @@ class MeshViews:
         `pilot/pkg/networking/core/listener_builder.go`; linkerd2-proxy `linkerd/http/route`.
         """
         member = carried.server or carried.client
-        if request.path is None or member is None:
+        if member is None:
             return request
         if member.data_plane is DataPlane.LINKERD:
             from ringfence.layer7 import linkerd_requests  # noqa: PLC0415 - as below
 
             return linkerd_requests.as_matched(request)
+        if request.path is None:
+            return request
         from ringfence.layer7 import istio_paths  # noqa: PLC0415 - only where a path is asked for
 
         setting = (self._classes.snapshot.mesh.istio or IstioConfig()).normalization

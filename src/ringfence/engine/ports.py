@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Final
 
 import msgspec
@@ -74,9 +75,10 @@ class Ports:
         self.space = TrafficSpace(
             {r for rule in rules for r in self._ranges(rule, numbers)} | self._of_proxies(),
             [
-                (*r, boxes, destinations(number))
+                (*r, boxes, meant)
                 for number, rule in enumerate(rules)
                 if (boxes := _told_apart(rule))
+                for meant in (cache(partial(destinations, number)),)
                 for r in self._ranges(rule, numbers, limited=True)
             ]
             + self._of_tunnels(rules),
@@ -108,12 +110,14 @@ class Ports:
             found |= {(Protocol.TCP, target, target) for _, _, target in led}
         return found
 
-    def _of_tunnels(self, rules: Sequence[Rule]) -> list[tuple[Protocol, int, int, Boxes, int]]:
+    def _of_tunnels(
+        self, rules: Sequence[Rule]
+    ) -> list[tuple[Protocol, int, int, Boxes, Callable[[], int]]]:
         """Return what is told apart on every port because it is on those of tunnels."""
         asking = any(box.authenticated for rule in rules for box in rule.layer7 or ())
         if not asking or not self._universe.meshed:
             return []
-        return [(Protocol.TCP, 0, 65535, (AUTHENTICATED,), EVERYWHERE)]
+        return [(Protocol.TCP, 0, 65535, (AUTHENTICATED,), lambda: EVERYWHERE)]
 
     def _find_names(self, written: list[NamedPort]) -> _Places:
         names: dict[str, set[NamedPort]] = defaultdict(set)

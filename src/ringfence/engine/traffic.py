@@ -12,7 +12,7 @@ destination may hold classes of several zones.
 import itertools
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -33,6 +33,10 @@ EVERY: Final = (*PORTED, Protocol.ICMP)
 Boxes = tuple[Layer7, ...]
 Limits = tuple[Boxes | None, Boxes]
 """What is admitted above the port (None: all), and what is taken out of that."""
+
+
+_Told = tuple[list[Callable[[], int]], Boxes]
+"""What finds the destinations of rules, and what all of these limit them to."""
 
 
 @dataclass(frozen=True)
@@ -66,25 +70,28 @@ class TrafficSpace:
     def __init__(
         self,
         ranges: Iterable[tuple[Protocol, int, int]],
-        limited: Iterable[tuple[Protocol, int, int, Boxes, int]] = (),
+        limited: Iterable[tuple[Protocol, int, int, Boxes, Callable[[], int]]] = (),
     ) -> None:
         """Cut each protocol's ports at the ends of the ranges (protocol, first, last).
 
         Args:
             ranges: those that rules tell apart.
-            limited: those on which a rule is limited above the port, to what, and the elements
-                that may be the destination of what the rule is about.
+            limited: those on which a rule is limited above the port, to what, and what finds the
+                elements that may be the destination of what the rule is about.
         """
-        limits = list(limited)
+        # Many rules say the same of the same ports.
+        limits: dict[tuple[Protocol, int, int, Boxes], list[Callable[[], int]]] = {}
+        for *limit, destinations in limited:
+            limits.setdefault(tuple(limit), []).append(destinations)  # type: ignore[arg-type]
         cuts: dict[Protocol, set[int]] = {protocol: {0} for protocol in EVERY}
         for protocol, first, last in (*ranges, *(limit[:3] for limit in limits)):
             cuts[protocol] |= {first, last + 1} - {65536}
         self._starts = {protocol: sorted(cuts[protocol]) for protocol in EVERY}
-        told: dict[tuple[Protocol, int], list[tuple[int, Boxes]]] = defaultdict(list)
-        for protocol, first, last, boxes, destinations in limits:
+        told: dict[tuple[Protocol, int], list[_Told]] = defaultdict(list)
+        for (protocol, first, last, boxes), places in limits.items():
             if said := tuple(box for box in boxes if _is_said(box, protocol)):
                 for index in range(*self._indices(protocol, first, last)):
-                    told[protocol, index].append((destinations, said))
+                    told[protocol, index].append((places, said))
         self._spaces = Spaces()
         self._at: dict[Protocol, list[tuple[Run, ...]]] = {protocol: [] for protocol in EVERY}
         """Per protocol and run of ports: the runs, of all zones where there are some."""
@@ -116,13 +123,13 @@ class TrafficSpace:
         self.limit = cache(self._limit)
 
     def _runs_of(
-        self, protocol: Protocol, first: int, last: int, told: list[tuple[int, Boxes]]
+        self, protocol: Protocol, first: int, last: int, told: list[_Told]
     ) -> tuple[Run, ...]:
         """Return the runs of some ports: one, or one for each zone."""
         boxes = frozenset(box for _, listed in told for box in listed)
         parts = [(EVERYWHERE, boxes)]
         if len(boxes) > MOST_TOGETHER or (boxes and self._spaces.together(boxes) is None):
-            parts = zones(told)
+            parts = zones([(place(), said) for places, said in told for place in places])
         found = []
         for zone, here in parts:
             space, undecided = self._spaces.as_far_as_possible(here) if here else (None, "")
