@@ -235,13 +235,14 @@ def _names(pattern: DomainPattern, name: str) -> bool:
 
 
 def _sends(match: HttpMatch, client: Client) -> bool:
-    sent = Request(http=True, path=client.path, headers=client.headers)
+    sent = Request(http=True, path=client.path, host=client.host, headers=client.headers)
     read = linkerd_requests.as_matched(sent)
     assert read.path is not None
+    assert read.host is not None
     texts = (
         (match.methods, client.method),
         (match.paths, read.path),
-        (match.hosts, client.host),
+        (match.hosts, read.host),
     )
     return all(
         patterns is None or any(_holds(pattern, value) for pattern in patterns)

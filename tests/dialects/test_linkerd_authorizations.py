@@ -380,10 +380,11 @@ def test_its_mesh_tls(tls: Any, friend: str, stranger: str) -> None:
     assert said(NOBODY, found) == "deny"
 
 
-def test_unauthenticated_tls_needs_no_identity() -> None:
+def test_over_mtls_any_identity_is_proved_though_not_known_which() -> None:
     found = saz({"meshTLS": {"unauthenticatedTLS": True}})
     assert said(replace(NOBODY, mtls=True), found) == "allow"
-    assert said(replace(NOBODY, mtls=True), saz({"meshTLS": {"identities": ["*"]}})) == "deny"
+    assert said(replace(NOBODY, mtls=True), saz({"meshTLS": {"identities": ["*"]}})) == "allow"
+    assert said(replace(NOBODY, mtls=True), saz({"meshTLS": {"identities": [FRONT]}})) == "deny"
 
 
 def test_it_selects_servers_by_their_labels() -> None:

@@ -18,6 +18,11 @@ def test_the_query_and_the_fragment_are_cut_off(path: str) -> None:
     assert request(path).path == "/a"
 
 
+@pytest.mark.parametrize("host", ["web.example", "Web.Example", "web.example.", "web.example:80"])
+def test_hosts_are_compared_without_case_port_and_final_dot(host: str) -> None:
+    assert as_matched(Request(http=True, host=host)).host == "web.example"
+
+
 def test_parameters_are_decoded() -> None:
     found = request("/?a+b=c%20d&e")
     assert values_of(found, query_header("a b")) == ["c d"]

@@ -26,8 +26,8 @@ IDENTITY: Final = re.compile(rf"(\*|{LABEL})(\.{LABEL})*|spiffe://\S+")
 `policy-controller/runtime/src/validation.rs`."""
 
 EVERY_NETWORK: Final = frozenset({AddressPeer("0.0.0.0/0"), AddressPeer("::/0")})
-ANY_IDENTITY: Final = PrincipalPeer(Text(Form.PREFIX, ""))
-"""Whoever proves to be anybody."""
+ANY_IDENTITY: Final = AllPeers()
+"""Whoever proves to be anybody: over mTLS that is everybody, be it not known who it is."""
 
 DEFAULTS: Final = (
     "all-authenticated",
@@ -175,16 +175,22 @@ def _below(namespace: str, setup: LinkerdConfig) -> str:
     return f"{namespace}.serviceaccount.identity.{setup.namespace}.{setup.trust_domain}"
 
 
+def identified(peers: Iterable[Peer]) -> tuple[Peer, ...] | None:
+    """Return whoever has one of some identities; None where that is any."""
+    found = tuple(dict.fromkeys(peers))
+    return None if ANY_IDENTITY in found else found
+
+
 # -- default policies ------------------------------------------------------------------------------
 
 
-def by_default(value: str, setup: LinkerdConfig, *, identified: bool = False) -> Clients | None:
+def by_default(value: str, setup: LinkerdConfig, *, asked: bool = False) -> Clients | None:
     """Return whom a default policy lets in; None: nobody.
 
     Args:
         value: one of `DEFAULTS`.
         setup: says what the networks of the cluster are.
-        identified: whether a port asks for an identity on top: what allows all clients, or those
+        asked: whether a port asks for an identity on top: what allows all clients, or those
             of the cluster, is limited by that; `audit` is not.
 
     Source: linkerd2 `policy-controller/k8s/index/src/inbound/index.rs` default_inbound_server.
@@ -194,6 +200,6 @@ def by_default(value: str, setup: LinkerdConfig, *, identified: bool = False) ->
     if value == "audit":
         return Clients()
     within = of_cidrs(setup.cluster_networks) if value.startswith("cluster-") else None
-    if identified or value.endswith("-authenticated"):
-        return Clients(within, (ANY_IDENTITY,), mtls=True)
+    if asked or value.endswith("-authenticated"):
+        return Clients(within, mtls=True)
     return Clients(within)

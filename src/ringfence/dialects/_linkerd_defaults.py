@@ -88,7 +88,7 @@ def _rules(context: Context, value: str) -> Iterator[Rule]:
     """
     setup = config(context)
     admitted = by_default(value, setup)
-    identified = by_default(value, setup, identified=True)
+    identified = by_default(value, setup, asked=True)
     asked = any(each.identity_ports for each in linkerd_members(context))
     tightened = asked and identified is not None and identified != admitted
     if admitted == Clients() and not tightened:

@@ -199,17 +199,16 @@ def _is_address(written: str) -> bool:
 
 
 def _hosts(value: Any) -> list[Host]:  # noqa: ANN401
-    """Return the hosts of a route: whatever their case, port and final dot.
+    """Return the hosts of a route, as `linkerd_requests.as_matched` has those of requests.
 
     Source: linkerd2-proxy `linkerd/http/route/src/http/match/host.rs`.
     """
     found = []
     for name in dict.fromkeys(hostnames(value)):
-        wild = name.startswith("*.")
-        escaped = name.removeprefix("*").replace(".", r"\.")
-        any_labels = "[^:]*" if wild else ""
-        pattern = Text(Form.REGEX, rf"(?i:{any_labels}{escaped})\.?(:[0-9]*)?")
-        found.append(Host((pattern,), (1, len(name) - 1) if wild else (2, len(name))))
+        if name.startswith("*."):
+            found.append(Host((Text(Form.SUFFIX, name[1:]),), (1, len(name) - 1)))
+        else:
+            found.append(Host((exact(name),), (2, len(name))))
     return found or [Host()]
 
 
