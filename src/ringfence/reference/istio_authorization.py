@@ -4,14 +4,14 @@ Source: istio/api `security/v1beta1/authorization_policy.proto`; Istio
 `pilot/pkg/security/authz/builder/builder.go`; ztunnel `src/state.rs` (assert_rbac).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from msgspec.structs import replace
 
-from ringfence.model.document import path_text
+from ringfence.model.document import Document, path_text
 from ringfence.model.rule import Chain, Direction
 from ringfence.model.verdict import Evidence, Verdict
 from ringfence.reference import istio_envoy, istio_ztunnel
@@ -23,9 +23,11 @@ from ringfence.reference.istio_rules import Rule
 from ringfence.reference.istio_witnesses import witnesses
 from ringfence.reference.mesh_flow import Flow
 from ringfence.reference.outcome import Degree, Match, not_understood, perhaps
+from ringfence.reference.schema import NotUnderstoodError
 
 PROVIDER = "the provider `{}` decides (CUSTOM)"
 CHAINS = "the Services in front of the pod do not agree on what port {} speaks"
+Unread = tuple[tuple[Document, NotUnderstoodError], ...]
 Meets = Callable[[Rule, str, bool], Match]
 """Whether a rule of a policy in a namespace matches; the last says whether it allows."""
 
@@ -41,15 +43,12 @@ class Answer:
 
 def by_ztunnel(flow: Flow, given: Given) -> Side:
     """Return what the destination's ztunnel says: it knows of ALLOW and DENY alone."""
-    unread = _unread(given)
-    if unread is not None:
-        return unread
     policies = [policy for policy in given.policies if is_for_ztunnel(policy)]
 
     def meets(rule: Rule, namespace: str, allows: bool) -> Match:  # noqa: FBT001
         return istio_ztunnel.meets(rule, flow, namespace, allows=allows)
 
-    found = _decide(policies, meets, flow)
+    found = _decide(policies, meets, flow, given.unread)
     return Side(found.verdict, found.evidence, found.because)
 
 
@@ -73,11 +72,8 @@ def by_envoy(
         ports: what `ports` may be compared with.
         at_waypoint: whether a waypoint judges, not the destination's own proxy.
     """
-    unread = _unread(given)
-    if unread is not None:
-        return unread
     sides = [
-        _of_chain(flow, given.policies, chain, port, at_waypoint=at_waypoint)
+        _of_chain(flow, given, chain, port, at_waypoint=at_waypoint)
         for chain, port in product(sorted(chains), sorted(ports))
     ]
     first = sides[0]
@@ -87,20 +83,20 @@ def by_envoy(
     return Side(Verdict.UNKNOWN, evidence, (CHAINS.format(flow.port),))
 
 
-def _of_chain(
-    flow: Flow, policies: Sequence[Policy], chain: Chain, port: int, *, at_waypoint: bool
-) -> Side:
+def _of_chain(flow: Flow, given: Given, chain: Chain, port: int, *, at_waypoint: bool) -> Side:
     """Return what is said of all that the question may mean at a port that is read in one way."""
     # Also what is only tried counts as asking another provider (builder.go buildHTTP).
-    several = len({policy.provider for policy in policies if policy.action == "CUSTOM"}) > 1
-    enforced = [policy for policy in policies if not policy.dry_run and policy.action != "AUDIT"]
+    several = len({policy.provider for policy in given.policies if policy.action == "CUSTOM"}) > 1
+    enforced = [
+        policy for policy in given.policies if not policy.dry_run and policy.action != "AUDIT"
+    ]
     answers: list[Answer] = []
     for facts in witnesses(flow, flow.request, chain, port, enforced, at_waypoint=at_waypoint):
 
         def meets(rule: Rule, namespace: str, allows: bool, facts: Facts = facts) -> Match:  # noqa: FBT001
             return istio_envoy.meets(rule, facts, namespace, allows=allows)
 
-        answers.append(_decide(enforced, meets, flow, several=several))
+        answers.append(_decide(enforced, meets, flow, given.unread, several=several))
     verdicts = {answer.verdict for answer in answers}
     if verdicts == {Verdict.ALLOW, Verdict.DENY}:
         allowed = [answer for answer in answers if answer.verdict is Verdict.ALLOW]
@@ -133,21 +129,37 @@ def _limits(policies: list[Policy]) -> tuple[dict[str, Any], ...]:
     return tuple(found) or ({"http": {}},)
 
 
-def _decide(policies: list[Policy], meets: Meets, flow: Flow, *, several: bool = False) -> Answer:
+def _decide(
+    policies: list[Policy],
+    meets: Meets,
+    flow: Flow,
+    unread: Unread,
+    *,
+    several: bool = False,
+) -> Answer:
     """Return the verdict on one request: CUSTOM, DENY, ALLOW, in this order.
 
     Any match of a DENY denies. Where there is no ALLOW policy the rest is allowed, else what one of
-    their rules matches: also where none has a rule, or all of them were left out.
+    their rules matches: also where none has a rule, or all of them were left out. What a policy
+    would do that was not understood nobody knows, but that it lifts no refusal.
 
     Args:
         policies: those that are enforced.
         meets: whether a rule matches.
         flow: the connection.
+        unread: policies that may apply and were not understood.
         several: whether CUSTOM policies ask more than one provider.
     """
     refused, refusals = _refusal(policies, meets, flow, several=several)
     if refused is Verdict.DENY:
         return Answer(Verdict.DENY, refusals[0], ())
+    if unread:
+        pieces = tuple(
+            mesh_evidence(document, Direction.INGRESS, "unknown", path_text(error.path), error.path)
+            for document, error in unread
+        )
+        reasons = tuple(not_understood(document, error) for document, error in unread)
+        return Answer(Verdict.UNKNOWN, pieces, reasons)
     allowing = [policy for policy in policies if policy.action == "ALLOW"]
     matched = list(_matches(allowing, meets))
     sure = [piece for match, piece in matched if match.degree is Degree.YES]
@@ -217,15 +229,3 @@ def _matches(policies: list[Policy], meets: Meets) -> Iterable[tuple[Match, Evid
             if match.degree is not Degree.NO:
                 text = path_text(path[1:])
                 yield match, mesh_evidence(policy.document, Direction.INGRESS, word, text, path)
-
-
-def _unread(given: Given) -> Side | None:
-    """Return an unknown side where a policy that may apply was not understood."""
-    if not given.unread:
-        return None
-    pieces = tuple(
-        mesh_evidence(document, Direction.INGRESS, "unknown", path_text(error.path), error.path)
-        for document, error in given.unread
-    )
-    because = tuple(not_understood(document, error) for document, error in given.unread)
-    return Side(Verdict.UNKNOWN, pieces, because)

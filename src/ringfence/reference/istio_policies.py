@@ -164,12 +164,15 @@ def _may_be_meant(document: Document, labels: dict[str, str] | None) -> bool:
     """
     spec = document.body.get("spec")
     given = spec if isinstance(spec, dict) else {}
+    targets = bool(given.get("targetRefs") or given.get("targetRef"))
+    if targets and given.get("selector") is not None:
+        return True
     try:
         wanted = labels_of(given.get("selector"), ("spec", "selector"))
     except NotUnderstoodError:
         return labels is not None
     if labels is None:
-        return bool(given.get("targetRefs") or given.get("targetRef")) or not spec
+        return targets or not spec
     return are_in(wanted, labels)
 
 
