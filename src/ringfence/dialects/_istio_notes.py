@@ -5,6 +5,7 @@ Authority: Istio `pkg/config/validation/validation.go` (warnings),
 part of the dialect for the rest.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
@@ -30,6 +31,8 @@ DECLARED_TCP: Final = frozenset({"tcp", "tls", "https", "mongo", "mysql", "redis
 """How a Service port's name begins, or its `appProtocol` says, where a proxy reads no HTTP.
 
 Source: Istio `pkg/config/protocol/instance.go`."""
+
+PORTS: Final = frozenset({"ports", "notPorts", "destination.port"})
 
 Note = tuple[Document, Path, str]
 """An object, where in it, and what is to be told of it."""
@@ -143,8 +146,9 @@ def _on_tcp(rule: Written, found: Read, document: Document, context: Context) ->
         yield f"{said}: only HTTP has that, so that the rule allows nothing on TCP: {where}"
     elif ports:
         yield f"{said}: only HTTP has that, so that on TCP the rule holds without it: {where}"
-    elif found.action == "DENY" and all(set(one.names) <= set(one.http) for one in rule.combined()):
-        yield f"{said}: only HTTP has that, and no port is named: on TCP ports it denies everything"
+    elif found.action == "DENY" and not PORTS & set(rule.names):
+        # Source: validation.go, which warns of the same.
+        yield f"{said}: only HTTP has that, and no port is named: on TCP the rule denies without it"
 
 
 def _tcp_ports(
@@ -153,9 +157,8 @@ def _tcp_ports(
     """Yield the ports that Services declare as TCP, of those that a policy may be for."""
     root = subjects.config(context).root_namespace
     named = {target.name for target in attachment.targets if target.kind == "Service"}
-    for service in context.services:
-        if document.namespace not in (service.namespace, root):
-            continue
+    of_namespace = context.once(_by_namespace).get(document.namespace, [])
+    for service in context.services if document.namespace == root else of_namespace:
         if attachment.targets and service.name not in named:
             continue
         if not _may_select(service, attachment.labels or {}):
@@ -164,6 +167,13 @@ def _tcp_ports(
             is_tcp = port.protocol is Protocol.TCP and _is_tcp(port.app_protocol, port.name)
             if is_tcp and any(_concerns(one, port.target) for one in rule.combined()):
                 yield service, port.port
+
+
+def _by_namespace(context: Context) -> dict[str, list[Service]]:
+    found: defaultdict[str, list[Service]] = defaultdict(list)
+    for service in context.services:
+        found[service.namespace].append(service)
+    return dict(found)
 
 
 def _is_tcp(app_protocol: str, name: str) -> bool:

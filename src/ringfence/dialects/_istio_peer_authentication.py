@@ -8,6 +8,7 @@ Authority: istio/api `security/v1beta1/peer_authentication.proto`; Istio
 `pilot/pkg/serviceregistry/ambient/authorization.go`, `pkg/config/validation/validation.go`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -146,16 +147,21 @@ def _ports(value: Any) -> tuple[tuple[int, str], ...]:  # noqa: ANN401
 # -- which of them counts --------------------------------------------------------------------------
 
 
+def _by_level(context: Context) -> dict[tuple[int, str], list[Read]]:
+    """Return those that have any effect, by their level and namespace."""
+    found: defaultdict[tuple[int, str], list[Read]] = defaultdict(list)
+    for one in context.once(all_read).values():
+        if one.applies and one.level is not None:
+            found[one.level, one.document.namespace].append(one)
+    return dict(found)
+
+
 def rivals(one: Read, context: Context) -> list[Read]:
     """Return the others of its level: of two for a workload, the older counts."""
-    return [
-        other
-        for other in context.once(all_read).values()
-        if other.index != one.index
-        and other.applies
-        and None is not other.level == one.level
-        and (one.level == MESH or other.document.namespace == one.document.namespace)
-    ]
+    if one.level is None:
+        return []
+    listed = context.once(_by_level).get((one.level, one.document.namespace), [])
+    return [other for other in listed if other.index != one.index]
 
 
 def is_older(other: Read, one: Read) -> bool | None:
@@ -177,11 +183,8 @@ def _age(one: Read) -> tuple[str, str]:
 
 def effective(context: Context, level: int, namespace: str) -> tuple[str | None, bool]:
     """Return the mode of a level for a namespace (None: there is none), and if that is sure."""
-    found = [
-        one
-        for one in context.once(all_read).values()
-        if one.level == level and (level == MESH or one.document.namespace == namespace)
-    ]
+    place = subjects.config(context).root_namespace if level == MESH else namespace
+    found = context.once(_by_level).get((level, place), [])
     if not found:
         return None, True
     sure = not any(one.unreadable for one in found) and (
