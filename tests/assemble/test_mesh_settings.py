@@ -309,3 +309,35 @@ def test_a_file_that_is_given_settles_a_snapshot_too(
 def test_a_file_that_is_not_there_is_an_error(cluster: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.yaml: cannot be read: No such file"):
         ringfence.load([str(cluster)], mesh_config=str(tmp_path / "none.yaml"))
+
+
+def test_linkerds_control_plane_is_where_its_config_map_is() -> None:
+    text = MESHED + config_map("values: 'proxy: {}'", "linkerd-config", "mesh")
+    found = snapshot(text)
+    assert found.mesh.linkerd is not None
+    assert found.mesh.linkerd.namespace == "mesh"
+    assert "default.lab.serviceaccount.identity.mesh.cluster.local" in principals(found)
+
+
+def test_that_some_namespaces_are_not_known_to_istio_is_told_not_to_be_judged() -> None:
+    found = snapshot(MESHED + config_map("mesh: 'discoverySelectors: [{matchLabels: {a: b}}]'"))
+    (warning,) = [problem for problem in found.problems if problem.severity == "warning"]
+    assert "`discoverySelectors` is not judged" in warning.message
+
+
+def test_values_that_are_given_leave_the_control_plane_where_pods_say_it_is(
+    tmp_path: Path, given: str
+) -> None:
+    meshed = tmp_path / "cluster.yaml"
+    meshed.write_text(
+        "apiVersion: v1\nkind: Pod\n"
+        "metadata: {name: x, namespace: lab, labels: {linkerd.io/control-plane-ns: mesh}}\n"
+        "spec: {containers: [{name: linkerd-proxy}]}\nstatus: {phase: Running}\n"
+    )
+    direct = ringfence.load([str(meshed)], mesh_config=given)
+    saved = str(tmp_path / "saved")
+    snapshot_file.write(ringfence.load([str(meshed)]), saved)
+    for found in (direct, ringfence.load([saved], mesh_config=given)):
+        assert found.mesh.linkerd is not None
+        assert found.mesh.linkerd.namespace == "mesh"
+        assert principals(found) == ["default.lab.serviceaccount.identity.mesh.lk"]

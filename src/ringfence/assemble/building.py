@@ -97,6 +97,7 @@ def build(
         *inventory.problems,
         *memberships.problems,
         *meshes.assumed(mesh, workloads, reading.source),
+        *meshes.not_judged(settings, reading.source),
     )
     return Snapshot(
         profile=profile,
@@ -196,6 +197,7 @@ def rejudged(
         workloads = tuple(meshes.renamed(workload, mesh) for workload in workloads)
         told = [problem for problem in told if not meshes.is_assumption(problem)]
         told += meshes.assumed(mesh, workloads, snapshot.source)
+        told += meshes.not_judged(settings, snapshot.source)
     if told_apart != snapshot.told_apart:
         folder = identities.Folder(now, snapshot.nodes, cidrs)
         workloads = tuple(folder.refold(workload) for workload in workloads)

@@ -41,18 +41,17 @@ class LinkerdRules:
         """Look for signs of Linkerd."""
         config = settings.linkerd or LinkerdConfig()
         self._domain, self._namespace = config.trust_domain, config.namespace
-        self._said = settings.linkerd is not None
         self._injected = settings.injected
         titles = {document.title for document in catalog.policies}
         self._sure = (
-            self._said
+            settings.linkerd is not None
             or any(MESH_TITLES.get(title) == "linkerd" for title in titles)
             or any(own.get(INJECT) in SELECTED for own in annotations.values())
         )
         self.there = self._sure
         """Whether anything of Linkerd is there, beside pods."""
         self.control_plane = self._namespace
-        """Where its control plane is: as configured, or as the pods that were asked for say."""
+        """Where its control plane is, as the pods that were asked for say."""
 
     def of(self, pod: PodFacts) -> Membership | None:
         """Return how a pod takes part; None where it does not."""
@@ -83,9 +82,11 @@ class LinkerdRules:
         )
 
     def _member(self, pod: PodFacts, *, seen: bool, unclear: str = "") -> Membership:
-        control_plane = self._namespace
-        if not self._said and (told := pod.labels.get(CONTROL_PLANE)):
-            control_plane = self.control_plane = told
+        control_plane = pod.labels.get(CONTROL_PLANE)
+        if control_plane:
+            self.control_plane = control_plane
+        else:
+            control_plane = self._namespace
         reasons = [unclear] if unclear else []
 
         def skipped(name: str, default: str) -> Ranges:

@@ -10,6 +10,8 @@ the injectors will do.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from ringfence.assemble.catalog import Catalog
 from ringfence.assemble.istio_membership import REDIRECTED, STATUS, IstioRules
 from ringfence.assemble.linkerd_membership import LinkerdRules
@@ -130,7 +132,9 @@ class Memberships:
         if istio is None and (self._istio.there or "istio" in self.found):
             istio = IstioConfig()
         if linkerd is None and (self._linkerd.there or "linkerd" in self.found):
-            linkerd = LinkerdConfig(namespace=self._linkerd.control_plane)
+            linkerd = LinkerdConfig()
+        if linkerd is not None:
+            linkerd = msgspec.structs.replace(linkerd, namespace=self._linkerd.control_plane)
         return Mesh(istio, linkerd)
 
     def distinct(self) -> tuple[Membership, ...]:

@@ -9,7 +9,7 @@ Authority: istio/api `mesh/v1alpha1/config.proto`; linkerd2
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -67,6 +67,10 @@ INBOUND_POLICIES: Final = (
 AFFECTED: Final = {MESH: ("AuthorizationPolicy",), VALUES: ("Server",)}
 """A policy of the mesh that cannot be judged where its configuration cannot be read."""
 
+UNSELECTED: Final = (
+    "{}: `discoverySelectors` is not judged: every namespace is taken to be known to Istio"
+)
+
 
 @dataclass(frozen=True)
 class Injected:
@@ -85,11 +89,17 @@ class Settings:
     istio: IstioConfig | None = None
     linkerd: LinkerdConfig | None = None
     injected: Injected = Injected()
+    warnings: tuple[str, ...] = ()
+    """What they say of Istio that is not judged."""
 
     def over(self, other: "Settings") -> "Settings":
         """Return these, and of what they do not tell, what others do."""
-        injected = self.injected if self.linkerd else other.injected
-        return Settings(self.istio or other.istio, self.linkerd or other.linkerd, injected)
+        return Settings(
+            self.istio or other.istio,
+            self.linkerd or other.linkerd,
+            self.injected if self.linkerd else other.injected,
+            self.warnings if self.istio else other.warnings,
+        )
 
 
 NOTHING: Final = Settings()
@@ -215,6 +225,10 @@ def _from_config_map(document: Document) -> Settings | None:
                     inner, kind=document.kind, namespace=document.namespace, name=document.name
                 )
                 found = _checked(named, value, (), read)
+            if found.linkerd and document.namespace:
+                # It is where the control plane is, of which newer values say nothing.
+                linkerd = msgspec.structs.replace(found.linkerd, namespace=document.namespace)
+                found = replace(found, linkerd=linkerd)
             return found
     return None
 
@@ -294,7 +308,8 @@ def _istio(value: dict[str, Any], path: Path, source: str) -> Settings:
             normalization=normalization,
             auto_mtls=auto is not False,
             providers=tuple(sorted({provider for provider in providers if provider})),
-        )
+        ),
+        warnings=(UNSELECTED.format(source),) if value.get("discoverySelectors") else (),
     )
 
 

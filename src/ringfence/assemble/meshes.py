@@ -36,6 +36,11 @@ def assumed(mesh: Mesh, workloads: Iterable[Workload], source: str) -> list[Prob
     return [Problem(message, Location(source), severity="note") for message in found]
 
 
+def not_judged(settings: Settings, source: str) -> list[Problem]:
+    """Return a warning for what settings say that has no effect on verdicts."""
+    return [Problem(message, Location(source), severity="warning") for message in settings.warnings]
+
+
 def in_use(mesh: Mesh, workloads: Iterable[Workload]) -> Mesh:
     """Return the meshes that any pod takes part in: what else is said of one decides nothing."""
     planes = {
@@ -62,6 +67,9 @@ def anew(mesh: Mesh, settings: Settings, catalog: Catalog) -> Mesh:
     """
     there = {MESH_TITLES.get(document.title) for document in catalog.policies}
     istio, linkerd = settings.istio or mesh.istio, settings.linkerd or mesh.linkerd
+    if linkerd and mesh.linkerd:
+        # Values do not say where the control plane is; what was read before does.
+        linkerd = msgspec.structs.replace(linkerd, namespace=mesh.linkerd.namespace)
     return Mesh(
         istio or (IstioConfig() if "istio" in there else None),
         linkerd or (LinkerdConfig() if "linkerd" in there else None),
