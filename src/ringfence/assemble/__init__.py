@@ -4,6 +4,8 @@
   owners, and within a workload into identities: all pods that no policy can tell apart.
 - Namespaces, Services, routes and nodes are kept as far as connections depend on them.
 - The CNI profile is given, or detected from the agents that run.
+- How pods take part in a service mesh is told by what they carry or, before they are created, by
+  labels and annotations; how the mesh is set up, by its ConfigMap or a file that is given.
 - What cannot be read becomes a `Problem` and, where it may hide policies, a `BlindSpot`.
 
 Everything is sorted: equal clusters give equal snapshots, whatever the order of their documents.
