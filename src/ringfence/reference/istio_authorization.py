@@ -26,6 +26,7 @@ from ringfence.reference.outcome import Degree, Match, not_understood, perhaps
 from ringfence.reference.schema import NotUnderstoodError
 
 PROVIDER = "the provider `{}` decides (CUSTOM)"
+EMPTY_SELECTOR = "what a selector without labels selects for a ztunnel is not known"
 CHAINS = "the Services in front of the pod do not agree on what port {} speaks"
 Unread = tuple[tuple[Document, NotUnderstoodError], ...]
 Meets = Callable[[Rule, str, bool], Match]
@@ -44,11 +45,15 @@ class Answer:
 def by_ztunnel(flow: Flow, given: Given) -> Side:
     """Return what the destination's ztunnel says: it knows of ALLOW and DENY alone."""
     policies = [policy for policy in given.policies if is_for_ztunnel(policy)]
+    doubtful = [policy for policy in policies if policy.labels == {}]
+    policies = [policy for policy in policies if policy.labels != {}]
+    why = NotUnderstoodError(EMPTY_SELECTOR, ("spec", "selector"))
+    unread = (*given.unread, *((policy.document, why) for policy in doubtful))
 
     def meets(rule: Rule, namespace: str, allows: bool) -> Match:  # noqa: FBT001
         return istio_ztunnel.meets(rule, flow, namespace, allows=allows)
 
-    found = _decide(policies, meets, flow, given.unread)
+    found = _decide(policies, meets, flow, unread)
     return Side(found.verdict, found.evidence, found.because)
 
 

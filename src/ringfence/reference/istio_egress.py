@@ -132,19 +132,28 @@ def _sidecar_of(flow: Flow, client: OwnPod) -> _Sidecar | None:
     Source: sidecar.proto ("the workloadSelector"); push_context.go getSidecarScope.
     """
     root = config(flow.snapshot).root_namespace
-    found: list[_Sidecar] = []
+    for namespace in dict.fromkeys((client.namespace, root)):
+        found = _of_namespace(flow, namespace)
+        at_home = namespace == client.namespace
+        for one in found if at_home else []:
+            if one.labels is not None and are_in(one.labels, client.labels):
+                return one
+        for one in found:
+            if one.labels is None:
+                return one
+    return None
+
+
+def _of_namespace(flow: Flow, namespace: str) -> list[_Sidecar]:
+    """Return the Sidecars of a namespace, oldest first."""
+    found = []
     for document in of_kind(flow.snapshot, NETWORKING, "Sidecar"):
-        if document.namespace in (client.namespace, root):
+        if document.namespace == namespace:
             try:
                 found.append(_read(document))
             except NotUnderstoodError as error:
                 raise _Unread(document, error) from error
-    own = [one for one in found if one.document.namespace == client.namespace]
-    for one in own:
-        if one.labels is not None and are_in(one.labels, client.labels):
-            return one
-    above = [one for one in found if one.document.namespace == root]
-    return next((one for one in (*own, *above) if one.labels is None), None)
+    return found
 
 
 def _read(document: Document) -> _Sidecar:

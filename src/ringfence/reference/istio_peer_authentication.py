@@ -53,6 +53,8 @@ class Said:
     path: Path = ()
     doubt: str = ""
     """Why it is not known whether the mode is enforced."""
+    level: int = -1
+    """The level that says so: of the mesh, of the namespace, of the workload."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,7 @@ def mode(flow: Flow) -> Resolved:
         return Resolved()
     root = config(flow.snapshot).root_namespace
     levels: tuple[list[_Read], list[_Read], list[_Read]] = ([], [], [])
-    unread: list[tuple[Document, Path]] = []
-    because: list[str] = []
+    unread: list[tuple[Document, NotUnderstoodError]] = []
     for document in of_kind(flow.snapshot, SECURITY, "PeerAuthentication"):
         if document.namespace not in (root, pod.namespace):
             continue
@@ -99,21 +100,24 @@ def mode(flow: Flow) -> Resolved:
             read = _read(document)
         except NotUnderstoodError as error:
             if _may_select(document, pod):
-                unread.append((document, error.path))
-                because.append(not_understood(document, error))
+                unread.append((document, error))
             continue
         if not read.labels:
             levels[0 if document.namespace == root else 1].append(read)
         elif document.namespace != root and are_in(read.labels, pod.labels):
             levels[2].append(read)
-    if unread:
-        return Resolved((), tuple(because), tuple(unread))
     resolve = _by_ztunnel if flow.server.data_plane is DataPlane.AMBIENT else _by_envoy
     said: list[Said] = []
     for mesh, namespace, workload in product(*(_oldest(level) for level in levels)):
         found = resolve(mesh, namespace, workload, flow.port)
         if found not in said:
             said.append(found)
+    # What is not understood does not matter where a narrower level decides.
+    narrow = min(one.level for one in said)
+    wide = [(document, error) for document, error in unread if _level(document, root) >= narrow]
+    if wide:
+        because = tuple(not_understood(document, error) for document, error in wide)
+        return Resolved((), because, tuple((document, error.path) for document, error in wide))
     modes = {one.mode for one in said}
     return Resolved(tuple(said), (AGES,) if len(modes) > 1 else ())
 
@@ -133,13 +137,13 @@ def _by_envoy(
 ) -> Said:
     """Return the mode of a port at a sidecar."""
     found = Said()
-    for level in (mesh, namespace, workload):
+    for number, level in enumerate((mesh, namespace, workload)):
         if level is not None and level.mode is not Mode.UNSET:
-            found = Said(level.mode, level.document, ("spec", "mtls"))
+            found = Said(level.mode, level.document, ("spec", "mtls"), level=number)
     if workload is None or workload.ports.get(port, Mode.UNSET) is Mode.UNSET:
         return found
     path = ("spec", "portLevelMtls", _port_key(workload.document, port))
-    return Said(workload.ports[port], workload.document, path)
+    return Said(workload.ports[port], workload.document, path, level=2)
 
 
 def _by_ztunnel(
@@ -208,6 +212,19 @@ def _port_key(document: Document, port: int) -> Any:  # noqa: ANN401
     """Return a port as the object has it for a key."""
     said = document.body["spec"]["portLevelMtls"]
     return next(key for key in said if str(key).isdigit() and int(key) == port)
+
+
+def _level(document: Document, root: str) -> int:
+    """Return the level of an object that was not understood, the narrowest that it may be of."""
+    spec = document.body.get("spec")
+    try:
+        selector = spec.get("selector") if isinstance(spec, dict) else None
+        labels = labels_of(selector, ("spec", "selector"))
+    except NotUnderstoodError:
+        return 2
+    if labels:
+        return 2
+    return 0 if document.namespace == root else 1
 
 
 def _may_select(document: Document, pod: OwnPod) -> bool:
