@@ -432,3 +432,9 @@ def test_a_route_with_a_filter_that_linkerd_does_not_take_is_dropped() -> None:
     found = route("open", rules=rules, group=GATEWAY)
     assert said(FRIEND, found, authorization(TO_WEB, account())) == "allow"
     assert any("has a filter URLRewrite" in note for note in told(server(), found))
+
+
+def test_unless_it_is_not_understood_at_all() -> None:
+    rules = [{"filters": [{"type": "URLRewrite"}], "matches": [{"bad": 1}]}]
+    found = route("open", rules=rules, group=GATEWAY)
+    assert "unknown field `bad`" in refused(server(), found)

@@ -101,6 +101,7 @@ def boxes(spec: dict[str, Any], *, grpc: bool) -> list[Box]:
 
     Raises:
         Malformed: what the API server or Linkerd would reject.
+        Ignored: Linkerd takes it, and drops it.
     """
     hosts = _hosts(spec.get("hostnames"))
     at = ("spec", "rules")
@@ -108,9 +109,14 @@ def boxes(spec: dict[str, Any], *, grpc: bool) -> list[Box]:
         # The schema's default: one rule for every request.
         return [_http({}, ("spec",), host) for host in hosts]
     found: list[Box] = []
+    dropped: Ignored | None = None
     for path, value in items(spec.get("rules"), at):
         given = fields(value, path, GRPC_RULE if grpc else HTTP_RULE)
-        redirects = _redirects(given.get("filters"), (*path, "filters"))
+        redirects = False
+        try:
+            redirects = _redirects(given.get("filters"), (*path, "filters"))
+        except Ignored as ignored:
+            dropped = dropped or ignored
         for where, item in items(given.get("backendRefs"), (*path, "backendRefs")):
             if not isinstance(item, dict):
                 raise Malformed(f"expected a map, found {type_text(item)}", where)
@@ -123,6 +129,8 @@ def boxes(spec: dict[str, Any], *, grpc: bool) -> list[Box]:
             read = _grpc if grpc else _http
             own += [read(match, where, host) for where, match in matches]
         found += [replace(box, redirects=redirects) for box in own]
+    if dropped is not None:
+        raise dropped
     return found
 
 
