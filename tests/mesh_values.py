@@ -189,9 +189,13 @@ def _memberships(draw: st.DrawFn, name: str) -> Membership | None:
     return member(name, plane, inbound=inbound, outbound=outbound, uncertain=unsure)
 
 
+_OF_TRANSPORT = st.sampled_from([(None, ()), ((MTLS,), ()), (None, (MTLS,))])
+"""PeerAuthentications say nothing of what is within a connection."""
+
+
 @st.composite
-def _rules(draw: st.DrawFn, actions: list[Action], direction: Direction) -> Rule:
-    layer7, not_layer7 = draw(_BOXES)
+def _rules(draw: st.DrawFn, actions: list[Action], direction: Direction, tier: Tier) -> Rule:
+    layer7, not_layer7 = draw(_OF_TRANSPORT if tier == tiers.ISTIO_TRANSPORT else _BOXES)
     peers = draw(st.none() | st.lists(_PEERS, min_size=1, max_size=2).map(tuple))
     if direction is Direction.EGRESS:
         layer7, not_layer7 = None, ()
@@ -242,7 +246,7 @@ def _mesh_policies(draw: st.DrawFn, number: int) -> Policy:
     return policy(
         tier,
         subject,
-        *draw(st.lists(_rules(actions, direction), max_size=3)),
+        *draw(st.lists(_rules(actions, direction, tier), max_size=3)),
         isolates=tier == tiers.ISTIO_ALLOW,
         order=number,
         tie=str(number),
@@ -292,6 +296,7 @@ def _services(draw: st.DrawFn, name: str) -> Service:
         equals(app=selected),
         tuple(ports),
         HERE,
+        headless=draw(st.sampled_from([False, False, False, True])),
         waypoint=draw(st.sampled_from([None, None, ("shop", "way"), ("shop", "nowhere")])),
     )
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
 from ringfence.engine.pieces import Pieces, add
-from ringfence.engine.transport import Carried, Transport, alike, heeds_rules
+from ringfence.engine.transport import Carried, Transport, alike, heeds_rules, knows
 from ringfence.engine.wire import Wire
 from ringfence.model.mesh import DataPlane, Membership
 
@@ -116,11 +116,13 @@ class Carriage:
         everything = self._classes.traffic.everything
         absent = lanes.direct.setdefault((ABSENT,), {})
         add(absent, everything, self._strangers)
-        self._add_strangers(lanes)
+        self._add_strangers(lanes, client)
         for group, members in self._groups(None if self._uniform else source).items():
             if group.server.uncertain and not joined:
                 add(absent, everything, members)
                 for service, _, target in group.leading:
+                    if not self._is_known(client, service):
+                        continue
                     here = lanes.by_service.setdefault(service, {}).setdefault((ABSENT,), {})
                     add(here, self._wire.ports_of(target), members)
                 continue
@@ -132,11 +134,17 @@ class Carriage:
             self._add_services(lanes, source, client, group, members, inbound)
         return lanes
 
-    def _add_strangers(self, lanes: Lanes) -> None:
+    def _is_known(self, client: Membership | None, number: int) -> bool:
+        service = self._classes.snapshot.services[number]
+        return client is not None and knows(client, service)
+
+    def _add_strangers(self, lanes: Lanes, client: Membership | None) -> None:
         """Add by which Services those are called that take part in no mesh."""
         for element, led in self._classes.chains.leading.items():
             number = self._classes.class_of[element]
             for service, _, target in led if self._strangers >> number & 1 else ():
+                if not self._is_known(client, service):
+                    continue
                 here = lanes.by_service.setdefault(service, {}).setdefault((ABSENT,), {})
                 add(here, self._wire.ports_of(target), 1 << number)
 
@@ -154,6 +162,8 @@ class Carriage:
         clients = self._classes.clients
         asking = clients.key(self._classes.members[source][0]) if sidecar and clients else None
         for number, port, target in group.leading:
+            if not self._is_known(client, number):
+                continue
             here = self._wire.ports_of(target)
             mode, unreadable = clients.mode(asking, number, port) if asking else ("", "")
             by_port = self._kinds(client, group, inbound & here, mode)

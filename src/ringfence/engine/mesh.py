@@ -16,11 +16,11 @@ from ringfence.engine.ends import Ends
 from ringfence.engine.overlays import both, overlaid, unclear
 from ringfence.engine.sides import LOOPBACK_NOTE
 from ringfence.engine.steps import MeshTrace, OtherEnd, SideTrace, Trace, settled_side
-from ringfence.engine.transport import Carried
+from ringfence.engine.transport import Carried, knows
 from ringfence.engine.views import NetworkViews, View, cut
 from ringfence.engine.wire import SERVER_NAME
 from ringfence.model.cluster import Service
-from ringfence.model.connection import Connection, PodEnd
+from ringfence.model.connection import Connection, NodeEnd, PodEnd
 from ringfence.model.layer7 import Request
 from ringfence.model.mesh import HBONE_PORT, DataPlane, IstioConfig
 from ringfence.model.rule import Direction, Layer
@@ -202,8 +202,8 @@ class MeshViews:
         )
         class_of = self._classes.class_of
         called = destination
-        if connection.service is not None:
-            called = self._classes.universe.first_service + connection.service
+        if (service := self._called(connection, carried)) is not None:
+            called = self._classes.universe.first_service + service
         subject = destination if waypoint is None else waypoint
         deciding = []
         if carried.client:
@@ -255,8 +255,7 @@ class MeshViews:
             universe = self._classes.universe
             rule = "not taken" if universe.meshed >> subject & 1 else "no mesh"
             return settled_side(direction, rule, Layer.MESH)
-        words = self._words(connection, direction)
-        end = OtherEnd(other, words, self._address(connection, direction))
+        end = self._other_end(connection, direction, other)
         traffic = bits.members(cell & -cell)[0]
         number = self._classes.class_of[subject]
         side = self._mesh.tracer.follow(number, direction, traffic, end)
@@ -265,21 +264,25 @@ class MeshViews:
             side.because.append(LOOPBACK_NOTE)
         return side
 
-    def _words(self, connection: Connection, direction: Direction) -> str:
-        if direction is Direction.EGRESS and connection.service is not None:
-            return self._classes.snapshot.services[connection.service].ref
+    def _other_end(self, connection: Connection, direction: Direction, element: int) -> OtherEnd:
+        """Return the other end of a side: a Service, where the source's proxy knows of it."""
+        universe = self._classes.universe
+        if universe.services >> element & 1:
+            service = self._classes.snapshot.services[element - universe.first_service]
+            return OtherEnd(element, service.ref)
         egress = direction is Direction.EGRESS
-        return self._ends.words(connection.destination if egress else connection.source)
-
-    def _address(self, connection: Connection, direction: Direction) -> int | None:
-        egress = direction is Direction.EGRESS
-        if egress and connection.service is not None:
-            return None
         end = connection.destination if egress else connection.source
-        address = getattr(end, "address", "")
-        if isinstance(end, PodEnd) or not address:
+        address = None
+        if isinstance(end, NodeEnd) and end.address:
+            address = self._classes.element_of_address(end.address)
+        return OtherEnd(element, self._ends.words(end), address)
+
+    def _called(self, connection: Connection, carried: Carried) -> int | None:
+        """Return the Service that the source's proxy takes a connection to be sent to."""
+        number = connection.service
+        if number is None or not carried.client:
             return None
-        return self._classes.element_of_address(address)
+        return number if knows(carried.client, self._classes.snapshot.services[number]) else None
 
     # -- by a waypoint -----------------------------------------------------------------------
 

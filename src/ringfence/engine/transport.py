@@ -13,7 +13,7 @@ from ringfence.engine.classes import Classes
 from ringfence.engine.rows import Rows
 from ringfence.engine.stack import Stack, Stacks
 from ringfence.engine.wire import Wire
-from ringfence.model.cluster import Protocol
+from ringfence.model.cluster import Protocol, Service
 from ringfence.model.mesh import (
     HBONE_PORT,
     ISTIO,
@@ -165,7 +165,8 @@ class Transport:
         wire = None
         if DataPlane.AMBIENT in planes or (taken.client and taken.client.waypoint):
             wire = HBONE_PORT
-        elif planes == {DataPlane.LINKERD} and self._linkerd.transport_header:
+        elif taken.client and planes == {DataPlane.LINKERD} and self._linkerd.transport_header:
+            # Otherwise, where a question says that it is mTLS, it is none of a proxy of Linkerd.
             wire = LINKERD_INBOUND_PORT
         return replace(taken, mtls=True, wire=wire)
 
@@ -241,6 +242,19 @@ def heeds_rules(client: Membership) -> bool:
     Source: ztunnel `src/proxy/outbound.rs`; Istio `pilot/pkg/networking/core/waypoint.go`.
     """
     return client.data_plane is DataPlane.SIDECAR and not client.waypoint
+
+
+def knows(client: Membership, service: Service) -> bool:
+    """Return whether a client's proxy can tell a call of a Service from one of the pod's address.
+
+    Linkerd's goes by the address alone, and a headless Service has none.
+
+    Source: linkerd2 `controller/api/destination/server.go` GetProfile; Istio
+    `pilot/pkg/networking/core/listener.go` (headless Services have listeners of their own).
+    """
+    if client.data_plane is not DataPlane.LINKERD:
+        return True
+    return not service.headless and service.type != "ExternalName"
 
 
 def alike(client: Membership, server: Membership) -> bool:
