@@ -20,15 +20,10 @@ JUDGES: dict[str, Callable[[Snapshot], Callable[[Connection], Judgement]]] = {
     "engine": lambda snapshot: Engine(snapshot).judge,
 }
 
-PENDING = ("linkerd-egress: Where its networks hold addresses of pods",)
-"""Beginnings of the names of cases that the engine does not judge right yet."""
-
 
 @pytest.mark.parametrize("which", JUDGES)
 @pytest.mark.parametrize("case", written_cases.cases(), ids=lambda case: case.name)
 def test_case(case: Case, which: str, tmp_path: Path) -> None:
-    if which == "engine" and case.name.startswith(PENDING):
-        pytest.skip("the engine does not judge this right yet")
     for number, text in enumerate(case.manifests):
         (tmp_path / f"{number}.yaml").write_text(text, encoding="utf-8")
     reading = manifests.read([str(tmp_path)])
