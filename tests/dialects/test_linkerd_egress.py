@@ -279,3 +279,10 @@ def test_a_route_needs_a_port() -> None:
 @pytest.mark.parametrize("kind", ["TLSRoute", "TCPRoute"])
 def test_a_route_below_http_has_one_rule(kind: str) -> None:
     assert "with one rule only" in refused(network(), route(kind, rules=[{}, {}]))
+
+
+def test_a_route_that_is_not_understood_may_take_any_request() -> None:
+    good = route("HTTPRoute", "a", to_network(80), rules=[{"matches": [{}]}])
+    broken = route("HTTPRoute", "b", to_network(80), rules=[{"matches": [{"bad": 1}]}])
+    assert answer(API, network(), good) == "allow"
+    assert answer(API, network(), good, broken) == "allow or deny"

@@ -189,6 +189,10 @@ def test_a_redirect_leads_elsewhere() -> None:
     assert (
         said(replace(STRANGER, path="/a"), redirected, authorization(TO_WEB, account())) == "deny"
     )
+    broken = route("z", {"method": "get"})
+    of_server = authorization(TO_WEB, account())
+    assert said(FRIEND, redirected, route("rest", {}), broken, of_server) == "allow"
+    assert said(FRIEND, redirected, broken, of_server) == "allow or deny"
     rest = route("rest", {})
     assert said(asked, redirected, rest, authorization(TO_WEB, account())) == "allow or deny"
     assert said(FRIEND, redirected, rest, authorization(TO_WEB, account())) == "allow"

@@ -253,7 +253,8 @@ def _decisions(network: EgressNetwork, near: list[Route]) -> Iterator[Decision]:
         here = PortRange(Protocol.TCP, port, port)
         apart.append(here)
         let_out: list[Layer7] = []
-        for route in listed:
+        # What may take any request comes before what surely takes some.
+        for route in sorted(listed, key=lambda each: each.unreadable is None):
             if route.unreadable:
                 yield from _perhaps(route, here)
             elif titles is TCP:

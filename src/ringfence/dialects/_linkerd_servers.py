@@ -207,32 +207,41 @@ class _Compiler:
         for authorization in whole:
             rules = self._of_server(authorization)
             yield self.place.policy(next(numbers), authorization.source, rules)
-        for route in self.routes:
-            if route.unreadable:
-                yield self.place.policy(next(numbers), route.source, self._perhaps(route, whole))
+        broken = [route for route in self.routes if route.unreadable]
+        for route in [] if self.by_route else broken:
+            rules = self._perhaps(route, whole, ANY_HTTP)
+            yield self.place.policy(next(numbers), route.source, rules)
         for route_source, box in self.chosen:
+            limit = Layer7(http=box.http)
+            own = [a for a in self.near if _is_for(a, route_source)]
             if self.by_route:
-                rules = [self._through(clients, box, path) for clients, path in self._lets_in()]
-                yield self.place.policy(next(numbers), source, rules)
-            for authorization in self.near:
-                if _is_for(authorization, route_source) or (
-                    self.by_route and authorization in whole
-                ):
+                lets_in = [self._through(clients, box, path) for clients, path in self._lets_in()]
+                yield self.place.policy(next(numbers), source, lets_in)
+                for authorization in whole:
                     rules = self._of_route(authorization, box)
                     yield self.place.policy(next(numbers), authorization.source, rules)
-            denial = self._rule(Action.DENY, box.path, None, (Layer7(http=box.http),))
+                for route in broken:
+                    rules = self._perhaps(route, whole, limit)
+                    yield self.place.policy(next(numbers), route.source, rules)
+            for authorization in own:
+                rules = self._of_route(authorization, box)
+                yield self.place.policy(next(numbers), authorization.source, rules)
+            denial = self._rule(Action.DENY, box.path, None, (limit,))
             yield self.place.policy(next(numbers), route_source, [denial])
+        for route in broken if self.by_route else []:
+            rules = self._perhaps(route, whole, ANY_HTTP)
+            yield self.place.policy(next(numbers), route.source, rules)
         rest = self._rule(Action.DENY, ("spec",), None, None)
         yield self.place.policy(next(numbers), source, [rest])
 
-    def _perhaps(self, route: Route, whole: list[Authorization]) -> Iterator[Rule]:
+    def _perhaps(self, route: Route, whole: list[Authorization], limit: Layer7) -> Iterator[Rule]:
         """Yield what becomes of requests that may go by a route that is not understood.
 
         It lets in nobody but those authorized on it or on the Server, and keeps out all others.
         """
         part = route.unreadable
         why = doubt(route.source, part) if part else ""
-        every = (ANY_HTTP,)
+        every = (limit,)
         yield self._rule(Action.DENY, route.rules, None, every, uncertain=why)
         let_in = [
             *(clients for clients, _ in self._lets_in()),
