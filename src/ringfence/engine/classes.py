@@ -18,7 +18,7 @@ from ringfence.engine.peers import Peers
 from ringfence.engine.ports import Ports
 from ringfence.engine.rules import CompiledPolicy, CompiledRule
 from ringfence.engine.shares import NOWHERE, Shares, names
-from ringfence.engine.sought import blocks, by_name, enforced, in_mesh, patterns
+from ringfence.engine.sought import blocks, by_name, enforced, in_mesh, patterns, peers_of
 from ringfence.engine.universe import Universe
 from ringfence.engine.zones import Zones, destinations
 from ringfence.model.profile import Cni
@@ -50,7 +50,7 @@ class Classes:
         self._enforced = tuple(enforced(snapshot))
         told = [(policy, rule) for policy in self._enforced for rule in policy.rules]
         rules = [rule for _, rule in told]
-        sought = dict.fromkeys((p, *by_name(*one)) for one in told for p in one[1].peers or ())
+        sought = dict.fromkeys((p, *by_name(*one)) for one in told for p in peers_of(one[1]))
         peers = dict.fromkeys(peer for peer, *_ in sought)
         chosen = dict.fromkeys((p.subject, in_mesh(p)) for p in self._enforced if p.subject)
         subjects = dict.fromkeys((r.subjects, in_mesh(p)) for p, r in told if r.subjects)
@@ -311,7 +311,7 @@ class Classes:
         elif rule.peers is None:
             peers = [Matches(self.everything)]
         else:
-            peers = [self._matches[peer, *by_name(policy, rule)] for peer in rule.peers]
+            peers = [self._matches[peer, *by_name(policy, rule)] for peer in peers_of(rule)]
         if rule.uncertain:
             peers = [found.unsure() for found in peers]
         compiled = CompiledRule(

@@ -13,7 +13,7 @@ import msgspec
 from ringfence.engine import bits
 from ringfence.engine.compiled import Compiled, MeshLayer
 from ringfence.engine.ends import Ends
-from ringfence.engine.overlays import both, overlaid, unclear
+from ringfence.engine.overlays import both, overlaid, retold, unclear
 from ringfence.engine.sides import LOOPBACK_NOTE
 from ringfence.engine.steps import MeshTrace, OtherEnd, SideTrace, Trace, settled_side
 from ringfence.engine.transport import Carried, knows
@@ -55,13 +55,13 @@ class MeshViews:
 
     def of(self, connection: Connection) -> list[View]:
         """Return what becomes of each part of a question that the rules of both ends tell apart."""
-        found: list[View] | None = None
+        found: list[View] = []
         reasons: list[str] = []
         for carried in self._ways(connection):
             reasons += carried.because
             here = self._by(connection, carried)
-            found = here if found is None else overlaid(found, here, reasons)
-        return found or []
+            found = overlaid(found, here, reasons) if found else here
+        return found
 
     def _ways(self, connection: Connection) -> list[Carried]:
         source, destination = (
@@ -84,10 +84,10 @@ class MeshViews:
             return self._straight(connection, carried)
         assert service.waypoint is not None  # noqa: S101 - only such are returned
         namespace, name = service.waypoint
-        found: list[View] | None = None
+        found: list[View] = []
         for end in self._pods_of_gateway(namespace, name):
             here = self._two_legs(connection, carried, end, f"{namespace}/{name}")
-            found = here if found is None else overlaid(found, here, [])
+            found = overlaid(found, here, []) if found else here
         return found or self._lost(connection, carried, f"{namespace}/{name}")
 
     # -- straight ----------------------------------------------------------------------------
@@ -314,18 +314,21 @@ class MeshViews:
     ) -> list[View]:
         """Return what becomes of what goes through a waypoint: both legs must be let through."""
         assert connection.service is not None  # noqa: S101 - only such go through one
-        first = replace(carried, mtls=True, wire=HBONE_PORT)
+        proxy = self._mesh.transport.member(self._compiled.elements(waypoint, None)[0])
+        first = replace(carried, server=proxy, mtls=True, wire=HBONE_PORT)
         to_waypoint = msgspec.structs.replace(connection, destination=waypoint, service=None)
         judging = self._classes.universe.first_service + connection.service
         judged = self._parts(connection, first, judging)
         leg = self._network.of(self._as_seen(to_waypoint, first))
         onward = msgspec.structs.replace(connection, source=waypoint, service=None)
-        found: list[View] | None = None
+        found: list[View] = []
+        before_it = list(self._joined(connection, first, leg, judged))
+        asked = _together(traffic for *_, traffic in before_it)
         for second in self._ways(onward):
             joint = []
-            for view in self._straight(onward, second):
+            for view in retold(self._straight(onward, second), asked):
                 assert view.trace.mesh is not None  # noqa: S101 - of a mesh's views each has one
-                for before, part, traffic in self._joined(connection, first, leg, judged):
+                for before, part, traffic in before_it:
                     if common := traffic & view.traffic:
                         mesh = MeshTrace(
                             both(part.egress, view.trace.mesh.egress),
@@ -341,13 +344,13 @@ class MeshViews:
                             mesh,
                         )
                         joint.append(View(common, trace))
-            found = joint if found is None else overlaid(found, joint, second.because)
-        return found or []
+            found = overlaid(found, joint, second.because) if found else joint
+        return found
 
     def _lost(self, connection: Connection, carried: Carried, name: str) -> list[View]:
         """Return what is known where nobody knows the waypoint's pods: what its rules say."""
         assert connection.service is not None  # noqa: S101 - only such go through one
-        first = replace(carried, mtls=True, wire=HBONE_PORT)
+        first = replace(carried, server=None, mtls=True, wire=HBONE_PORT)
         judging = self._classes.universe.first_service + connection.service
         why = WAYPOINT_UNKNOWN.format(name)
         wire = self._mesh.wire
@@ -364,6 +367,13 @@ class MeshViews:
             )
             for part in self._parts(connection, first, judging)
         ]
+
+
+def _together(masks: Iterable[int]) -> int:
+    found = 0
+    for mask in masks:
+        found |= mask
+    return found
 
 
 def _sealed(request: Request) -> Request:

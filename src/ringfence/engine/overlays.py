@@ -28,7 +28,7 @@ def both(one: SideTrace, other: SideTrace) -> SideTrace:
     )
 
 
-def _either(one: SideTrace, other: SideTrace) -> SideTrace:
+def either(one: SideTrace, other: SideTrace) -> SideTrace:
     """Return what is known of a side where either of two may be right."""
     if one.verdict is other.verdict:
         return one
@@ -43,16 +43,24 @@ def _either(one: SideTrace, other: SideTrace) -> SideTrace:
 
 
 def unclear(views: list[View]) -> View:
-    """Return as one what the network says of parts which the mesh does not tell apart so."""
+    """Return as one what is said of parts which are not told apart so elsewhere."""
     trace = views[0].trace
-    egress = ingress = None
+    for view in views[1:]:
+        trace = _one_of(trace, view.trace, [READ_APART])
+    return View(views[0].traffic, trace)
+
+
+def retold(views: list[View], asked: int) -> list[View]:
+    """Return views as of the traffic that others are of, which read the path in another way."""
+    told = 0
     for view in views:
-        egress = view.trace.egress if egress is None else _either(egress, view.trace.egress)
-        ingress = view.trace.ingress if ingress is None else _either(ingress, view.trace.ingress)
-    assert egress is not None  # noqa: S101 - there are views
-    assert ingress is not None  # noqa: S101 - as above
-    egress = replace(egress, because=[*egress.because, READ_APART])
-    return View(views[0].traffic, replace(trace, egress=egress, ingress=ingress))
+        told |= view.traffic
+    if told == asked or not views:
+        return views
+    first = views[0]
+    if any(view.trace.verdict is not first.trace.verdict for view in views):
+        first = unclear(views)
+    return [View(asked, first.trace)]
 
 
 def overlaid(found: list[View], others: list[View], because: Iterable[str]) -> list[View]:
@@ -64,6 +72,10 @@ def overlaid(found: list[View], others: list[View], because: Iterable[str]) -> l
         because: why it is not known by which.
     """
     reasons = list(dict.fromkeys(because))
+    asked = 0
+    for one in found:
+        asked |= one.traffic
+    others = retold(others, asked)
     return [
         View(common, _one_of(one.trace, other.trace, reasons))
         for one in found
@@ -73,27 +85,28 @@ def overlaid(found: list[View], others: list[View], because: Iterable[str]) -> l
 
 
 def _one_of(one: Trace, other: Trace, reasons: list[str]) -> Trace:
-    mesh, also = one.mesh, other.mesh
-    assert mesh is not None  # noqa: S101 - of a mesh's views each has one
-    assert also is not None  # noqa: S101 - as above
     notes = tuple(dict.fromkeys((*one.notes, *other.notes)))
-    told = MeshTrace(
-        mesh.egress,
-        mesh.ingress,
-        mesh.mtls if mesh.mtls is also.mtls else None,
-        mesh.wire if mesh.wire == also.wire else None,
-        mesh.waypoint,
-    )
+    mesh = _mesh_of(one.mesh, other.mesh, alike=one.verdict is other.verdict)
     if one.verdict is other.verdict:
-        return replace(one, notes=notes, mesh=told)
-    egress, ingress = _either(mesh.egress, also.egress), _either(mesh.ingress, also.ingress)
-    told = replace(told, egress=egress, ingress=ingress)
-    found = Trace(
-        _either(one.egress, other.egress), _either(one.ingress, other.ingress), notes, told
-    )
+        return replace(one, notes=notes, mesh=mesh)
+    egress, ingress = either(one.egress, other.egress), either(one.ingress, other.ingress)
+    found = Trace(egress, ingress, notes, mesh)
     for side in found.sides:
         if side.verdict is Verdict.UNKNOWN:
             # The first is enough: the reasons of all sides are told together.
             side.because[:] = dict.fromkeys((*side.because, *reasons))
             break
     return found
+
+
+def _mesh_of(mesh: MeshTrace | None, other: MeshTrace | None, *, alike: bool) -> MeshTrace | None:
+    """Return what is known of the mesh's part where either of two may hold."""
+    if mesh is None or other is None:
+        return mesh or other
+    return MeshTrace(
+        mesh.egress if alike else either(mesh.egress, other.egress),
+        mesh.ingress if alike else either(mesh.ingress, other.ingress),
+        mesh.mtls if mesh.mtls is other.mtls else None,
+        mesh.wire if mesh.wire == other.wire else None,
+        mesh.waypoint,
+    )

@@ -283,7 +283,10 @@ class Peers:
             blocks = tuple(part for part in peer.parts if isinstance(part, IpPeer))
             if len(blocks) == len(peer.parts):
                 return self._with_twins(self._match_addresses(*blocks))
-        return union(self.match(part, names=names, mesh=mesh) for part in peer.parts)
+        told = [IpPeer(part.cidr) for part in peer.parts if isinstance(part, AddressPeer)]
+        others = (part for part in peer.parts if not isinstance(part, AddressPeer))
+        found = union(self.match(part, names=names, mesh=mesh) for part in others)
+        return found | self._with_twins(self._match_addresses(*told)) if told else found
 
     def _match_addresses(self, *blocks: IpPeer) -> Matches:
         """Return what lies in any of several blocks, which are taken together."""

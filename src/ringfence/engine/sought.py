@@ -8,6 +8,7 @@ from ringfence.model.layer7 import DomainPattern, Wildcard
 from ringfence.model.rule import (
     Action,
     AddressPeer,
+    AnyPeer,
     Direction,
     DomainPeer,
     Entity,
@@ -41,6 +42,18 @@ def by_name(policy: Policy, rule: Rule) -> tuple[bool, bool]:
     """
     names = rule.direction is Direction.EGRESS and rule.action is Action.ALLOW
     return names, in_mesh(policy)
+
+
+def peers_of(rule: Rule) -> tuple[Peer, ...]:
+    """Return the peers of a rule, the blocks of a mesh's together.
+
+    What lies somewhere within all of them is met, though no single one is known to hold it.
+    """
+    found = rule.peers or ()
+    addresses = tuple(peer for peer in found if isinstance(peer, AddressPeer))
+    if len(addresses) < 2:
+        return found
+    return (AnyPeer(addresses), *(peer for peer in found if not isinstance(peer, AddressPeer)))
 
 
 def blocks(snapshot: Snapshot, parts: Iterable[Peer]) -> Iterator[IpPeer]:
