@@ -106,7 +106,7 @@ def _of_chain(flow: Flow, given: Given, chain: Chain, port: int, *, at_waypoint:
     if verdicts == {Verdict.ALLOW, Verdict.DENY}:
         allowed = [answer for answer in answers if answer.verdict is Verdict.ALLOW]
         evidence = _once(allowed)
-        return Side(Verdict.ALLOW, evidence, (), _limits(enforced))
+        return Side(Verdict.ALLOW, evidence, (), _limits(enforced, answers))
     because = tuple(dict.fromkeys(why for answer in answers for why in answer.because))
     verdict = verdicts.pop() if len(verdicts) == 1 else Verdict.UNKNOWN
     return Side(verdict, _once(answers), because if verdict is Verdict.UNKNOWN else ())
@@ -116,12 +116,13 @@ def _once(answers: list[Answer]) -> tuple[Evidence, ...]:
     return tuple(dict.fromkeys(piece for answer in answers for piece in answer.evidence))
 
 
-def _limits(policies: list[Policy]) -> tuple[dict[str, Any], ...]:
-    """Return what an allow is limited to, told by the rules that say so."""
+def _limits(policies: list[Policy], answers: list[Answer]) -> tuple[dict[str, Any], ...]:
+    """Return what an allow is limited to, told by the rules that some requests meet."""
+    met = {(piece.object, piece.rule) for answer in answers for piece in answer.evidence}
     found = []
     for policy in policies:
-        for rule in policy.rules:
-            if not isinstance(rule, Rule):
+        for rule, path in zip(policy.rules, policy.paths, strict=True):
+            if not isinstance(rule, Rule) or (policy.document.ref, path_text(path[1:])) not in met:
                 continue
             for operation in rule.operations or ((),):
                 said = {

@@ -72,7 +72,9 @@ def mode(flow: Flow, service: Service) -> Said:
         try:
             read = _read(document)
         except NotUnderstoodError as error:
-            return Said(because=(not_understood(document, error),))
+            if _may_be_about(document, host):
+                return Said(because=(not_understood(document, error),))
+            continue
         if covers(read.host, host):
             rules.append(read)
     chosen = _chosen(rules, client, service, root)
@@ -81,6 +83,13 @@ def mode(flow: Flow, service: Service) -> Said:
     ports = {port.port for port in service.ports if leads_to(port, pod, flow.port)}
     said = {chosen.ports.get(port, chosen.mode) for port in ports} or {chosen.mode}
     return Said(said.pop()) if len(said) == 1 else Said(because=(PORTS,))
+
+
+def _may_be_about(document: Document, host: str) -> bool:
+    """Return whether a rule that was not understood may be about a host."""
+    spec = document.body.get("spec")
+    said = spec.get("host") if isinstance(spec, dict) else None
+    return not isinstance(said, str) or covers(full_name(said, document.namespace), host)
 
 
 def _chosen(rules: list[_Rule], client: OwnPod, service: Service, root: str) -> _Rule | None:

@@ -22,6 +22,7 @@ from ringfence.reference.istio_chains import leads_to
 from ringfence.reference.istio_hosts import covers, host_of, is_seen, read_export
 from ringfence.reference.istio_objects import (
     NETWORKING,
+    Labels,
     are_in,
     config,
     labels_of,
@@ -58,6 +59,8 @@ class _Sidecar:
     """Empty where the mesh decides."""
     hands_on: bool = False
     """Whether another proxy is asked about what is not known."""
+    because: NotUnderstoodError | None = None
+    """Why it was not understood, if so."""
 
 
 @dataclass(frozen=True)
@@ -132,28 +135,34 @@ def _sidecar_of(flow: Flow, client: OwnPod) -> _Sidecar | None:
     Source: sidecar.proto ("the workloadSelector"); push_context.go getSidecarScope.
     """
     root = config(flow.snapshot).root_namespace
-    for namespace in dict.fromkeys((client.namespace, root)):
-        found = _of_namespace(flow, namespace)
-        at_home = namespace == client.namespace
-        for one in found if at_home else []:
-            if one.labels is not None and are_in(one.labels, client.labels):
-                return one
-        for one in found:
-            if one.labels is None:
-                return one
-    return None
-
-
-def _of_namespace(flow: Flow, namespace: str) -> list[_Sidecar]:
-    """Return the Sidecars of a namespace, oldest first."""
-    found = []
+    found: dict[int, _Sidecar] = {}
     for document in of_kind(flow.snapshot, NETWORKING, "Sidecar"):
-        if document.namespace == namespace:
-            try:
-                found.append(_read(document))
-            except NotUnderstoodError as error:
-                raise _Unread(document, error) from error
-    return found
+        if document.namespace not in (client.namespace, root):
+            continue
+        at_home = document.namespace == client.namespace
+        try:
+            sidecar = _read(document)
+        except NotUnderstoodError as error:
+            sidecar = _Sidecar(document, _labels_anyway(document), None, "", because=error)
+        if sidecar.labels is None:
+            found.setdefault(1 if at_home else 2, sidecar)
+        elif at_home and are_in(sidecar.labels, client.labels):
+            found.setdefault(0, sidecar)
+    chosen = found[min(found)] if found else None
+    if chosen is not None and chosen.because is not None:
+        raise _Unread(chosen.document, chosen.because)
+    return chosen
+
+
+def _labels_anyway(document: Document) -> Labels | None:
+    """Return whom a Sidecar selects that was not understood; everyone if that was not."""
+    spec = document.body.get("spec")
+    at: Path = ("spec",)
+    try:
+        selector = spec.get("workloadSelector") if isinstance(spec, dict) else None
+        return labels_of(_as_match_labels(selector, at), (*at, "workloadSelector"))
+    except NotUnderstoodError:
+        return {}
 
 
 def _read(document: Document) -> _Sidecar:

@@ -128,7 +128,7 @@ def wire_port(flow: Flow) -> int | None:
     """Return the port by which the network layer sees a connection.
 
     Over mTLS with ambient at either end, or from a waypoint, that is HBONE's; between two proxies
-    of Linkerd it is the inbound proxy's since 2.18; else it is the application's.
+    of Linkerd that take it it is the inbound proxy's since 2.18; else it is the application's.
 
     Source: istio.io "Ambient and Kubernetes NetworkPolicy"; linkerd2
     `controller/api/destination/endpoint_translator.go` (`outboundTransportMode`).
@@ -138,8 +138,8 @@ def wire_port(flow: Flow) -> int | None:
         if DataPlane.AMBIENT in planes or (flow.client and flow.client.waypoint):
             return HBONE_PORT
         linkerd_mesh = flow.snapshot.mesh.linkerd or LinkerdConfig()
-        both = in_linkerd(flow.client) and in_linkerd(flow.server)
-        if both and linkerd_mesh.transport_header:
+        sent = in_linkerd(flow.client) and takes(flow.client, flow.connection, Direction.EGRESS)
+        if sent and in_linkerd(flow.server) and linkerd_mesh.transport_header:
             return LINKERD_INBOUND_PORT
     return flow.connection.port
 
@@ -284,12 +284,13 @@ def _network_alone(found: BothSides) -> Judgement:
 
 def _together(ways: Sequence[Found]) -> Judgement:
     """Return one judgement from all that may be so: where they differ, nothing can be said."""
-    answers = {(way.verdict, bool(way.limits)) for way in ways}
-    verdict = ways[0].verdict if len(answers) == 1 else Verdict.UNKNOWN
+    first = ways[0]
+    differ = any((way.verdict, way.limits) != (first.verdict, first.limits) for way in ways)
+    verdict = Verdict.UNKNOWN if differ else first.verdict
     because = [reason for way in ways for reason in way.because]
-    if len(answers) > 1:
+    if differ:
         because = [*because, *(reason for way in ways for reason in way.assumed)]
-    shown = ways if len(answers) > 1 else ways[:1]
+    shown = ways if differ else ways[:1]
     pieces = [piece for way in shown for side in way.sides for piece in side.evidence]
     mtls = {way.mtls for way in ways}
     wires = {way.wire for way in ways}
@@ -299,14 +300,14 @@ def _together(ways: Sequence[Found]) -> Judgement:
         ingress=_one([way.network.ingress.verdict for way in ways]),
         evidence=tuple(dict.fromkeys(pieces)),
         unknown_because=tuple(dict.fromkeys(because)),
-        limited_to=ways[0].limits if verdict is Verdict.ALLOW else (),
+        limited_to=first.limits if verdict is Verdict.ALLOW else (),
         notes=tuple(sorted({note for way in ways for note in way.notes | way.network.notes})),
         mesh=MeshVerdict(
             egress=_one([way.egress.verdict for way in ways]),
             ingress=_one([way.ingress.verdict for way in ways]),
-            mtls=ways[0].mtls if len(mtls) == 1 else None,
-            wire=ways[0].wire if len(wires) == 1 else None,
-            waypoint=ways[0].waypoint,
+            mtls=first.mtls if len(mtls) == 1 else None,
+            wire=first.wire if len(wires) == 1 else None,
+            waypoint=first.waypoint,
         ),
     )
 
