@@ -19,7 +19,7 @@ from ringfence.errors import InputError, UsageError
 if TYPE_CHECKING:
     from ringfence.model.profile import Profile
     from ringfence.model.query import Query
-    from ringfence.model.verdict import Judgement
+    from ringfence.model.verdict import Evidence, Judgement
     from ringfence.questions.check import Checker
 
 CODES = """\
@@ -177,13 +177,13 @@ def _id_of(line: bytes) -> Any:  # noqa: ANN401
 
 def answer_json(query: "Query", judgement: "Judgement", profile: "Profile") -> dict[str, Any]:
     """Return an answer in the shape of the design's contract."""
+    from ringfence.outputs._layers import layers
+
     answer: dict[str, Any] = {
         "id": query.id,
         "verdict": judgement.verdict.value,
         "profile": profile.cni.value,
-        "layers": {
-            "network": {"egress": judgement.egress.value, "ingress": judgement.ingress.value}
-        },
+        "layers": layers(judgement),
         "evidence": [
             {
                 "layer": e.layer,
@@ -247,6 +247,8 @@ def print_value(value: dict[str, Any], output: str) -> None:
 
 
 def _text(query: "Query", judgement: "Judgement", profile: "Profile") -> str:
+    from ringfence.outputs._layers import carried, denied_by
+
     port = "" if query.port is None else f":{query.port}"
     protocol = f"/{query.protocol}" if query.protocol else ""
     said = f" {sent}" if (sent := words(query)) else ""
@@ -257,13 +259,24 @@ def _text(query: "Query", judgement: "Judgement", profile: "Profile") -> str:
         )
     ]
     lines += [f"  {only_words(limit)}" for limit in judgement.limited_to]
+    if judgement.mesh:
+        lines += [f"  {denial}"] if (denial := denied_by(judgement)) else []
+        lines.append(f"  {carried(judgement.mesh)}")
     for e in judgement.evidence:
         where = f"   {e.file}:{e.line}" if e.file and e.line else f"   {e.file}" if e.file else ""
-        what = f"{e.object} {e.rule}" if e.object else DEFAULTS.get(e.rule, e.rule)
-        lines.append(f"  {e.direction:8}{e.action:8}{what}{where}")
+        layer = f"{e.layer:8}" if judgement.mesh else ""
+        lines.append(f"  {layer}{e.direction:8}{e.action:8}{_what(e)}{where}")
     lines += [f"  unknown because {reason}" for reason in judgement.unknown_because]
     lines += [f"  note: {note}" for note in judgement.notes]
     return "\n".join(lines)
+
+
+def _what(evidence: "Evidence") -> str:
+    if evidence.object:
+        return f"{evidence.object} {evidence.rule}"
+    if evidence.layer == "mesh" and evidence.rule in OF_MESH:
+        return OF_MESH[evidence.rule]
+    return DEFAULTS.get(evidence.rule, evidence.rule)
 
 
 def only_words(limit: dict[str, Any]) -> str:
@@ -282,6 +295,12 @@ DEFAULTS = {
     "always enforced": "Cilium enforces policies on every pod, and none allows this",
     "never enforced": "Cilium is told to enforce no policies",
     "self": "a pod always reaches itself",
+}
+OF_MESH = {
+    "default": "no policy of the mesh decides: it allows by default",
+    "no mesh": "takes part in no mesh: no policy of one applies",
+    "not taken": "the mesh's proxy does not take this: no policy of the mesh applies",
+    "self": "what a pod sends to its own address passes no proxy",
 }
 
 VERB = Verb("say whether one connection is allowed, and by which rule", configure, run)

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 ONLY_TIER = ("network-policy", "normal")
 """Tiers that need no name, as policies without tiers are in them."""
+NO_RULES = {
+    "network": "no rules: it allows nothing",
+    "mesh": "no rules that its proxy reads",
+}
 EXAMPLES = """
   ringfence explain cluster/ shop/web shop/db:5432
   ringfence explain --live shop/web svc/shop/db:5432
@@ -58,8 +62,11 @@ def run(args: Namespace) -> int:
     if args.output == "text":
         print(render(explanation, words(query)))
     else:
+        from ringfence.outputs._layers import layers
+
         head = {"apiVersion": "ringfence.dev/v1", "kind": "Explanation"}
-        print_value(head | msgspec.to_builtins(explanation), args.output)
+        told = {"layers": layers(explanation.judgement)} | msgspec.to_builtins(explanation)
+        print_value(head | told, args.output)
     verdict = explanation.judgement.verdict.value
     return 3 if unreadable(snapshot) else exit_code(verdict, strict=args.strict)
 
@@ -71,6 +78,8 @@ def render(explanation: "Explanation", said: str = "") -> str:
         explanation: the explanation.
         said: what is sent, in words; empty where the question left it open.
     """
+    from ringfence.outputs._layers import carried, denied_by
+
     judgement = explanation.judgement
     lines = [
         (
@@ -79,10 +88,13 @@ def render(explanation: "Explanation", said: str = "") -> str:
         )
     ]
     lines += [f"  {only_words(limit)}" for limit in judgement.limited_to]
+    if judgement.mesh:
+        lines += [f"  {denial}"] if (denial := denied_by(judgement)) else []
+        lines.append(f"  {carried(judgement.mesh)}")
     if explanation.lookup is not None:
         lines += ["", *_lookup(explanation.lookup)]
     for side in explanation.sides:
-        lines += ["", *_side(side)]
+        lines += ["", *_side(side, layered=judgement.mesh is not None)]
     lines += [f"note: {note}" for note in judgement.notes]
     lines += [f"staged: {told}" for told in explanation.staged]
     lines += _changes(explanation)
@@ -102,8 +114,9 @@ def _pair(explanation: "Explanation") -> str:
 def _lookup(lookup: "Explanation") -> list[str]:
     """Return the lines of the DNS query that comes first."""
     lines = [f"First the name must be looked up: {_pair(lookup)}: {_verdict(lookup)}"]
+    layered = lookup.judgement.mesh is not None
     for side in lookup.sides:
-        lines += [f"  {line}" for line in _side(side)]
+        lines += [f"  {line}" for line in _side(side, layered=layered)]
     return lines
 
 
@@ -123,17 +136,20 @@ def _changes(explanation: "Explanation") -> list[str]:
     return lines
 
 
-def _side(side: "Side") -> list[str]:
+def _side(side: "Side", *, layered: bool) -> list[str]:
     preposition = "from" if side.direction == "egress" else "to"
     title = f"{side.direction.capitalize()} {preposition} {side.subject}"
+    if layered:
+        title = f"{side.layer.capitalize()}, {side.direction} {preposition} {side.subject}"
     lines = [f"{title}: {side.verdict.value.upper()}"]
     lines += [f"  because {reason}" for reason in side.because]
+    none = NO_RULES.get(side.layer, NO_RULES["network"])
     for policy in side.policies:
-        lines += _policy(policy)
+        lines += _policy(policy, none)
     return lines
 
 
-def _policy(policy: "PolicyStep") -> list[str]:
+def _policy(policy: "PolicyStep", none: str) -> list[str]:
     tier = "" if policy.tier in ONLY_TIER else f", tier {policy.tier}"
     if tier and policy.tier_order is not None and policy.order is not None:
         tier += f" ({policy.tier_order:.15g})"
@@ -143,7 +159,7 @@ def _policy(policy: "PolicyStep") -> list[str]:
     lines = [f"  {mark} {policy.object}{tier}{order}{isolates}{_at(policy.file, policy.line)}"]
     lines += [_rule(rule) for rule in policy.rules]
     if not policy.rules:
-        lines.append("      no rules: it allows nothing")
+        lines.append(f"      {none}")
     return lines
 
 

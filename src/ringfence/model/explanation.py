@@ -2,6 +2,7 @@
 
 import msgspec
 
+from ringfence.model.mesh_warning import MeshWarning
 from ringfence.model.verdict import Judgement, Verdict
 
 
@@ -47,6 +48,8 @@ class Side(msgspec.Struct, frozen=True, omit_defaults=True):
     """The reason in words, one sentence each."""
     policies: tuple[PolicyStep, ...] = ()
     """Every policy that applies, in the order in which they decide."""
+    layer: str = "network"
+    """`network` or `mesh`."""
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,3 +84,5 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """What staged policies would change of it, if they were enforced."""
     hints: tuple[str, ...] = ()
     """Why no change is proposed that would allow it."""
+    warnings: tuple[MeshWarning, ...] = ()
+    """What policies at the ends do that nobody may have meant, each shown on a connection."""

@@ -8,7 +8,8 @@ What these are made of:
   be said beside it
 - `grid`, `units`, `domains`: the endpoints of `connectivity`, and what they may send each other
 - `traffic_sets`, `limits`, `refinement`: sets of traffic, and the peers of two answers, for `diff`
-- `rule_words`, `changes`, `proposed_rules`: why, and what would change it, for `explain`
+- `rule_words`, `changes`, `proposed_rules`, `mesh_changes`: why, and what would change it, for
+  `explain`
 - `entrances`, `admissions`, `controllers`: ways in from outside, for `exposure`
 - `cluster_dns`: where names are looked up
 """

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ringfence.model.verdict import Judgement, Verdict
+from ringfence.model.verdict import Judgement, MeshVerdict, Verdict
 
 Limit = dict[str, Any]
 """Which of the connections are meant, in the shape of answers."""
@@ -27,15 +27,39 @@ def combine(parts: list[Part]) -> Judgement:
     if Verdict.UNKNOWN in verdicts:
         undecided = [j for _, j in parts if j.verdict is Verdict.UNKNOWN]
         because = tuple(dict.fromkeys(reason for j in undecided for reason in j.unknown_because))
-        return msgspec.structs.replace(undecided[0], unknown_because=because, notes=notes)
+        mesh = _carried([judgement.mesh for judgement in undecided])
+        return msgspec.structs.replace(
+            undecided[0], mesh=mesh, unknown_because=because, notes=notes
+        )
     chosen = parts
     if len(verdicts) > 1:
         chosen = [(limit, j) for limit, j in parts if j.verdict is Verdict.ALLOW]
     return msgspec.structs.replace(
         chosen[0][1],
+        mesh=_carried([judgement.mesh for _, judgement in chosen]),
         evidence=tuple(dict.fromkeys(e for _, j in chosen for e in j.evidence)),
         notes=notes,
         limited_to=_limited(chosen, every=len(verdicts) == 1),
+    )
+
+
+def _carried(found: list[MeshVerdict | None]) -> MeshVerdict | None:
+    """Return what a mesh makes of several connections; what of it differs cannot be told."""
+    known = [mesh for mesh in found if mesh is not None]
+    if not known or len(set(known)) == len(found) == 1:
+        return known[0] if known else None
+    first = known[0]
+    egress, ingress = first.egress, first.ingress
+    for mesh in known[1:]:
+        # What is denied on either side of one is not told as allowed of all.
+        egress, ingress = egress & mesh.egress, ingress & mesh.ingress
+    alike = len(known) == len(found)
+    return MeshVerdict(
+        egress=egress,
+        ingress=ingress,
+        mtls=first.mtls if alike and all(mesh.mtls is first.mtls for mesh in known) else None,
+        wire=first.wire if alike and all(mesh.wire == first.wire for mesh in known) else None,
+        waypoint=first.waypoint if all(mesh.waypoint == first.waypoint for mesh in known) else "",
     )
 
 

@@ -2,20 +2,22 @@
 
 import math
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
 from ringfence import assemble
 from ringfence.engine import Trace
-from ringfence.engine.steps import PolicyTrace, RuleTrace, SideTrace
+from ringfence.engine.steps import MeshTrace, PolicyTrace, RuleTrace, SideTrace
 from ringfence.errors import UsageError
 from ringfence.layer7.undecidable import Undecidable
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import Connection, DomainEnd
 from ringfence.model.document import Document, path_text
 from ringfence.model.explanation import Change, Explanation, PolicyStep, RuleStep, Side
+from ringfence.model.layer7 import Request
 from ringfence.model.query import Query
-from ringfence.model.rule import Direction, Resolution
+from ringfence.model.rule import Direction, Layer, Resolution
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Judgement, Verdict
 from ringfence.questions import requests
@@ -23,9 +25,20 @@ from ringfence.questions.changes import Denied, Proposals
 from ringfence.questions.check import Checker, near
 from ringfence.questions.destinations import Target
 from ringfence.questions.lookups import Lookup
+from ringfence.questions.mesh_changes import MeshProposals
 from ringfence.questions.naming import Named, Names
 from ringfence.questions.rule_words import why
 from ringfence.questions.staged import staged_changes
+
+TWO_LEGS: Final = (
+    "it goes by waypoint {} in two legs, and the network must let both through on TCP 15008"
+)
+OF_MESH: Final = {
+    "default": "no policy of the mesh decides about {0} of {1}: allowed",
+    "no mesh": "{1} takes part in no mesh: no policy of one applies",
+    "not taken": "the proxy of {1} does not take this: no policy of the mesh applies",
+    "self": "what a pod sends to its own address passes no proxy",
+}
 
 
 def explain(snapshot: Snapshot, query: Query, *, namespace: str | None = None) -> Explanation:
@@ -79,6 +92,18 @@ def _place(target: Target) -> str:
     return f"{place} through {target.through}" if target.through else place
 
 
+class _Met(msgspec.Struct, frozen=True):
+    """One side of a connection, as the policies there meet it."""
+
+    direction: Direction
+    subject: str
+    other: str
+    seen: Connection
+    """The connection as that layer sees it."""
+    deciding: set[tuple[str | None, str]]
+    """The objects and rules that decide."""
+
+
 class _Explainer:
     """Explains one connection."""
 
@@ -117,9 +142,29 @@ class _Explainer:
             profile=self._snapshot.profile.cni.value,
             judgement=judgement,
             sides=(
-                self._side(trace.egress, self._source.label, self._target.label),
-                self._side(trace.ingress, self._target.label, self._source.label),
+                *self._sides(trace, seen_by_network(self._connection, trace)),
+                *(
+                    self._sides(trace.mesh, _as_carried(self._connection, trace.mesh))
+                    if trace.mesh
+                    else ()
+                ),
             ),
+        )
+
+    def _sides(self, trace: Trace | MeshTrace, seen: Connection) -> tuple[Side, Side]:
+        """Return both sides of one layer, with the connection as that layer sees it."""
+        layer = Layer.MESH if isinstance(trace, MeshTrace) else Layer.NETWORK
+        source, destination = self._source.label, self._target.label
+        if isinstance(trace, MeshTrace) and seen.service is not None:
+            # The source's proxy judges by what was called.
+            called = self._snapshot.services[seen.service].ref
+            return (
+                self._side(trace.egress, source, called, seen, layer),
+                self._side(trace.ingress, destination, source, seen, layer),
+            )
+        return (
+            self._side(trace.egress, source, destination, seen, layer),
+            self._side(trace.ingress, destination, source, seen, layer),
         )
 
     def _lookup(self, found: Lookup) -> Explanation:
@@ -144,14 +189,20 @@ class _Explainer:
 
     # -- what happened -----------------------------------------------------------------------
 
-    def _side(self, side: SideTrace, subject: str, other: str) -> Side:
+    def _side(
+        self, side: SideTrace, subject: str, other: str, seen: Connection, layer: Layer
+    ) -> Side:
         deciding = {(e.object, e.rule) for e in side.evidence}
         return Side(
             side.direction.value,
             subject,
             side.verdict,
             tuple(side.because) or self._reasons(side, subject, other),
-            tuple(self._policy(p, side.direction, subject, other, deciding) for p in side.policies),
+            tuple(
+                self._policy(p, _Met(side.direction, subject, other, seen, deciding))
+                for p in side.policies
+            ),
+            layer.value,
         )
 
     def _reasons(self, side: SideTrace, subject: str, other: str) -> tuple[str, ...]:
@@ -159,10 +210,15 @@ class _Explainer:
         if isolating:
             listed = " and ".join(isolating)
             verb = "isolates" if len(isolating) == 1 else "isolate"
+            if side.evidence[0].layer == Layer.MESH.value:
+                verb = f"let{'s' if len(isolating) == 1 else ''} through only what a rule allows:"
+                return (f"{listed} {verb} none allows this to {subject}",)
             return (f"{listed} {verb} {subject} for {side.direction.value}; no rule allows this",)
         return tuple(self._reason(e, subject, other) for e in side.evidence)
 
     def _reason(self, evidence: Evidence, subject: str, other: str) -> str:
+        if evidence.layer == Layer.MESH.value and evidence.rule in OF_MESH:
+            return OF_MESH[evidence.rule].format(evidence.direction, subject)
         match evidence.rule:
             case "default":
                 return f"no policy decides about {evidence.direction} of {subject}: allowed"
@@ -183,39 +239,25 @@ class _Explainer:
             case rule:
                 return f"{evidence.object} {rule} says {evidence.action}"
 
-    def _policy(
-        self,
-        traced: PolicyTrace,
-        direction: Direction,
-        subject: str,
-        other: str,
-        deciding: set[tuple[str | None, str]],
-    ) -> PolicyStep:
+    def _policy(self, traced: PolicyTrace, met: "_Met") -> PolicyStep:
         policy = traced.policy.policy
         document = self._snapshot.documents[policy.document]
-        isolates = direction in policy.isolates
+        isolates = met.direction in policy.isolates
         at = document.location_of(policy.isolation_path if isolates else ("spec",))
         ordered = policy.tier.resolution is Resolution.FIRST_MATCH
         return PolicyStep(
             policy.ref,
             policy.tier.name,
             isolates,
-            tuple(self._rule(r, document, subject, other, deciding) for r in traced.rules),
-            (policy.ref, "isolation") in deciding,
+            tuple(self._rule(r, document, met) for r in traced.rules),
+            (policy.ref, "isolation") in met.deciding,
             at.file,
             at.line,
             _number(policy.tier.order),
             _number(policy.order) if ordered else None,
         )
 
-    def _rule(
-        self,
-        traced: RuleTrace,
-        document: Document,
-        subject: str,
-        other: str,
-        deciding: set[tuple[str | None, str]],
-    ) -> RuleStep:
+    def _rule(self, traced: RuleTrace, document: Document, met: "_Met") -> RuleStep:
         rule = traced.compiled.rule
         name = path_text(rule.path).removeprefix("spec.")
         at = document.location_of(rule.path)
@@ -224,8 +266,8 @@ class _Explainer:
             name,
             rule.action.value,
             matches,
-            why(traced, self._connection, subject, other),
-            (document.ref, name) in deciding,
+            why(traced, met.seen, met.subject, met.other),
+            (document.ref, name) in met.deciding,
             at.file,
             at.line,
         )
@@ -240,19 +282,48 @@ class _Explainer:
         if lookup is not None and lookup.verdict is Verdict.DENY:
             ways.append((lookup.connection, self._checker.engine.trace(lookup.connection)))
         proposals = Proposals(self._snapshot)
+        of_mesh = MeshProposals(self._snapshot, proposals.documents)
         for asked, way in ways:
+            if way.mesh and way.mesh.waypoint and denies(way):
+                return (), (TWO_LEGS.format(way.mesh.waypoint),)
+            seen = seen_by_network(asked, way)
             for side, subject, other in (
                 (way.egress, asked.source, asked.destination),
                 (way.ingress, asked.destination, asked.source),
             ):
                 if side.verdict is Verdict.DENY and not proposals.add(
-                    Denied(side, subject, other, asked)
+                    Denied(side, subject, other, seen)
                 ):
                     return (), tuple(proposals.hints)
+            names = self._source.label, self._target.label
+            if way.mesh and not of_mesh.add(asked, way.mesh, *names):
+                return (), (*proposals.hints, *of_mesh.hints)
         anew = assemble.with_documents(self._snapshot, proposals.documents)
         proved = all(j.verdict is Verdict.ALLOW for j in self._judged_in(anew))
-        changes = (msgspec.structs.replace(change, proved=proved) for change in proposals.changes)
-        return tuple(changes), tuple(proposals.hints)
+        made = (*proposals.changes, *of_mesh.changes)
+        changes = (msgspec.structs.replace(change, proved=proved) for change in made)
+        return tuple(changes), (*proposals.hints, *of_mesh.hints)
+
+
+def denies(trace: Trace) -> bool:
+    """Return whether the network denies, whatever a mesh says."""
+    return trace.egress.verdict & trace.ingress.verdict is Verdict.DENY
+
+
+def seen_by_network(connection: Connection, trace: Trace) -> Connection:
+    """Return a connection as the network sees it: sealed where it is mTLS, at the wire's port."""
+    mesh = trace.mesh
+    if mesh is None or not mesh.mtls:
+        return connection
+    sealed = Request(http=False, dns="", authenticated=connection.request.authenticated)
+    port = connection.port if mesh.wire is None else mesh.wire
+    return msgspec.structs.replace(connection, port=port, request=sealed)
+
+
+def _as_carried(connection: Connection, mesh: MeshTrace) -> Connection:
+    """Return a connection as proxies see it."""
+    request = msgspec.structs.replace(connection.request, mtls=mesh.mtls)
+    return msgspec.structs.replace(connection, request=request)
 
 
 def _number(order: float) -> float | None:

@@ -7,6 +7,8 @@ from ringfence.model.connection import Connection, DomainEnd
 from ringfence.model.layer7 import HttpMatch, Layer7, Request
 from ringfence.model.rule import Action
 
+PLAINTEXT = (Layer7(mtls=True),)
+"""What a rule leaves out that is about plaintext alone."""
 UNLEARNED = (
     "names a domain of which Cilium never learns the addresses: no rule of {} sends DNS through "
     "its proxy"
@@ -53,6 +55,10 @@ def _traffic(traced: RuleTrace, connection: Connection) -> str:
     if not traced.ports:
         return f"does not name {told}"
     words = f"allows {told}" if rule.action is Action.ALLOW else f"names {told}"
+    if rule.not_layer7:
+        words += " in plaintext" if rule.not_layer7 == PLAINTEXT else _but_for(rule.not_layer7)
+        if traced.traffic is False and rule.layer7 is None:
+            return f"{words}: it is {'over mTLS' if connection.request.mtls else 'one of these'}"
     if rule.layer7 is None:
         return words
     words += f" for {limit_text(rule.layer7)}"
@@ -65,9 +71,13 @@ def _traffic(traced: RuleTrace, connection: Connection) -> str:
     return f"{words}: {'; '.join(reasons)}"
 
 
+def _but_for(boxes: tuple[Layer7, ...]) -> str:
+    return f" but for {limit_text(boxes)}"
+
+
 def mismatch(box: Layer7, request: Request) -> str:
     """Return what of a request fails a limit: `method GET is not POST`; empty if nothing does."""
-    found = []
+    found = ["it goes in plaintext"] if box.mtls and request.mtls is False else []
     for name, said, part in _dimensions(box, request):
         try:
             if not _may_meet(part, request):
