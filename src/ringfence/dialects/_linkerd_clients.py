@@ -55,9 +55,14 @@ class Clients:
 
     @property
     def peers(self) -> tuple[Peer, ...] | None:
-        """Return them as the peers of a rule."""
-        if self.networks is None or self.identities is None:
-            return self.identities if self.networks is None else self.networks
+        """Return them as the peers of a rule.
+
+        Networks are one peer: what is known to be within them all may not be known of any one.
+        """
+        if self.networks is None:
+            return self.identities
+        if self.identities is None:
+            return self.networks if len(self.networks) == 1 else (AnyPeer(self.networks),)
         return (AllPeers((AnyPeer(self.networks), AnyPeer(self.identities))),)
 
     def limited(self, boxes: tuple[Layer7, ...] | None) -> tuple[Layer7, ...] | None:

@@ -127,10 +127,9 @@ class MeshViews:
     ) -> Iterable[tuple[View, _Part, int]]:
         """Yield what the network says with what the mesh says of the same traffic."""
         wire = self._mesh.wire
-        asked = self._asked(connection, self._as_read(connection.request, carried))
-        alike = self._as_read(connection.request, carried) == self._network.as_compared(
-            connection.request
-        )
+        as_read = self._as_read(connection, carried)
+        asked = self._asked(connection, as_read)
+        alike = as_read == self._network.as_compared(connection.request)
         several = len(views) > 1
         disputed = len({view.trace.verdict for view in views}) > 1
         for part in parts:
@@ -159,13 +158,18 @@ class MeshViews:
         either = msgspec.structs.replace(request, mtls=None)
         return self._network.asked(connection, either)
 
-    def _as_read(self, request: Request, carried: Carried) -> Request:
-        """Return a request with its path as the proxies of a mesh read it.
+    def _as_read(self, connection: Connection, carried: Carried) -> Request:
+        """Return a request with its path as the proxies of a mesh read it, where they do.
+
+        Where that is not known it is read so by all ways alike, that these can be compared.
 
         Source: Envoy `source/extensions/filters/common/rbac/matchers.cc` (url_path), Istio
         `pilot/pkg/networking/core/listener_builder.go`; linkerd2-proxy `linkerd/http/route`.
         """
-        member = carried.server or carried.client
+        request = connection.request
+        ends = (connection.destination, connection.source)
+        found = (self._mesh.transport.member(self._compiled.elements(e, None)[0]) for e in ends)
+        member = carried.server or carried.client or next(filter(None, found), None)
         if member is None:
             return request
         if member.data_plane is DataPlane.LINKERD:
@@ -191,7 +195,7 @@ class MeshViews:
             waypoint: the Service before which a waypoint stands, as an element, where that is to
                 judge and not the destination.
         """
-        request = self._as_read(connection.request, carried)
+        request = self._as_read(connection, carried)
         if carried.own_tls:
             request = _sealed(request)
         mesh = self._mesh

@@ -93,6 +93,8 @@ class Peers:
             case FamilyPeer():
                 return Matches(self.in_family(peer.family))
             case AllPeers():
+                if block := _block_of(peer):
+                    return self._with_twins(self._match_addresses(block))
                 found = Matches(universe.everything)
                 for part in peer.parts:
                     found &= self.match(part, names=names, mesh=mesh)
@@ -277,8 +279,13 @@ class Peers:
         """Return what at least one part matches.
 
         Calico gathers the blocks of a rule: what lies somewhere within all of them together is
-        met, though no single one is known to hold it.
+        met, though no single one is known to hold it. So it is with the networks of a mesh.
         """
+        gathered = [block for part in peer.parts if (block := _block_of(part))]
+        if len(gathered) > 1:
+            others = (part for part in peer.parts if not _block_of(part))
+            found = union(self.match(part, names=names, mesh=mesh) for part in others)
+            return found | self._with_twins(self._match_addresses(*gathered))
         if self._cni is Cni.CALICO:
             blocks = tuple(part for part in peer.parts if isinstance(part, IpPeer))
             if len(blocks) == len(peer.parts):
@@ -349,3 +356,14 @@ class Peers:
                 elif chosen >> node & 1:
                     certain |= 1 << element
         return Matches(certain, perhaps)
+
+
+def _block_of(peer: Peer) -> IpPeer | None:
+    """Return as one block the addresses that a mesh compares, with what is left out of them."""
+    parts = peer.parts if isinstance(peer, AllPeers) else (peer,)
+    held = [part.cidr for part in parts if isinstance(part, AddressPeer)]
+    negated = [part.part for part in parts if isinstance(part, NotPeer)]
+    out = tuple(part.cidr for part in negated if isinstance(part, AddressPeer))
+    if len(held) != 1 or len(held) + len(out) != len(parts):
+        return None
+    return IpPeer(held[0], out)

@@ -127,6 +127,8 @@ class Trace:
     notes: tuple[str, ...]
     mesh: MeshTrace | None = None
     """None where neither end takes part in a mesh."""
+    agreed: Verdict | None = None
+    """What several ways come to, though perhaps not by the same side; None: there is one."""
 
     @property
     def sides(self) -> tuple[SideTrace, ...]:
@@ -137,6 +139,8 @@ class Trace:
     @property
     def verdict(self) -> Verdict:
         """Return the verdict that all sides come to."""
+        if self.agreed is not None:
+            return self.agreed
         found = Verdict.ALLOW
         for side in self.sides:
             found &= side.verdict
