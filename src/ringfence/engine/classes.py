@@ -23,6 +23,7 @@ from ringfence.engine.universe import Universe
 from ringfence.engine.zones import Zones, destinations
 from ringfence.model.profile import Cni
 from ringfence.model.rule import (
+    Direction,
     DomainPeer,
     Layer,
     Peer,
@@ -333,7 +334,8 @@ class Classes:
         compiled.names = names(rule.traffic)
         compiled.not_names = names(rule.not_traffic)
         compiled.shares = self.shares.of(compiled, NOWHERE, NOWHERE)
-        compiled.split = tuple(self.shares.split(compiled, compiled.matched))
+        if rule.direction is Direction.EGRESS:
+            compiled.split = tuple(self.shares.split(compiled, compiled.matched))
         if compiled.unseen is not None:
             compiled.split_unseen = tuple(self.shares.split(compiled, union(compiled.unseen)))
         return compiled

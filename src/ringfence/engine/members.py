@@ -1,5 +1,6 @@
 """Who takes part in a mesh: found by data plane, by Gateway, and by what they prove to be."""
 
+from bisect import bisect_left
 from collections import defaultdict
 from functools import cache
 
@@ -29,6 +30,8 @@ class Members:
             principals[mesh.principal].append(element)
         self._kinds = {kind: bits.from_members(found) for kind, found in kinds.items()}
         self._principals = {name: bits.from_members(found) for name, found in principals.items()}
+        self._names = sorted(name for name in principals if name)
+        self._reversed = sorted(name[::-1] for name in self._names)
         self.of = cache(self._of)
         self.proving = cache(self._proving)
 
@@ -49,14 +52,12 @@ class Members:
         """Return the members whose principal a pattern holds for."""
         if pattern.form is Form.EXACT:
             return Matches(self._principals.get(pattern.value, 0))
-        names = [name for name in self._principals if name]
         if pattern.form is Form.PREFIX:
-            held = [name for name in names if name.startswith(pattern.value)]
-        elif pattern.form is Form.SUFFIX:
-            held = [name for name in names if name.endswith(pattern.value)]
-        else:
-            return self._proving_by_pattern(pattern, names)
-        return self._all(held)
+            return self._all(_beginning(self._names, pattern.value))
+        if pattern.form is Form.SUFFIX:
+            held = _beginning(self._reversed, pattern.value[::-1])
+            return self._all([name[::-1] for name in held])
+        return self._proving_by_pattern(pattern, self._names)
 
     def _proving_by_pattern(self, pattern: Text, names: list[str]) -> Matches:
         """Return the same for a pattern that has to be followed; perhaps all, where it cannot."""
@@ -77,3 +78,11 @@ class Members:
         for name in names:
             found |= self._principals[name]
         return Matches(found)
+
+
+def _beginning(names: list[str], prefix: str) -> list[str]:
+    """Return those of some sorted names that begin with a prefix."""
+    first = past = bisect_left(names, prefix)
+    while past < len(names) and names[past].startswith(prefix):
+        past += 1
+    return names[first:past]

@@ -358,7 +358,7 @@ class MeshViews:
         judging = self._classes.universe.first_service + connection.service
         why = WAYPOINT_UNKNOWN.format(name)
         wire = self._mesh.wire
-        asked = self._asked(connection, self._as_read(connection.request, first))
+        asked = self._asked(connection, self._as_read(connection, first))
         return [
             View(
                 wire.either(part.traffic) & asked,
