@@ -1,13 +1,19 @@
 """All pairs at once: who may connect to whom, and by which traffic."""
 
+from typing import Literal
+
 import msgspec
 
 from ringfence.model.layer7 import Layer7
 from ringfence.model.location import Problem
+from ringfence.model.mesh_warning import MeshWarning
 from ringfence.model.profile import Profile
 
 ANY = "ANY"
 """The protocol of an allowance without limits: every protocol, every port."""
+
+Mtls = Literal["both"] | bool
+"""Whether something is over mTLS; "both" where it is at some ports, and not at others."""
 
 
 class Allowance(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
@@ -50,6 +56,9 @@ class Pair(msgspec.Struct, frozen=True, rename={"source": "from", "destination":
     destination: str
     allow: tuple[Allowance, ...]
     unknown: tuple[Allowance, ...] = ()
+    mtls: Mtls | msgspec.UnsetType = msgspec.UNSET
+    """Whether what of it is TCP goes over mTLS of a mesh, at the ports that the destination is
+    known to serve; where none of these is open, at any. Unset where nobody is in a mesh."""
 
 
 class Connectivity(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,3 +74,5 @@ class Connectivity(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     """What a reader must know to read the rest rightly: assumptions, ignored objects."""
     problems: tuple[Problem, ...] = ()
+    warnings: tuple[MeshWarning, ...] = ()
+    """What policies of a mesh do that nobody may have meant; only where it was asked for."""

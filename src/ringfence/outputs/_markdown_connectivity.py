@@ -7,7 +7,7 @@ from ringfence.outputs import Style
 from ringfence.outputs._condense import Line, condense, say
 from ringfence.outputs._marks import bullets, code, fold_if_long, prose, table
 from ringfence.outputs._peers import Group, GroupKind, Peers
-from ringfence.outputs._summary import summarize
+from ringfence.outputs._summary import mtls_text, summarize
 from ringfence.outputs._text_connectivity import MOST_LINES, foremost, profile_text
 from ringfence.outputs._words import count, encoded, pair_text, percent
 
@@ -27,6 +27,8 @@ def _blocks(connectivity: Connectivity) -> Iterator[str]:
         f"{summary.open:,} of {count(summary.pairs, 'pair')} open, {summary.unlimited:,} of them "
         f"for any traffic; {prose(profile_text(connectivity.profile))}."
     )
+    if told := mtls_text(summary):
+        yield f"{told}."
     if summary.unknown:
         yield f"{count(summary.unknown, 'pair')} with something **unknown**."
     head = [

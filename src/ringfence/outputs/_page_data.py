@@ -7,7 +7,7 @@ import msgspec
 from ringfence.model.connectivity import Connectivity, Peer
 from ringfence.outputs._condense import Interned, Line, condense, say
 from ringfence.outputs._peers import Peers, namespace_of
-from ringfence.outputs._summary import summarize
+from ringfence.outputs._summary import mtls_text, summarize
 from ringfence.outputs._text_connectivity import names, profile_text
 from ringfence.outputs._words import is_any, pair_text
 
@@ -109,7 +109,7 @@ def page_data(connectivity: Connectivity) -> PageData:
         line_count=len(lines),
         namespace=connectivity.namespace,
         policed=connectivity.namespace is None and any(p.policed for p in peers.all),
-        notes=connectivity.notes,
+        notes=(*filter(None, [mtls_text(summary)]), *connectivity.notes),
         unknown_because=connectivity.unknown_because,
         problems=[str(problem) for problem in connectivity.problems],
     )

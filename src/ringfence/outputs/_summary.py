@@ -4,10 +4,11 @@ from collections import Counter
 from enum import StrEnum
 
 import msgspec
+from msgspec import UNSET
 
-from ringfence.model.connectivity import Connectivity
+from ringfence.model.connectivity import Connectivity, Mtls
 from ringfence.outputs._peers import Peers, namespace_of, workload_of
-from ringfence.outputs._words import is_any
+from ringfence.outputs._words import count, is_any
 
 
 class Openness(StrEnum):
@@ -47,6 +48,10 @@ class Summary(msgspec.Struct):
     open: int
     unlimited: int
     unknown: int
+    over_mtls: int | None
+    """Those of the open ones that are over mTLS throughout; None where nobody is in a mesh."""
+    partly: int
+    """Those that are at some ports, and not at others."""
     namespaces: list[NamespaceFigures]
     ingress: dict[Openness, list[int]]
     """Indices of the workloads, by how far they are open to others."""
@@ -71,6 +76,8 @@ def summarize(connectivity: Connectivity, peers: Peers) -> Summary:
     any_into, any_out_of = [0] * total, [0] * total
     from_outside, to_outside = set[int](), set[int]()
     index = peers.index
+    carried: Counter[Mtls] = Counter()
+    meshed = False
     for pair in connectivity.connections:
         source, destination = index[pair.source], index[pair.destination]
         home = by_peer[destination]
@@ -90,6 +97,9 @@ def summarize(connectivity: Connectivity, peers: Peers) -> Summary:
                 to_outside.add(source)
             elif home and by_peer[source]:
                 home.open += 1
+                if pair.mtls is not UNSET:
+                    meshed = True
+                    carried[pair.mtls] += 1
                 home.unlimited += unlimited_pair
         if pair.unknown and home and by_peer[source]:
             home.unknown += 1
@@ -105,10 +115,23 @@ def summarize(connectivity: Connectivity, peers: Peers) -> Summary:
         open=sum(home.open for home in figures.values()),
         unlimited=sum(home.unlimited for home in figures.values()),
         unknown=sum(home.unknown for home in figures.values()),
+        over_mtls=carried[True] if meshed else None,
+        partly=carried["both"],
         namespaces=list(figures.values()),
         ingress=_openness(peers, about, into, any_into, any_out_of),
         egress=_openness(peers, about, out_of, any_out_of, any_into),
     )
+
+
+def mtls_text(summary: Summary) -> str:
+    """Return how many of the open pairs are over mTLS; empty where nobody is in a mesh."""
+    if summary.over_mtls is None:
+        return ""
+    plain = summary.open - summary.over_mtls - summary.partly
+    partly = f"{summary.partly:,} at some ports only, " if summary.partly else ""
+    of = count(summary.open, "open pair")
+    over = f"{summary.over_mtls:,} of {of} of workloads are over mTLS"
+    return f"mTLS: {over}, {partly}{plain:,} plaintext"
 
 
 def _pairs_into(namespace: str, peers: Peers, asked: str | None) -> int:

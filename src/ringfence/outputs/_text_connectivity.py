@@ -1,14 +1,17 @@
 """All pairs as text: what a person wants first, then every pair in as few lines as possible."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
-from ringfence.model.connectivity import Connectivity
+from msgspec import UNSET, UnsetType
+
+from ringfence.model.connectivity import Connectivity, Mtls
 from ringfence.model.profile import Cni, Profile
 from ringfence.outputs import Style
 from ringfence.outputs._condense import Line, condense, say
 from ringfence.outputs._layout import Paint, bar, painted, paragraphs, table
 from ringfence.outputs._peers import Group, Peers
-from ringfence.outputs._summary import Openness, Summary, summarize
+from ringfence.outputs._summary import Openness, Summary, mtls_text, summarize
 from ringfence.outputs._words import count, encoded, inert, pair_text, percent
 
 MOST_LINES = 150
@@ -17,6 +20,7 @@ WIDEST_LINES = 20
 """So many of them are printed in that case, those that cover most pairs."""
 MOST_NAMESPACES = 50
 """So many namespaces have a line of their own."""
+MTLS: Final[dict[Mtls | UnsetType, str]] = {True: "yes", False: "no", "both": "some"}
 MOST_NAMES = 7
 """So many names stand in one cell before the rest is counted."""
 
@@ -87,6 +91,8 @@ def _headline(summary: Summary, style: Style) -> Iterator[str]:
         text += f", {summary.unlimited:,} of them for any traffic"
     paint = Paint.GREEN if 2 * summary.open <= summary.pairs else Paint.YELLOW
     yield "  " + painted(text, Paint.RED if summary.open == summary.pairs else paint, style)
+    if told := mtls_text(summary):
+        yield "  " + told
     if summary.unknown:
         doubt = f"{count(summary.unknown, 'pair')} with something unknown"
         yield "  " + painted(doubt, Paint.YELLOW, style)
@@ -185,14 +191,23 @@ def _wide_lines(connectivity: Connectivity) -> Iterator[str]:
     name = max((len(inert(peer)) for peer in kinds), default=0)
     kind = max(map(len, kinds.values()), default=0)
     name, kind = max(name, 4), max(kind, 9)
-    yield f"{'FROM':{name}}  {'FROM-KIND':{kind}}  {'TO':{name}}  {'TO-KIND':{kind}}  TRAFFIC"
+    layered = any(pair.mtls is not UNSET for pair in connectivity.connections)
+    head = f"{'FROM':{name}}  {'FROM-KIND':{kind}}  {'TO':{name}}  {'TO-KIND':{kind}}  "
+    yield head + ("MTLS  TRAFFIC" if layered else "TRAFFIC")
     words: dict[tuple[int, int], str] = {}
     for pair in connectivity.connections:
         key = (id(pair.allow), id(pair.unknown))
         traffic = words.get(key)
         if traffic is None:
             traffic = words[key] = pair_text(pair.allow, pair.unknown)
+        mtls = f"{MTLS.get(pair.mtls, ''):4}  " if layered else ""
         yield (
             f"{inert(pair.source):{name}}  {kinds[pair.source]:{kind}}  "
-            f"{inert(pair.destination):{name}}  {kinds[pair.destination]:{kind}}  {traffic}"
+            f"{inert(pair.destination):{name}}  {kinds[pair.destination]:{kind}}  {mtls}{traffic}"
         )
+    if connectivity.warnings:
+        yield ""
+        yield "WARNINGS"
+        for warning in connectivity.warnings:
+            yield f"  {inert(warning.object)}: {inert(warning.message)}  ({warning.location})"
+            yield f"    shown by {inert(warning.shown_by)}"

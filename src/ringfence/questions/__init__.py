@@ -6,7 +6,8 @@ What these are made of:
 - `requests`: what a question says above the port
 - `combining`, `provisos`, `lookups`, `staged`: one verdict for several connections, and what is to
   be said beside it
-- `grid`, `units`, `domains`: the endpoints of `connectivity`, and what they may send each other
+- `grid`, `units`, `domains`, `mtls_coverage`: the endpoints of `connectivity`, what they may send
+  each other, and what of it goes over mTLS
 - `traffic_sets`, `limits`, `refinement`: sets of traffic, and the peers of two answers, for `diff`
 - `rule_words`, `changes`, `proposed_rules`, `mesh_changes`: why, and what would change it, for
   `explain`

@@ -16,6 +16,7 @@ from ringfence.model.profile import Cni
 from ringfence.model.rule import IpPeer, leaves
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Verdict
+from ringfence.questions.destinations import Destinations
 from ringfence.questions.grid import NOTHING, Grid, Traffic, spread
 from ringfence.questions.lookups import NO_DNS, NOT_JUDGED, Lookups
 from ringfence.questions.naming import Names
@@ -24,6 +25,7 @@ from ringfence.questions.units import DOMAIN, EXTERNAL, NODE, Unit, Units, Writt
 
 if TYPE_CHECKING:
     from ringfence.questions.domains import LookedUp, Reach
+    from ringfence.questions.mtls_coverage import Coverage
 
 __all__ = ["connectivity", "spread"]
 
@@ -79,6 +81,7 @@ class _Survey:
         named = self._namespace
         reach = [self._reach(units, grid) for grid in self._grids.values()]
         pairs: list[Pair] = []
+        coverage = self._coverage()
         unknown: list[tuple[Unit, Unit]] = []
         for number, source in enumerate(units):
             if source.peer.kind == DOMAIN:
@@ -89,7 +92,8 @@ class _Survey:
                 target = units[other]
                 if not (allow or perhaps) or not self._listed(source, target, named):
                     continue
-                row.append(Pair(source.peer.name, target.peer.name, allow, perhaps))
+                mtls = coverage.of(source, target) if coverage else msgspec.UNSET
+                row.append(Pair(source.peer.name, target.peer.name, allow, perhaps, mtls))
                 if perhaps and len(unknown) < SAMPLES:
                     unknown.append((source, target))
             row.sort(key=lambda pair: pair.destination)
@@ -104,6 +108,14 @@ class _Survey:
             notes=self._notes(units),
             problems=self._snapshot.problems,
         )
+
+    def _coverage(self) -> "Coverage | None":
+        """Return what tells which pairs are over mTLS; None where nobody is in a mesh."""
+        if not any(classes.members_of_mesh for classes in self._classes):
+            return None
+        from ringfence.questions.mtls_coverage import Coverage  # noqa: PLC0415 - only in a mesh
+
+        return Coverage(list(self._grids.values()), Destinations(self._names))
 
     @staticmethod
     def _listed(source: Unit, target: Unit, namespace: str | None) -> bool:

@@ -113,6 +113,13 @@ class Destinations:
             for port in self._led_to(PodEnd(number, identity), offered)
         ]
 
+    def served(self, end: PodEnd) -> frozenset[int]:
+        """Return the TCP ports that pods are known to serve: declared, or led to by a Service."""
+        identity = self._snapshot.workloads[end.workload].identities[end.identity]
+        declared = (p.port for p in identity.ports if p.protocol is Protocol.TCP and not p.init)
+        led_to = (port for port, _, _ in self._services_before(end.workload, end.identity))
+        return frozenset((*declared, *led_to))
+
     def _led_to(self, end: PodEnd, offered: ServicePort) -> list[int]:
         """Return the ports of a pod that a port of a Service leads to."""
         if isinstance(offered.target, int):

@@ -30,9 +30,8 @@ class Grid:
         self._free: dict[tuple[int, int], bool] = {}
         icmp = self.classes.traffic.icmp
         known: dict[Traffic, Traffic] = {}
-        self.rows = {
-            source: spread(reaches, icmp, known) for source, reaches in engine.matrix(family).rows()
-        }
+        self.matrix = engine.matrix(family)
+        self.rows = {source: spread(reaches, icmp, known) for source, reaches in self.matrix.rows()}
         """Source class → destination class → traffic."""
 
     def own_class(self, element: int) -> int:
