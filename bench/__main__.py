@@ -57,12 +57,14 @@ class Plan:
 
 
 DIALECTS = ("", "calico", "cilium")
-VARIANTS: tuple[dict[str, Any], ...] = (
+MESHES = ("istio", "ambient", "linkerd")
+ON: tuple[dict[str, Any], ...] = (
     {},
-    {"scattered": True},
     {"dialect": "calico"},
     {"dialect": "cilium"},
+    *({"mesh": mesh} for mesh in MESHES),
 )
+VARIANTS: tuple[dict[str, Any], ...] = ({}, {"scattered": True}, *ON[1:])
 
 FULL = Plan(
     repetitions=5,
@@ -118,6 +120,7 @@ def words(shape: Shape) -> str:
     pods = f", {shape.pods:,} pods" if shape.pods else ""
     how = ", labels across namespaces" if shape.scattered else ""
     on = f", on {shape.dialect.capitalize()}" if shape.dialect else ""
+    on += f", in a mesh: {shape.mesh}" if shape.mesh else ""
     return f"{shape.workloads:,} workloads{pods}, {shape.policies:,} policies{how}{on}"
 
 
@@ -135,15 +138,15 @@ def figures(plan: Plan) -> None:
         run, found = check("yaml", shape, plan.repetitions)
         rows.append(row(f"check: {words(shape)}", run, allowed(shape, 2), found, plan))
     repetitions = min(3, plan.repetitions)
-    for dialect in DIALECTS:
+    for chosen in ON:
         for pods in (plan.snapshot.pods, plan.snapshot.pods * 10):
-            shape = replace(plan.snapshot, pods=pods, dialect=dialect)
+            shape = replace(plan.snapshot, pods=pods, **chosen)
             run, found = all_pairs(shape, repetitions)
             same = pods == plan.snapshot.pods
             target = allowed(shape, 10, 2000) if same else Target()
             rows.append(row(f"all pairs: {words(shape)}", run, target, found, plan))
-    for dialect in DIALECTS:
-        shape = replace(plan.snapshot, dialect=dialect)
+    for chosen in ON:
+        shape = replace(plan.snapshot, **chosen)
         run, found = check("snapshot", shape, repetitions)
         rows.append(row(f"check: {words(shape)}", run, Target(), found, plan))
     header = ("", "wall s", "target", "is", "CPU s", "MB", "target", "is", "counts")
@@ -156,8 +159,8 @@ def figures(plan: Plan) -> None:
 
 
 def allowed(shape: Shape, wall_s: float, peak_mb: float | None = None) -> Target:
-    """Return what a cluster may take: twice as much where it has a dialect of its own."""
-    factor = 2 if shape.dialect else 1
+    """Return what a cluster may take: twice as much where it has a dialect of its own, or a mesh."""
+    factor = 2 if shape.dialect or shape.mesh else 1
     return Target(wall_s * factor, peak_mb and peak_mb * factor)
 
 

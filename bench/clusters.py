@@ -6,7 +6,7 @@ never shifts what is drawn for another, so that a series varies one thing alone.
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 WORKLOADS_PER_NAMESPACE = 20
@@ -41,6 +41,9 @@ class Shape:
     dialect: str = ""
     """`calico` or `cilium`: in whose policies half of the rest is written; empty: Kubernetes' own
     alone."""
+    mesh: str = ""
+    """`istio`, `ambient` or `linkerd`: in which all pods are, with as many policies of its own
+    beside those that the plain cluster has; empty: there is no mesh."""
     seed: int = 1
 
 
@@ -84,6 +87,7 @@ class Namespace:
 
     name: str
     labels: dict[str, str]
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from bench import calico, cilium, clusters, manifests, policies, scattered
+from bench import calico, cilium, clusters, manifests, mesh, policies, scattered
 from bench.clusters import Cluster, Shape, Workload
 
 ROOT = Path(__file__).parent
@@ -40,7 +40,8 @@ def ready(form: str, shape: Shape) -> Path:
         subprocess.CalledProcessError: the cluster could not be written.
     """
     name = f"{form}-{shape.workloads}-{shape.policies}-{shape.pods}"
-    variant = "-scattered" if shape.scattered else f"-{shape.dialect}" if shape.dialect else ""
+    told = ("scattered" if shape.scattered else "", shape.dialect, shape.mesh)
+    variant = "".join(f"-{word}" for word in told if word)
     folder = DATA / f"{name}{variant}-{digest(form, shape)}"
     if not folder.exists():
         DATA.mkdir(exist_ok=True)
@@ -57,7 +58,10 @@ def encode(shape: Shape) -> str:
 
 def digest(form: str, shape: Shape) -> str:
     """Return what tells data apart that was written by other code, or from another shape."""
-    names = ("clusters", "policies", "scattered", "calico", "cilium", "paths", "manifests", "data")
+    names = (
+        *("clusters", "policies", "scattered", "calico", "cilium"),
+        *("mesh", "paths", "manifests", "data"),
+    )
     sources = [ROOT / f"{name}.py" for name in names]
     if form == "snapshot":
         # What a snapshot holds is decided by the program itself.
@@ -75,6 +79,8 @@ def write(form: str, shape: Shape, folder: Path) -> None:
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     temporary.mkdir(parents=True)
     cluster = clusters.draw(shape)
+    if shape.mesh:
+        cluster = mesh.joined(cluster)
     if form == "yaml":
         write_manifests(cluster, temporary / "manifests")
     else:
@@ -90,6 +96,8 @@ def write(form: str, shape: Shape, folder: Path) -> None:
 
 def draw_policies(cluster: Cluster) -> list[manifests.Manifest]:
     """Return the policies of a cluster, of the kind that its shape names."""
+    if cluster.shape.mesh:
+        return mesh.draw(cluster)
     match cluster.shape.dialect:
         case "calico":
             return calico.draw(cluster)
@@ -146,7 +154,8 @@ def write_snapshot(cluster: Cluster, path: Path) -> None:
         yield from manifests.nodes(cluster)
         for workload, replicas in zip(cluster.workloads, cluster.replicas, strict=True):
             yield from manifests.workload_manifests(workload, replicas)
-        yield from manifests.pods(cluster)
+        pods = manifests.pods(cluster)
+        yield from mesh.injected(cluster, pods) if cluster.shape.mesh else pods
         yield from draw_surroundings(cluster)
         yield from draw_policies(cluster)
 

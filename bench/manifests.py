@@ -14,11 +14,10 @@ POD_BITS = 12
 def namespaces(cluster: Cluster) -> Iterator[Manifest]:
     """Yield the Namespaces."""
     for namespace in cluster.namespaces:
-        yield {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {"name": namespace.name, "labels": namespace.labels},
-        }
+        metadata: Manifest = {"name": namespace.name, "labels": namespace.labels}
+        if namespace.annotations:
+            metadata["annotations"] = namespace.annotations
+        yield {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def nodes(cluster: Cluster) -> Iterator[Manifest]:
