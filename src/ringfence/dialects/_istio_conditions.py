@@ -137,8 +137,10 @@ def source(value: Any, path: Path, reading: Reading) -> Demands:  # noqa: ANN401
     for positive, negative, peers in by_identity:
         for key in (positive, negative):
             listed = strings(given, key, at)
-            if not listed or (reading.ztunnel and key not in AT_ZTUNNEL):
-                found &= Demands(names=(key,) * bool(listed))
+            if not listed:
+                continue
+            if reading.ztunnel and key not in AT_ZTUNNEL:
+                found &= Demands(names=(key,))
             elif key == positive:
                 found &= Demands(identities=(peers(listed),), names=(key,))
             else:

@@ -3,6 +3,7 @@
 Authority: as of the files that read them.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
 from typing import Final
@@ -66,13 +67,14 @@ def _of_servers(context: Context) -> Iterator[Problem]:
     for source in context.once(external):
         message = "is of external workloads, which are not judged"
         yield _told(source, message, ("spec", "externalWorkloadSelector"), "note")
-    for older, newer in combinations(servers(context), 2):
-        if older.source.namespace == newer.source.namespace and _overlap(older, newer):
-            message = (
-                f"gives way to the older {older.source.document.ref} where both select a pod: "
-                "one Server decides of a port"
-            )
-            yield _told(newer.source, message, ("spec", "port"))
+    for near in context.once(_servers_by_namespace).values():
+        for older, newer in combinations(near, 2):
+            if _overlap(older, newer):
+                message = (
+                    f"gives way to the older {older.source.document.ref} where both select a pod: "
+                    "one Server decides of a port"
+                )
+                yield _told(newer.source, message, ("spec", "port"))
 
 
 def _overlap(one: Server, other: Server) -> bool:
@@ -84,8 +86,40 @@ def _overlap(one: Server, other: Server) -> bool:
     return one.port == other.port and (len(pods) == 1 or () in pods)
 
 
-def _known_servers(context: Context) -> set[tuple[str, str]]:
-    return {(source.namespace, source.name) for source in sources(context, "Server")}
+def _servers_by_namespace(context: Context) -> dict[str, list[Server]]:
+    found: defaultdict[str, list[Server]] = defaultdict(list)
+    for server in servers(context):
+        found[server.source.namespace].append(server)
+    return found
+
+
+def _servers_by_name(context: Context) -> dict[tuple[str, str], Server]:
+    return {(server.source.namespace, server.source.name): server for server in servers(context)}
+
+
+def _known_servers(context: Context) -> dict[str, set[str]]:
+    """Return the names of a namespace's Servers, those that are not understood included."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for source in sources(context, "Server"):
+        found[source.namespace].add(source.name)
+    return found
+
+
+def _known_parents(context: Context) -> set[tuple[tuple[str, str], str, str]]:
+    known = context.once(_known_servers)
+    return {
+        *((SERVER, namespace, name) for namespace, names in known.items() for name in names),
+        *((EGRESS_NETWORK, s.namespace, s.name) for s in sources(context, "EgressNetwork")),
+    }
+
+
+def _heeded_routes(context: Context) -> set[tuple[str, tuple[str, str, str]]]:
+    """Return the routes that have a Server as a parent, each by its namespace and by its name."""
+    return {
+        (route.source.namespace, (*route.source.kind, route.source.name.lower()))
+        for route in context.once(routes)
+        if not route.ignored and any(parent.kind == SERVER for parent in route.parents)
+    }
 
 
 # -- authorizations --------------------------------------------------------------------------------
@@ -100,7 +134,7 @@ def _of_authorization(authorization: Authorization, context: Context) -> Iterato
         yield _told(source, message, authorization.ignored_path)
     if target.anything:
         return
-    near = [name for namespace, name in _known_servers(context) if namespace == source.namespace]
+    near = context.once(_known_servers).get(source.namespace, ())
     at = (
         ("spec", "targetRef") if "targetRef" in source.document.body["spec"] else ("spec", "server")
     )
@@ -114,18 +148,11 @@ def _of_authorization(authorization: Authorization, context: Context) -> Iterato
         )
         yield _told(source, message, at)
     elif target.selector is not None and not any(
-        server.source.namespace == source.namespace
-        and target.holds(server.source.name, server.labels or {})
-        for server in servers(context)
+        target.holds(server.source.name, server.labels or {})
+        for server in context.once(_servers_by_namespace).get(source.namespace, ())
     ):
         yield _told(source, "has no effect: it selects no Server", at)
-    elif target.route and not any(
-        (*route.source.kind, route.source.name.lower()) == target.route
-        and route.source.namespace == source.namespace
-        and not route.ignored
-        and any(parent.kind == SERVER for parent in route.parents)
-        for route in context.once(routes)
-    ):
+    elif target.route and (source.namespace, target.route) not in context.once(_heeded_routes):
         message = "has no effect: no such route has a Server as its parent"
         yield _told(source, message, at)
 
@@ -148,11 +175,7 @@ def _of_route(route: Route, context: Context) -> Iterator[Problem]:
     if route.ignored:
         yield _told(source, f"is not heeded: {route.ignored}", route.ignored_path)
         return
-    by_name = {(s.source.namespace, s.source.name): s for s in servers(context)}
-    known = {
-        *((SERVER, *key) for key in _known_servers(context)),
-        *((EGRESS_NETWORK, s.namespace, s.name) for s in sources(context, "EgressNetwork")),
-    }
+    by_name, known = context.once(_servers_by_name), context.once(_known_parents)
     for parent in route.parents:
         title = "Server" if parent.kind == SERVER else "EgressNetwork"
         ref = f"{title}/{parent.namespace}/{parent.name}"

@@ -10,6 +10,7 @@ Authority: linkerd2 `policy-controller/k8s/index/src/inbound/{index,server}.rs`,
 `linkerd/app/inbound/src/policy/{http,tcp}.rs`.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -175,6 +176,33 @@ def policies(context: Context) -> Iterator[Policy]:
         yield from _Compiler(server, context).policies()
 
 
+def _heeded(context: Context) -> dict[str, list[Authorization]]:
+    """Return the authorizations that are heeded, by namespace."""
+    found: defaultdict[str, list[Authorization]] = defaultdict(list)
+    for authorization in context.once(authorizations):
+        if not authorization.ignored:
+            found[authorization.source.namespace].append(authorization)
+    return found
+
+
+def _by_parent(context: Context) -> dict[tuple[str, str], dict[int, Route]]:
+    """Return the routes by namespace and name of what may be a parent, in their order."""
+    found: defaultdict[tuple[str, str], dict[int, Route]] = defaultdict(dict)
+    for number, route in enumerate(context.once(routes)):
+        for parent in route.parents:
+            found[parent.namespace, parent.name][number] = route
+    return found
+
+
+def _near(namespace: str, name: str, context: Context) -> list[Route]:
+    """Return the routes of which an object may be the parent; of some no name is understood."""
+    known = context.once(_by_parent)
+    found: dict[int, Route] = {}
+    for key in ((namespace, name), (namespace, ""), ("", name), ("", "")):
+        found |= known.get(key, {})
+    return [found[number] for number in sorted(found)]
+
+
 class _Compiler:
     """Turns one Server, and all that is attached to it, into policies."""
 
@@ -183,12 +211,11 @@ class _Compiler:
         self.server = server
         self.context = context
         self.place = _place(source, server.subject, source.created)
-        near = [a for a in context.once(authorizations) if a.source.namespace == source.namespace]
-        self.near = [a for a in near if not a.ignored]
+        self.near = context.once(_heeded).get(source.namespace, [])
         kinds = GRPC if server.protocol == GRPC_PROTOCOL else HTTP
         self.routes = [
             route
-            for route in context.once(routes)
+            for route in _near(source.namespace, source.name, context)
             if server.protocol not in WITHOUT_HTTP
             and route.title in kinds
             and route.attached(SERVER, source.namespace, source.name)
