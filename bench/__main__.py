@@ -159,7 +159,7 @@ def figures(plan: Plan) -> None:
 
 
 def allowed(shape: Shape, wall_s: float, peak_mb: float | None = None) -> Target:
-    """Return what a cluster may take: twice as much where it has a dialect of its own, or a mesh."""
+    """Return what a cluster may take: twice as much where it has a dialect, or a mesh."""
     factor = 2 if shape.dialect or shape.mesh else 1
     return Target(wall_s * factor, peak_mb and peak_mb * factor)
 
