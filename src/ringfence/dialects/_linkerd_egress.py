@@ -16,6 +16,7 @@ from typing import Final
 
 from ringfence.dialects import Context
 from ringfence.dialects._linkerd_clients import EVERY_NETWORK, Network, networks
+from ringfence.dialects._linkerd_destinations import ANY_NAME, sent
 from ringfence.dialects._linkerd_objects import (
     EGRESS_NETWORK,
     Place,
@@ -32,26 +33,28 @@ from ringfence.model import tiers
 from ringfence.model.cluster import Protocol
 from ringfence.model.document import Path
 from ringfence.model.label_space import NAMESPACE_NAME
-from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
+from ringfence.model.layer7 import Layer7
 from ringfence.model.mesh import DataPlane
 from ringfence.model.rule import (
     Action,
     AddressPeer,
     AllPeers,
+    AnyPeer,
     Direction,
     DomainPeer,
     MeshPeer,
+    NotPeer,
     Peer,
     PodPeer,
     Policy,
     PortRange,
     Rule,
+    Unreadable,
 )
 from ringfence.model.selector import EVERYTHING, LabelSelector, Operator, Requirement, from_labels
 
 ALLOW: Final = "Allow"
 DENY: Final = "Deny"
-ANY_NAME: Final = DomainPattern("*", Wildcard.CILIUM)
 OPAQUE: Final = "config.linkerd.io/opaque-ports"
 OPAQUE_PORTS: Final = "25,587,3306,4444,5432,6379,9300,11211"
 """Source: linkerd2 `charts/linkerd-control-plane/values.yaml` proxy.opaquePorts."""
@@ -85,7 +88,18 @@ def policies(context: Context) -> Iterator[Policy]:
             tie = f"{source.namespace}/{source.name}"
             # Its blocks may be the smallest of all.
             place = Place(tiers.MESH_EGRESS, -1, tie, subject, Direction.EGRESS)
-            yield place.unreadable(source, malformed.unreadable)
+            yield place.policy(0, source, _unread(source, malformed.unreadable, place))
+
+
+def _unread(source: Source, part: Unreadable, place: Place) -> list[Rule]:
+    """Return what an EgressNetwork may say that is not understood: of Services it says nothing."""
+    addresses = (AddressPeer("0.0.0.0/0"), AddressPeer("::/0"), DomainPeer(ANY_NAME))
+    ports = (PortRange(Protocol.TCP),)
+    services = Decision(source, part.path, Action.PASS, ports)
+    return [
+        _rule(services, (NotPeer(AnyPeer(addresses)),), place),
+        *place.unreadable(source, part).rules,
+    ]
 
 
 def _precedence(pair: tuple[EgressNetwork, Network]) -> tuple[int, float, str, str]:
@@ -138,7 +152,17 @@ def _peers(block: Network, context: Context) -> tuple[Peer, ...]:
     """
     within = {cidr for each in _outside(context) for cidr in each.excepts}
     everywhere = AddressPeer(block.cidr) in EVERY_NETWORK and within >= set(block.excepts)
-    return (block.peer, DomainPeer(ANY_NAME)) if everywhere else (block.peer,)
+    if everywhere:
+        return (block.peer, DomainPeer(ANY_NAME))
+    inner = ipaddress.ip_network(block.cidr)
+    clusters = [ipaddress.ip_network(cidr) for cidr in within]
+    if any(
+        one.version == inner.version and inner.network_address in one
+        for one in clusters
+        if one.prefixlen <= inner.prefixlen
+    ):
+        return (AllPeers((block.peer, NotPeer(DomainPeer(ANY_NAME)))),)
+    return (block.peer,)
 
 
 def _holds(one: Network, other: Network) -> bool:
@@ -257,20 +281,10 @@ def _decisions(network: EgressNetwork, near: list[Route]) -> Iterator[Decision]:
         for route in sorted(listed, key=lambda each: each.unreadable is None):
             if route.unreadable:
                 yield from _perhaps(route, here)
-            elif titles is TCP:
-                yield Decision(route.source, route.rules, Action.ALLOW, (here,))
-            else:
-                for why in sorted({why for _, why in _limits(route)}):
-                    boxes = tuple(dict.fromkeys(box for box, w in _limits(route) if w == why))
-                    let_out += () if why else boxes
-                    yield Decision(
-                        route.source,
-                        route.rules,
-                        Action.ALLOW,
-                        (here,),
-                        boxes=boxes,
-                        uncertain=why,
-                    )
+        for one, boxes, why in sent([r for r in listed if r.unreadable is None], titles, source):
+            let_out += () if why else boxes or ()
+            for action in (Action.ALLOW, Action.DENY) if why else (Action.ALLOW,):
+                yield Decision(one, ("spec", "rules"), action, (here,), boxes=boxes, uncertain=why)
         if titles is TCP:
             if all(route.unreadable for route in listed):
                 yield Decision(source, policy, rest, (here,))
@@ -360,16 +374,6 @@ def _is_opaque(port: int, network: Source) -> bool:
         if numbers and int(first) <= port <= int(last or first):
             return True
     return False
-
-
-def _limits(route: Route) -> Iterator[tuple[Layer7, str]]:
-    """Yield the requests that a route is for, and what leaves open whether they get out."""
-    if route.title in TLS:
-        names = tuple(DomainPattern(name, Wildcard.LABELS) for name in route.hostnames)
-        yield Layer7(server_names=names or (ANY_NAME,)), ""
-    else:
-        for box in route.boxes:
-            yield Layer7(http=box.http), box.uncertain
 
 
 def _rule(decision: Decision, peers: tuple[Peer, ...], place: Place) -> Rule:

@@ -19,7 +19,7 @@ from ringfence.dialects._linkerd_objects import (
     Source,
     sources,
 )
-from ringfence.dialects._linkerd_routes import Box, boxes, hostnames
+from ringfence.dialects._linkerd_routes import Backend, Box, backends, boxes, hostnames
 from ringfence.dialects._shared import Malformed, fields, filled, integer, items, text
 from ringfence.model.document import Path
 from ringfence.model.rule import Unreadable
@@ -60,6 +60,8 @@ class Route:
     """Of HTTPRoutes and GRPCRoutes."""
     hostnames: tuple[str, ...] = ()
     """Of TLSRoutes."""
+    backends: tuple[Backend, ...] = ()
+    """Where TLSRoutes and TCPRoutes send what takes them."""
     unreadable: Unreadable | None = None
     ignored: str = ""
     """Why Linkerd heeds it not at all."""
@@ -123,9 +125,10 @@ def _read(source: Source, parents: tuple[Parent, ...]) -> Route:
         raise Malformed(f"linkerd takes a {title} with one rule only", ("spec", "rules"))
     if title in TCP and "hostnames" in spec:
         raise Malformed("unknown field `hostnames`", ("spec", "hostnames"))
-    for path, value in listed:
-        fields(value, path, ("name", "backendRefs"))
-    return Route(source, parents, hostnames=tuple(hostnames(spec.get("hostnames"))))
+    ((path, value),) = listed
+    sent_to = backends(fields(value, path, ("name", "backendRefs")), path)
+    names = tuple(hostnames(spec.get("hostnames")))
+    return Route(source, parents, hostnames=names, backends=sent_to)
 
 
 def _parents(source: Source) -> tuple[list[Parent], Malformed | None]:

@@ -67,6 +67,8 @@ ANY_CALL: Final = Layer7(
 Source: linkerd2-proxy `linkerd/http/route/src/grpc/match.rs`."""
 
 Rank = tuple[float, ...]
+Backend = tuple[str, str, str, str | None]
+"""Group and kind in lower case, name, and the namespace if one is said."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Box:
     """The path prefix without its slash at the end; None where the path is matched as a whole."""
     redirects: bool = False
     """Whether whom it lets in is sent elsewhere."""
+    backends: tuple[Backend, ...] = ()
+    """Where it sends what goes out by it; nothing: where that was meant for."""
 
     @property
     def uncertain(self) -> str:
@@ -117,9 +121,7 @@ def boxes(spec: dict[str, Any], *, grpc: bool) -> list[Box]:
             redirects = _redirects(given.get("filters"), (*path, "filters"))
         except Ignored as ignored:
             dropped = dropped or ignored
-        for where, item in items(given.get("backendRefs"), (*path, "backendRefs")):
-            if not isinstance(item, dict):
-                raise Malformed(f"expected a map, found {type_text(item)}", where)
+        sent_to = backends(given, path)
         matches: list[tuple[Path, Any]] = items(given.get("matches"), (*path, "matches"))
         own: list[Box] = []
         for host in hosts:
@@ -128,10 +130,27 @@ def boxes(spec: dict[str, Any], *, grpc: bool) -> list[Box]:
                 own.append(every if grpc else _http({}, path, host))
             read = _grpc if grpc else _http
             own += [read(match, where, host) for where, match in matches]
-        found += [replace(box, redirects=redirects) for box in own]
+        found += [replace(box, redirects=redirects, backends=sent_to) for box in own]
     if dropped is not None:
         raise dropped
     return found
+
+
+def backends(rule: dict[str, Any], path: Path) -> tuple[Backend, ...]:
+    """Return where a rule of a route sends what takes it.
+
+    Raises:
+        Malformed: not a list of maps.
+    """
+    found: list[Backend] = []
+    for where, item in items(rule.get("backendRefs"), (*path, "backendRefs")):
+        if not isinstance(item, dict):
+            raise Malformed(f"expected a map, found {type_text(item)}", where)
+        group, kind, name = (str(item.get(key, "")) for key in ("group", "kind", "name"))
+        namespace = item.get("namespace")
+        within = None if namespace is None else str(namespace)
+        found.append((group.lower(), kind.lower(), name, within))
+    return tuple(found)
 
 
 def _redirects(value: Any, path: Path) -> bool:  # noqa: ANN401

@@ -86,11 +86,11 @@ def overlaid(found: list[View], others: list[View], because: Iterable[str]) -> l
 
 def _one_of(one: Trace, other: Trace, reasons: list[str]) -> Trace:
     notes = tuple(dict.fromkeys((*one.notes, *other.notes)))
-    mesh = _mesh_of(one.mesh, other.mesh, alike=one.verdict is other.verdict)
-    if one.verdict is other.verdict:
-        return replace(one, notes=notes, mesh=mesh)
+    mesh = _mesh_of(one.mesh, other.mesh)
     egress, ingress = either(one.egress, other.egress), either(one.ingress, other.ingress)
     found = Trace(egress, ingress, notes, mesh)
+    if one.verdict is other.verdict:
+        return replace(found, agreed=one.verdict)
     for side in found.sides:
         if side.verdict is Verdict.UNKNOWN:
             # The first is enough: the reasons of all sides are told together.
@@ -99,13 +99,13 @@ def _one_of(one: Trace, other: Trace, reasons: list[str]) -> Trace:
     return found
 
 
-def _mesh_of(mesh: MeshTrace | None, other: MeshTrace | None, *, alike: bool) -> MeshTrace | None:
+def _mesh_of(mesh: MeshTrace | None, other: MeshTrace | None) -> MeshTrace | None:
     """Return what is known of the mesh's part where either of two may hold."""
     if mesh is None or other is None:
         return mesh or other
     return MeshTrace(
-        mesh.egress if alike else either(mesh.egress, other.egress),
-        mesh.ingress if alike else either(mesh.ingress, other.ingress),
+        either(mesh.egress, other.egress),
+        either(mesh.ingress, other.ingress),
         mesh.mtls if mesh.mtls is other.mtls else None,
         mesh.wire if mesh.wire == other.wire else None,
         mesh.waypoint,

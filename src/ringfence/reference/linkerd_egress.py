@@ -221,6 +221,8 @@ def _routes(
 
 def _is_attached(document: Document, network: Document, port: int) -> bool:
     for parent in linkerd_routes.parents(document, "EgressNetwork"):
+        if linkerd_routes.is_refused(document, parent.name, "EgressNetwork"):
+            continue
         if parent.port is None:
             raise NotUnderstoodError(
                 "an EgressNetwork is named with a port", ("spec", "parentRefs")

@@ -280,12 +280,17 @@ def may_name(document: Document, kind: str, name: str) -> bool:
             return True
         said = (("group", LINKERD), ("kind", kind), ("name", name))
         written = [(parent.get(key, ""), wanted) for key, wanted in said]
-        if all(not isinstance(is_, str) or is_.lower() == to.lower() for is_, to in written):
+        # A name is required: where there is none, any may be meant.
+        unnamed = not parent.get("name")
+        if all(
+            not isinstance(is_, str) or is_.lower() == to.lower() or (unnamed and to == name)
+            for is_, to in written
+        ):
             return True
     return False
 
 
-def is_refused(document: Document, server: str) -> bool:
+def is_refused(document: Document, name: str, kind: str = "Server") -> bool:
     """Return whether the policy controller has said that it does not take a route.
 
     What it has said nothing of, as in a manifest that was never applied, it will take: the Server
@@ -300,7 +305,7 @@ def is_refused(document: Document, server: str) -> bool:
         for parent in (listed if isinstance(listed, list) else ())
         if isinstance(parent, dict) and parent.get("controllerName") == CONTROLLER
         if isinstance(parent.get("parentRef"), dict)
-        if (parent["parentRef"].get("kind"), parent["parentRef"].get("name")) == ("Server", server)
+        if (parent["parentRef"].get("kind"), parent["parentRef"].get("name")) == (kind, name)
         for condition in parent.get("conditions") or ()
         if isinstance(condition, dict) and condition.get("type") == "Accepted"
     ]
