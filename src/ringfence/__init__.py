@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ringfence.questions.diff import diff
     from ringfence.questions.explain import explain
     from ringfence.questions.exposure import exposure
+    from ringfence.questions.mtls import mtls
 
 __all__ = [
     "Checker",
@@ -40,6 +41,7 @@ __all__ = [
     "exposure",
     "load",
     "load_live",
+    "mtls",
 ]
 
 _HOMES = {
@@ -56,6 +58,7 @@ _HOMES = {
     "exposure": "ringfence.questions.exposure",
     "load": "ringfence.assemble",
     "load_live": "ringfence.assemble",
+    "mtls": "ringfence.questions.mtls",
 }
 
 

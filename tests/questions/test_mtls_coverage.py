@@ -5,7 +5,7 @@ import pytest
 
 from questions import shop as plain
 from questions.mesh_shop import AMBIENT, ONLY_8080, ONLY_WEB, SIDECAR, STRICT, linkerd, shop
-from ringfence.model.connectivity import Mtls
+from ringfence.model.connectivity import OverMtls
 from ringfence.model.snapshot import Snapshot
 from ringfence.questions.connectivity import connectivity
 
@@ -30,7 +30,7 @@ spec:
 """
 
 
-def over(snapshot: Snapshot, source: str, to: str) -> Mtls | msgspec.UnsetType:
+def over(snapshot: Snapshot, source: str, to: str) -> OverMtls | msgspec.UnsetType:
     pairs = connectivity(snapshot).connections
     (found,) = [pair.mtls for pair in pairs if (pair.source, pair.destination) == (source, to)]
     return found

@@ -12,7 +12,7 @@ from ringfence.model.profile import Profile
 ANY = "ANY"
 """The protocol of an allowance without limits: every protocol, every port."""
 
-Mtls = Literal["both"] | bool
+OverMtls = Literal["both"] | bool
 """Whether something is over mTLS; "both" where it is at some ports, and not at others."""
 
 
@@ -56,7 +56,7 @@ class Pair(msgspec.Struct, frozen=True, rename={"source": "from", "destination":
     destination: str
     allow: tuple[Allowance, ...]
     unknown: tuple[Allowance, ...] = ()
-    mtls: Mtls | msgspec.UnsetType = msgspec.UNSET
+    mtls: OverMtls | msgspec.UnsetType = msgspec.UNSET
     """Whether what of it is TCP goes over mTLS of a mesh, at the ports that the destination is
     known to serve; where none of these is open, at any. Unset where nobody is in a mesh."""
 

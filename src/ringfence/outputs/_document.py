@@ -12,6 +12,7 @@ from ringfence.model.connectivity import Connectivity
 from ringfence.model.diff import Diff
 from ringfence.model.exposure import Entrance, Exposure
 from ringfence.model.location import Problem
+from ringfence.model.mtls import Mtls
 from ringfence.model.profile import Profile
 
 API_VERSION: Final = "ringfence.dev/v1"
@@ -76,6 +77,22 @@ def exposure_document(exposure: Exposure) -> list[Part]:
     ]
 
 
+def mtls_document(mtls: Mtls) -> list[Part]:
+    """Return the keys of `mtls -o json`, in their order."""
+    return [
+        ("apiVersion", API_VERSION),
+        ("kind", "Mtls"),
+        ("profile", mtls.profile.cni.value),
+        ("profile_details", profile_row(mtls.profile)),
+        ("from_map", mtls.from_map),
+        ("namespaces", mtls.namespaces),
+        ("callers", mtls.callers),
+        ("unknown_because", mtls.unknown_because),
+        ("notes", mtls.notes),
+        ("problems", problem_rows(mtls.problems)),
+    ]
+
+
 def _entrance_row(entrance: Entrance) -> dict[str, Any]:
     """Return an entrance with its place spelled out, as evidence has it."""
     row: dict[str, Any] = msgspec.structs.asdict(entrance)
@@ -112,5 +129,6 @@ DOCUMENTS: Final[Mapping[type, Document]] = {
     Connectivity: connectivity_document,
     Diff: diff_document,
     Exposure: exposure_document,
+    Mtls: mtls_document,
 }
 """By the type of the answer."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import UNSET
 
-from ringfence.model.connectivity import Connectivity, Mtls
+from ringfence.model.connectivity import Connectivity, OverMtls
 from ringfence.outputs._peers import Peers, namespace_of, workload_of
 from ringfence.outputs._words import count, is_any
 
@@ -76,7 +76,7 @@ def summarize(connectivity: Connectivity, peers: Peers) -> Summary:
     any_into, any_out_of = [0] * total, [0] * total
     from_outside, to_outside = set[int](), set[int]()
     index = peers.index
-    carried: Counter[Mtls] = Counter()
+    carried: Counter[OverMtls] = Counter()
     meshed = False
     for pair in connectivity.connections:
         source, destination = index[pair.source], index[pair.destination]
@@ -130,7 +130,8 @@ def mtls_text(summary: Summary) -> str:
     plain = summary.open - summary.over_mtls - summary.partly
     partly = f"{summary.partly:,} at some ports only, " if summary.partly else ""
     of = count(summary.open, "open pair")
-    over = f"{summary.over_mtls:,} of {of} of workloads are over mTLS"
+    are = "is" if summary.open == 1 else "are"
+    over = f"{summary.over_mtls:,} of {of} of workloads {are} over mTLS"
     return f"mTLS: {over}, {partly}{plain:,} plaintext"
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import UNSET, UnsetType
 
-from ringfence.model.connectivity import Connectivity, Mtls
+from ringfence.model.connectivity import Connectivity, OverMtls
 from ringfence.model.profile import Cni, Profile
 from ringfence.outputs import Style
 from ringfence.outputs._condense import Line, condense, say
@@ -20,7 +20,7 @@ WIDEST_LINES = 20
 """So many of them are printed in that case, those that cover most pairs."""
 MOST_NAMESPACES = 50
 """So many namespaces have a line of their own."""
-MTLS: Final[dict[Mtls | UnsetType, str]] = {True: "yes", False: "no", "both": "some"}
+MTLS: Final[dict[OverMtls | UnsetType, str]] = {True: "yes", False: "no", "both": "some"}
 MOST_NAMES = 7
 """So many names stand in one cell before the rest is counted."""
 

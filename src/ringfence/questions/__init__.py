@@ -1,4 +1,4 @@
-"""What can be asked of a snapshot: `check`, `connectivity`, `diff`, `explain` and `exposure`.
+"""What can be asked of a snapshot: `check`, `connectivity`, `diff`, `explain`, `exposure`, `mtls`.
 
 What these are made of:
 
@@ -12,5 +12,6 @@ What these are made of:
 - `rule_words`, `changes`, `proposed_rules`, `mesh_changes`: why, and what would change it, for
   `explain`
 - `entrances`, `admissions`, `controllers`: ways in from outside, for `exposure`
+- `mtls_modes`: what members of a mesh ask of their callers, and that made strict, for `mtls`
 - `cluster_dns`: where names are looked up
 """

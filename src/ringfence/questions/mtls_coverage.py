@@ -9,7 +9,7 @@ from functools import cache
 
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import PodEnd
-from ringfence.model.connectivity import Mtls
+from ringfence.model.connectivity import OverMtls
 from ringfence.questions.destinations import Destinations
 from ringfence.questions.grid import NOTHING, Grid, Traffic, spread
 from ringfence.questions.units import Unit
@@ -31,7 +31,7 @@ class Coverage:
         self._mask = cache(self._find_mask)
         self._covered = cache(_covered)
 
-    def of(self, source: Unit, target: Unit) -> Mtls:
+    def of(self, source: Unit, target: Unit) -> OverMtls:
         """Return whether a pair is over mTLS; "both" where some ports are and some are not."""
         found = set()
         for number, (grid, over) in enumerate(zip(self._grids, self._over, strict=True)):
@@ -82,7 +82,7 @@ def _over_mtls(grid: Grid) -> Callable[[int], dict[int, Traffic]]:
     return lambda source: rows.get(source, {})
 
 
-def _covered(traffic: Traffic, over: Traffic, known: int, taken: int) -> Mtls:
+def _covered(traffic: Traffic, over: Traffic, known: int, taken: int) -> OverMtls:
     """Return whether some traffic is over mTLS.
 
     Args:
