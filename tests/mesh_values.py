@@ -333,7 +333,7 @@ def meshes(draw: st.DrawFn) -> Snapshot:
         found,
         policies,
         *services,
-        profile=Profile(draw(st.sampled_from([Cni.CALICO, Cni.ANTREA]))),
+        profile=Profile(draw(st.sampled_from([Cni.CALICO, Cni.CILIUM, Cni.GENERIC]))),
         client_tls=tuple(draw(st.lists(_CLIENTS, max_size=2))),
         mesh=Mesh(
             IstioConfig(auto_mtls=draw(st.sampled_from([True, True, False]))),
