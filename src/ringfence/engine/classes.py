@@ -222,6 +222,8 @@ class Classes:
                 proxy = (mesh.data_plane, mesh.inbound, mesh.outbound, mesh.gateway, mesh.waypoint)
                 key = (*key, *proxy, mesh.uncertain, clients.key(element))
             together[key].append(element)
+        for number, service in enumerate(services if universe.services else ()):
+            together["service", service.waypoint].append(universe.first_service + number)
         return list(map(bits.from_members, together.values()))
 
     def _perhaps_meant(self, policy: Policy) -> int:

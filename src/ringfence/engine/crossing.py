@@ -1,9 +1,11 @@
 """All pairs through both layers: what the network lets pass, laid over what a mesh does."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import product
 
+from ringfence.engine import bits
 from ringfence.engine.classes import Classes
 from ringfence.engine.compiled import MeshLayer
 from ringfence.engine.lanes import Carriage, Kind, Kinds, Lanes
@@ -43,6 +45,14 @@ class Crossing:
         ]
         """Per number of a Service, its class."""
         self.waypoints = self._find_waypoints()
+        """Per number of a Service with a waypoint, the classes of its proxies."""
+        self.waypointed = bits.from_members(self.service_class[n] for n in self.waypoints)
+        """The classes of such Services, which are apart from all others."""
+        self.numbers: dict[int, list[int]] = defaultdict(list)
+        """Per class of Services, their numbers."""
+        for number, service in enumerate(self.service_class):
+            self.numbers[service].append(number)
+        self._legs: dict[tuple[int, int, bool | None], dict[tuple[int, ...], list[Known]]] = {}
 
     def rows(self, over: bool | None) -> Iterator[tuple[int, Pieces, Pieces]]:  # noqa: FBT001
         """Yield, for each class of sources in order, what it may send to whom.
@@ -63,6 +73,54 @@ class Crossing:
         ((_, *sent),) = self._network(source, source + 1)
         ((_, *accepted),) = self._turned.by_source(source, source + 1)
         return _Source(self, source, _pair(sent), _pair(accepted), over).reached(direct=True)
+
+    def legs(
+        self,
+        lanes: Lanes,
+        services: int,
+        client: Membership,
+        over: bool | None,  # noqa: FBT001 - as above
+    ) -> dict[tuple[int, ...], list[Known]]:
+        """Return what waypoints may send to what is behind Services.
+
+        Shape: the waypoints' classes → for each, what it may send; where none is known, one entry,
+        of all that is perhaps sent.
+
+        Args:
+            lanes: of the client.
+            services: their classes, as a bit set.
+            client: how the source takes part, whose proxy must take what it sends.
+            over: as for `rows`.
+        """
+        key = (id(lanes), services, over)
+        if key not in self._legs:
+            outbound = self.mesh.wire.taken(client.outbound)
+            behind: dict[tuple[int, ...], Pieces] = defaultdict(dict)
+            for service in bits.members(services):
+                for number in self.numbers[service]:
+                    for pieces in lanes.by_service.get(number, {}).values():
+                        join(behind[self.waypoints[number]], pieces)
+            self._legs[key] = {
+                waypoints: self._onward(
+                    waypoints, translated(pieces, lambda mask: mask & outbound), over
+                )
+                for waypoints, pieces in behind.items()
+            }
+        return self._legs[key]
+
+    def _onward(
+        self,
+        waypoints: tuple[int, ...],
+        behind: Pieces,
+        over: bool | None,  # noqa: FBT001 - as above
+    ) -> list[Known]:
+        if not waypoints:
+            return [({}, behind)]
+        found = []
+        for waypoint in waypoints:
+            sure, may = self.from_waypoint(waypoint, over)
+            found.append((meet(sure, behind), meet(may, behind)))
+        return found
 
     def _find_waypoints(self) -> dict[int, tuple[int, ...]]:
         """Return the Services with a waypoint, and the classes of its proxies."""
@@ -252,42 +310,41 @@ class _Source:
         if self._over is False:
             return
         tunnel = Kind(taken=True, mtls=True, wire=HBONE_PORT)
-        sure, may = self.network(tunnel)
-        outbound = self._wire.taken(client.outbound)
-        for number, waypoints in self._crossing.waypoints.items():
-            by_kinds = lanes.by_service.get(number, {})
-            allowed, perhaps = self._judged(number, egress, client)
-            if not by_kinds or not allowed | perhaps:
-                continue
-            behind: Pieces = {}
-            for pieces in by_kinds.values():
-                join(behind, pieces)
-            behind = translated(behind, lambda mask: mask & outbound)
+        free = egress == self._crossing.unlimited
+        for certain, part in zip((True, False), self.ingress(tunnel), strict=True):
+            for mask, destinations in part.items():
+                services = destinations & self._crossing.waypointed
+                for one in [services] if free else map(_alone, bits.members(services)):
+                    here = self._behind(lanes, one, client)
+                    here = _within(here, *((mask, 0) if certain else (0, mask)))
+                    if not free:
+                        here = self._let_out_by(here, one, egress, client, tunnel)
+                    _join(found, here)
+
+    def _let_out_by(
+        self, found: Known, service: int, egress: tuple[Row, ...], client: Membership, kind: Kind
+    ) -> Known:
+        """Return what the own proxy lets out to one class of Services."""
+        numbers = self._crossing.numbers[service.bit_length() - 1]
+        return _within(found, *self._let_out_to(numbers[0], egress, client, (kind,)))
+
+    def _behind(self, lanes: Lanes, services: int, client: Membership) -> Known:
+        """Return what may be sent to what is behind some Services, as far as waypoints let pass."""
+        found: Known = ({}, {})
+        tunnel = self.network(Kind(taken=True, mtls=True, wire=HBONE_PORT))
+        for waypoints, onward in self._crossing.legs(lanes, services, client, self._over).items():
             legs: Known | None = None
-            for waypoint in waypoints:
-                onward = self._crossing.from_waypoint(waypoint, self._over)
-                here = meet(onward[0], behind), meet(onward[1], behind)
-                passing = _to(sure, waypoint), _to(may, waypoint)
-                here = _within(here, *passing)
+            for waypoint, (sure, may) in zip(waypoints, onward, strict=False):
+                passing = _to(tunnel[0], waypoint), _to(tunnel[1], waypoint)
+                here = _within((sure, may), *passing)
                 legs = here if legs is None else _overlaid(legs, here)
             # Nobody knows the pods of a waypoint that is not in the input.
-            legs = ({}, behind) if legs is None else legs
-            _join(found, _within(legs, allowed, perhaps))
+            _join(found, onward[0] if legs is None else legs)
+        return found
 
-    def _judged(self, number: int, egress: tuple[Row, ...], client: Membership) -> tuple[int, int]:
-        """Return what the own proxy and the waypoint of a Service let through."""
-        tunnel = Kind(taken=True, mtls=True, wire=HBONE_PORT)
-        out, perhaps_out = self._let_out_to(number, egress, client, (tunnel,))
-        service = self._crossing.service_class[number]
-        sure = may = 0
-        for mask, certain, possible in self._mesh.rows.of(service, Direction.INGRESS):
-            here = self._wire.of_mesh(mask, mtls=True, own_tls=False)
-            if certain >> self._source & 1:
-                sure |= here
-            elif possible >> self._source & 1:
-                may |= here
-        both = out & sure
-        return both, (out | perhaps_out) & (sure | may) & ~both
+
+def _alone(number: int) -> int:
+    return 1 << number
 
 
 def _pair(found: list[Pieces]) -> Known:
