@@ -144,7 +144,9 @@ def rules(draw: Draw) -> Manifest:
     rule: Manifest = {}
     low = draw(st.booleans())
     if draw(st.integers(0, 2)):
-        rule["from"] = [{"source": one} for one in draw(st.lists(sources(), min_size=1, max_size=2))]
+        rule["from"] = [
+            {"source": one} for one in draw(st.lists(sources(), min_size=1, max_size=2))
+        ]
     if draw(st.integers(0, 2)):
         own = st.lists(operations(low=low), min_size=1, max_size=2)
         rule["to"] = [{"operation": one} for one in draw(own)]

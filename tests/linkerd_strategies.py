@@ -149,7 +149,7 @@ def mesh_tls_authentications(draw: Draw, name: str = "m0") -> Manifest:
     spec: Manifest = {}
     if draw(st.booleans()):
         spec["identities"] = draw(some(IDENTITIES))
-    if not spec or draw(st.integers(0, 3)) == 0:
+    else:
         references: tuple[Manifest, ...] = (
             *({"kind": "ServiceAccount", "name": account} for account in ACCOUNTS),
             {"kind": "ServiceAccount", "name": "robot", "namespace": "beta"},
@@ -196,7 +196,10 @@ def http_matches(draw: Draw) -> Manifest:
             case 1:
                 path["type"] = "PathPrefix"
             case 2:
-                path = {"type": "RegularExpression", "value": draw(st.sampled_from(EXPRESSIONS[:2]))}
+                path = {
+                    "type": "RegularExpression",
+                    "value": draw(st.sampled_from(EXPRESSIONS[:2])),
+                }
         found["path"] = path
     if draw(st.integers(0, 2)) == 0:
         found["method"] = draw(st.sampled_from(("GET", "POST")))

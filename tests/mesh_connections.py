@@ -77,9 +77,7 @@ def leading(snapshot: Snapshot, end: End, port: int) -> list[int]:
         number
         for number, service in enumerate(snapshot.services)
         if service.namespace == workload.namespace and service.selector
-        if all(
-            identity.labels.get(one.key) in one.values for one in service.selector.requirements
-        )
+        if all(identity.labels.get(one.key) in one.values for one in service.selector.requirements)
         if any(names.get(str(one.target), one.target) == port for one in service.ports)
     ]
 
@@ -111,7 +109,7 @@ def mesh_connections(
             request = msgspec.structs.replace(request, mtls=rng.choice((True, False)))
         service = None
         ways = leading(snapshot, destination, port) if protocol is Protocol.TCP else []
-        if ways and rng.randrange(3):
+        if ways and rng.randrange(4):
             service = rng.choice(ways)
         found[Connection(source, destination, protocol, port, None, request, service)] = None
     return list(found)

@@ -156,8 +156,11 @@ def services(draw: Draw, name: str, mesh: str) -> Manifest:
         ports.append(port)
     if len({port["name"] for port in ports}) < len(ports):
         ports = ports[:1]
-    metadata: Manifest = {"name": name, "namespace": draw(st.sampled_from(("alpha", "alpha", "beta")))}
-    if mesh == "istio" and draw(st.integers(0, 2)) == 0:
+    metadata: Manifest = {
+        "name": name,
+        "namespace": draw(st.sampled_from(("alpha", "alpha", "beta"))),
+    }
+    if mesh == "istio" and draw(st.booleans()):
         metadata["labels"] = {"istio.io/use-waypoint": "way"}
     spec: Manifest = {"ports": ports}
     if draw(st.integers(0, 14)):
@@ -172,7 +175,7 @@ def gateways(draw: Draw) -> list[Manifest]:
     """A waypoint, and at times a gateway of the Gateway API."""
     found: list[Manifest] = []
     for name, kind in (("way", "istio-waypoint"), ("gate", "istio")):
-        if draw(st.booleans()):
+        if draw(st.integers(0, 3)) >= (kind == "istio") * 2:
             listener = {"name": "mesh", "port": 15008, "protocol": "HBONE"}
             if kind == "istio":
                 listener = {"name": "web", "port": 80, "protocol": "HTTP"}

@@ -21,6 +21,7 @@ from ringfence.dialects._istio_values import labels
 from ringfence.dialects._shared import Malformed, fields, filled, integer, items, one_of
 from ringfence.model.document import Document, Path
 from ringfence.model.mesh import ClientTls
+from ringfence.model.rule import Unreadable
 
 KIND: Final = "DestinationRule"
 SPEC: Final = ("host", "trafficPolicy", "subsets", "exportTo", "workloadSelector")
@@ -45,6 +46,8 @@ class Read(msgspec.Struct, frozen=True):
     says: bool
     """Whether there is any `trafficPolicy`: only then a younger one for the host has no say."""
     age: tuple[str, str]
+    unreadable: tuple[Unreadable, ...] = ()
+    """All that could not be understood."""
 
 
 def client_tls(context: Context) -> list[ClientTls]:
@@ -97,15 +100,15 @@ def read(index: int, document: Document) -> Read:
         unreadable=f"{document.ref}: {reader.unreadable[0].reason}" if reader.unreadable else "",
     )
     age = created(document), f"{document.name}.{document.namespace}"
-    return Read(settings, "trafficPolicy" in spec, age)
+    return Read(settings, "trafficPolicy" in spec, age, tuple(reader.unreadable))
 
 
 def problems(context: Context) -> list[tuple[Document, Path, str]]:
     """Return what could not be understood of DestinationRules."""
     return [
-        (document, one.settings.path, one.settings.unreadable)
+        (document, wrong.path, f"{document.ref}: {wrong.reason}")
         for index, document in context.by_title.get(KIND, ())
-        if (one := read(index, document)).settings.unreadable
+        for wrong in read(index, document).unreadable
     ]
 
 
