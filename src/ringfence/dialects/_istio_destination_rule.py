@@ -108,7 +108,7 @@ def problems(context: Context) -> list[tuple[Document, Path, str]]:
     return [
         (document, wrong.path, f"{document.ref}: {wrong.reason}")
         for index, document in context.by_title.get(KIND, ())
-        for wrong in read(index, document).unreadable
+        for wrong in read(index, document).unreadable[:1]
     ]
 
 
