@@ -79,6 +79,8 @@ def _text(pattern: Text, text: str) -> bool:
 
 
 def _calico_path(pattern: Text, sent: str) -> bool:
+    if pattern.form not in (Form.EXACT, Form.SEGMENTS):
+        return _text(pattern, sent)  # of a mesh that stands beside Calico
     wanted, found = calico_http.normalised(pattern.value), calico_http.normalised(sent)
     assert wanted is not None
     if found is None or pattern.form is Form.EXACT:

@@ -21,7 +21,7 @@ from ringfence.model.cluster import Protocol, Service
 from ringfence.model.document import Document, Path
 from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.location import Problem
-from ringfence.model.rule import Action, PrincipalPeer, leaves
+from ringfence.model.rule import Action, PrincipalPeer, Unreadable, leaves
 from ringfence.model.selector import Operator
 
 AMBIENT_LABEL: Final = "istio.io/dataplane-mode"
@@ -60,7 +60,25 @@ def notes(context: Context) -> list[Problem]:
         Problem(message, document.location_of(path), (document.title,), document.ref)
         for document, path, message in _istio_destination_rule.problems(context)
     ]
-    return found + wrong
+    return found + _without_effect(context) + wrong
+
+
+def _without_effect(context: Context) -> list[Problem]:
+    """Return what is not understood of AuthorizationPolicies that are for nobody."""
+    return [
+        Problem(
+            f"{document.ref}: {part.reason}",
+            document.location_of(part.path),
+            (),
+            document.ref,
+            severity="warning",
+        )
+        for index, found in context.once(authorization.all_read).items()
+        for document in (context.documents[index],)
+        if (wrong := [r for r in (*found.unreadable, *found.rules) if isinstance(r, Unreadable)])
+        if not authorization.parse(index, document, context)
+        for part in wrong
+    ]
 
 
 # -- AuthorizationPolicy ---------------------------------------------------------------------------
