@@ -240,8 +240,8 @@ def test_the_map_from_standard_input(here: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_dialect_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert generate("--dialect", "latin") == 2
     assert (
-        "cannot be written in `latin`: choose `calico`, `cilium`, `kubernetes`"
-        in capsys.readouterr().err
+        "cannot be written in `latin`: choose `calico`, `cilium`, `istio`, "
+        "`kubernetes`, `linkerd`" in capsys.readouterr().err
     )
 
 

@@ -209,5 +209,5 @@ def test_the_order_of_the_policies_does_not_matter() -> None:
 
 def test_a_dialect_that_is_only_read_writes_nothing() -> None:
     for name in ("admin_network_policy", "latin"):
-        with pytest.raises(UsageError, match="choose `calico`, `cilium`, `kubernetes`"):
+        with pytest.raises(UsageError, match="choose `calico`, `cilium`, `istio`, `kube"):
             dialects.emit(name, [], Surroundings())

@@ -21,6 +21,7 @@ EXAMPLES = """
   ringfence generate --map map.yaml cluster/ -o policies/ --dry-run
   ringfence generate --map map.yaml --live -o - > policies.yaml
   ringfence generate --map map.yaml cluster/ --dialect cilium -o policies/
+  ringfence generate --map map.yaml cluster/ --dialect cilium,istio -o policies/
   ringfence generate --map map.yaml cluster/ --dialect calico --staged --log-denied -o policies/
 """
 NOTE = """
@@ -40,8 +41,9 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dialect",
         default="kubernetes",
-        metavar="NAME",
-        help="kubernetes (NetworkPolicies, the default), calico or cilium",
+        metavar="NAME[,NAME]",
+        help="kubernetes (NetworkPolicies, the default), calico or cilium; istio or linkerd; or "
+        "one of the former with one of the latter, proved together",
     )
     parser.add_argument(
         "--identity",
@@ -121,14 +123,35 @@ def _wishes(args: Namespace) -> "Wishes":
     from ringfence.learn.wishes import Naming, Wishes
     from ringfence.model.proposal import Edition
 
+    network, mesh = _dialects(args.dialect)
     return Wishes(
-        dialect=args.dialect,
+        dialect=network,
+        mesh=mesh,
         allow_wider=args.allow_wider,
         identity=Naming(args.identity),
         edition=Edition(args.calico_edition),
         staged=args.staged,
         log_denied=args.log_denied,
     )
+
+
+def _dialects(text: str) -> tuple[str, str]:
+    """Return the language of the network and that of a mesh; empty where none is wished for.
+
+    Raises:
+        UsageError: more than one of the same sort.
+    """
+    from ringfence.learn.wishes import MESHES
+
+    names = [name.strip() for name in text.split(",")]
+    meshes = [name for name in names if name in MESHES]
+    networks = [name for name in names if name not in MESHES]
+    if len(meshes) > 1 or len(networks) > 1 or "" in names:
+        raise UsageError(
+            f"`{text}`: choose one of `kubernetes`, `calico` and `cilium`, one of `istio` and "
+            "`linkerd`, or one of each with a comma between them"
+        )
+    return "".join(networks), "".join(meshes)
 
 
 def read_map(path: str) -> "DependencyMap | None":
@@ -274,7 +297,7 @@ def _json(generation: "Generation", proof: "Proof") -> str:
         "apiVersion": "ringfence.dev/v1",
         "kind": "Generation",
         "profile": generation.profile.cni.value,
-        "dialect": generation.proposal.wishes.dialect,
+        "dialect": ",".join(generation.proposal.wishes.dialects),
         "proved": proof.holds,
         "workloads": proof.workloads,
         "connections": proof.connections,
@@ -289,6 +312,10 @@ def _json(generation: "Generation", proof: "Proof") -> str:
         "notes": [str(note) for note in generation.proposal.notes],
         "conditions": list(generation.emission.notes),
         "dns": list(generation.proposal.dns.why) if generation.proposal.dns else [],
+        "accounts": [
+            {"why": offer.why, "patches": [file.path for file in offer.files]}
+            for offer in generation.offers
+        ],
         "stays": [document.ref for document in generation.stays],
         "files": [file.path for file in generation.emission.files],
     }

@@ -195,6 +195,19 @@ class Telling:
             )
         )
 
+    def substitute_plaintext(self) -> None:
+        """State for the proof that whoever comes without mTLS is let in."""
+        self._emitter.substitutes.append(
+            Substitute(
+                subject=self.proposed.subject,
+                direction=self.rule.direction,
+                blocks=(),
+                traffic=self.rule.traffic,
+                layer7=None if self.each.opaque else self.rule.layer7,
+                plaintext=True,
+            )
+        )
+
     def end(self, name: str) -> str:
         """Return a peer with its preposition and its traffic, as `to api.stripe.com, TCP 443`."""
         preposition = "from" if self.rule.direction is Direction.INGRESS else "to"

@@ -18,6 +18,7 @@ from ringfence.dialects import (
     _istio_notes,
     _istio_peer_authentication,
 )
+from ringfence.dialects._emit_istio import emit
 from ringfence.model.document import Document
 from ringfence.model.kinds import KINDS
 from ringfence.model.profile import Profile
@@ -47,6 +48,7 @@ def inert_because(kind: str, profile: Profile) -> str | None:  # noqa: ARG001
 DIALECT: Final = Dialect(
     kinds=frozenset((kind.group, kind.kind) for kind in KINDS if kind.group in GROUPS),
     parse=parse,
+    emit=emit,
     inert_because=inert_because,
     notes=_istio_notes.notes,
     client_tls=_istio_destination_rule.client_tls,

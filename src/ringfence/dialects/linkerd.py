@@ -17,6 +17,7 @@ from ringfence.dialects import (
     _linkerd_egress,
     _linkerd_servers,
 )
+from ringfence.dialects._emit_linkerd import emit
 from ringfence.dialects._linkerd_notes import notes
 from ringfence.dialects._linkerd_objects import GATEWAY, GROUP
 from ringfence.model.document import Document
@@ -59,6 +60,7 @@ DIALECT: Final = Dialect(
         }
     ),
     parse=parse,
+    emit=emit,
     inert_because=inert_because,
     notes=notes,
     implied=_linkerd_defaults.policies,

@@ -34,7 +34,7 @@ from ringfence.learn.stable_selector import on_host_network
 from ringfence.learn.ways_in import Controllers
 from ringfence.model.cluster import Protocol, Reference, Route, Service
 from ringfence.model.location import Location
-from ringfence.model.rule import PortRange
+from ringfence.model.rule import NamedPort, PortRange
 from ringfence.model.snapshot import Snapshot
 from ringfence.questions.naming import Names
 
@@ -273,7 +273,7 @@ def _as_ports(traffic: Ports) -> tuple[Port, ...]:
         if isinstance(part, PortRange):
             protocol = None if part.protocol is Protocol.TCP else part.protocol
             found.append(Port(first=part.first, last=part.last, protocol=protocol))
-        else:
+        elif isinstance(part, NamedPort):
             found.append(Port(name=part.name))
     return tuple(dict.fromkeys(found))
 

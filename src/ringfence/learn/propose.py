@@ -9,18 +9,23 @@ cluster's DNS, without which a default-deny stops everything.
 import hashlib
 import math
 from collections import defaultdict
+from collections.abc import Iterable
+from itertools import product
 from typing import Final, NamedTuple
 
 import msgspec
 
 from ringfence.learn import limits
+from ringfence.learn.carried import Carried
 from ringfence.learn.cluster_dns import DnsAnswer, find_dns
+from ringfence.learn.control_plane import ControlPlane, find_control_plane
 from ringfence.learn.dependency_map import (
     Dependency,
     DependencyMap,
     Place,
     Pods,
 )
+from ringfence.learn.mesh_ways import MeshWays
 from ringfence.learn.resolve import (
     Destination,
     ResolvedDependency,
@@ -29,17 +34,21 @@ from ringfence.learn.resolve import (
 from ringfence.learn.stable_selector import on_host_network
 from ringfence.learn.surroundings import surroundings
 from ringfence.learn.wishes import CALICO, CILIUM, PLAIN, Wishes
+from ringfence.model.cluster import Protocol
 from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.layer7 import DomainPattern, Layer7
 from ringfence.model.location import Problem
+from ringfence.model.mesh import DataPlane
 from ringfence.model.proposal import ProposedPolicy, ProposedRule, Surroundings
 from ringfence.model.rule import (
     NETWORK_POLICY,
     Action,
     Direction,
+    LabelPeer,
     Peer,
     PodPeer,
     Policy,
+    PortRange,
     Rule,
     Traffic,
 )
@@ -50,6 +59,9 @@ PREFIX: Final = "ringfence-"
 """Begins the name of every generated policy, so that it replaces none that somebody wrote."""
 NAMESPACE_FILE: Final = "_namespace"
 """The file of a namespace's own policies; no workload's name begins with `_`."""
+
+EVERY_POD: Final = (PodPeer(EVERYTHING, EVERYTHING),)
+TUNNEL: Final = "the mesh's tunnel, in which its own policies tell ports apart"
 
 BOTH: Final = (Direction.INGRESS, Direction.EGRESS)
 
@@ -73,10 +85,14 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     dns: DnsAnswer | None
     """None where the map wants no DNS."""
     wishes: Wishes = PLAIN
+    control: ControlPlane | None = None
+    """What a mesh needs of the network; None where no mesh gets policies."""
     by_account: frozenset[int] = frozenset()
     """Workloads that are told by their service accounts, so that no twin is taken for them."""
     twins: dict[int, tuple[int, ...]] = {}
     """Workloads that no stable label tells apart from another: what it may, they may too."""
+    mesh_twins: dict[int, tuple[int, ...]] = {}
+    """Workloads that the policies of a mesh do not tell apart from another."""
     problems: tuple[Problem, ...] = ()
     """Names that the cluster does not have: `policies` is empty then."""
     notes: tuple[Problem, ...] = ()
@@ -109,6 +125,8 @@ class _Proposer:
             if workload.namespace in dependency_map.namespaces and not on_host_network(workload)
         ]
         self._rules: dict[tuple[int, Direction], dict[_Said, list[str]]] = defaultdict(dict)
+        self._ways = MeshWays(snapshot) if wishes.mesh else None
+        self._control = find_control_plane(snapshot, wishes.mesh) if wishes.mesh else None
         self._lookups: dict[int, tuple[DomainPattern, ...]] | None = None
         self._notes: list[Problem] = []
 
@@ -119,11 +137,15 @@ class _Proposer:
         covered = set(self._covered)
         for each in resolved:
             self._apply(each, covered)
+        if self._control:
+            self._reach_control_plane(self._control)
         dns = find_dns(self._snapshot, self._resolver.selectors) if self._map.dns else None
         if dns:
             if self._wishes.dialect == CILIUM:
                 self._lookups = self._ask_for_names(dns)
             self._admit_to_dns(dns, covered)
+        if not self._wishes.dialect:
+            return self._result((), dns)
         policies = [
             policy
             for namespace in sorted(self._map.namespaces)
@@ -148,6 +170,7 @@ class _Proposer:
             covered=tuple(self._covered),
             dns=dns,
             wishes=self._wishes,
+            control=self._control,
             by_account=frozenset(self._resolver.by_account),
             twins={number: also for number, also in chosen.items() if also},
             problems=tuple(self._resolver.problems),
@@ -167,20 +190,61 @@ class _Proposer:
         sources = [n for n in each.source.workloads if n in covered]
         touched = bool(sources)
         for destination in each.destinations:
+            carried = Carried(each, destination, self._ways)
             echoed = layer7 is not None and self._all_covered(dependency, destination, covered)
             for number in sources:
-                why = _why("to", str(dependency.destination), dependency, each.owner)
-                said = _Said(destination.peers, destination.traffic, layer7, echoed)
-                self._rules[number, Direction.EGRESS].setdefault(said, []).append(why)
+                why = reason("to", str(dependency.destination), dependency, each.owner)
+                read = None if carried.sealed_on_the_way_out else layer7
+                said = _Said(destination.peers, destination.traffic, read, echoed and bool(read))
+                self._write(number, Direction.EGRESS, said, why, carried.out_of(number))
             for number, traffic in destination.workloads:
                 if number in covered and traffic != ():
-                    why = _why("from", str(dependency.source), dependency, each.owner)
-                    said = _Said(each.source.peers, traffic, layer7)
-                    self._rules[number, Direction.INGRESS].setdefault(said, []).append(why)
+                    why = reason("from", str(dependency.source), dependency, each.owner)
+                    read = None if carried.is_member(number) else layer7
+                    said = _Said(each.source.peers, traffic, read)
+                    self._write(number, Direction.INGRESS, said, why, carried.into(number))
                 touched = touched or number in covered
         if not touched:
             message = "neither end is a workload to which policies apply in a covered namespace"
             self._note(f"{dependency.source} to {dependency.destination}: {message}", dependency)
+
+    def _write(
+        self, number: int, direction: Direction, said: _Said, why: str, tunnels: Iterable[int]
+    ) -> None:
+        """Write a rule, and beside it one for the tunnels in which a mesh carries the same."""
+        rules = self._rules[number, direction]
+        rules.setdefault(said, []).append(why)
+        if said.traffic is None:
+            return
+        peers = EVERY_POD if said.peers is None else said.peers
+        if all(isinstance(peer, PodPeer | LabelPeer) for peer in peers):
+            for port in tunnels:
+                through = _Said(peers, (PortRange(Protocol.TCP, port, port),))
+                rules.setdefault(through, []).append(f"{why}; {TUNNEL}")
+
+    def _reach_control_plane(self, control: ControlPlane) -> None:
+        """Let the proxies of a mesh reach what configures them, and the kubelet its pods."""
+        for number in self._covered:
+            identities = self._snapshot.workloads[number].identities
+            planes = {identity.mesh.data_plane for identity in identities if identity.mesh}
+            if not planes.isdisjoint(control.planes):
+                for (peers, traffic), (there, _) in zip(
+                    control.rules, control.workloads, strict=True
+                ):
+                    tunnels = self._tunnels((number,), there)
+                    said = _Said(peers, traffic)
+                    self._write(number, Direction.EGRESS, said, control.why, tunnels)
+            if DataPlane.AMBIENT in planes:
+                for block, ports in control.probes:
+                    said = _Said((block,), ports)
+                    rules = self._rules[number, Direction.INGRESS]
+                    rules.setdefault(said, []).append(control.probed_because)
+
+    def _tunnels(self, sources: Iterable[int], destinations: Iterable[int]) -> tuple[int, ...]:
+        if self._ways is None:
+            return ()
+        pairs = product(sources, destinations)
+        return tuple(sorted({port for s, d in pairs for port in self._ways.tunnels(s, d)}))
 
     def _all_covered(
         self, dependency: Dependency, destination: Destination, covered: set[int]
@@ -210,12 +274,11 @@ class _Proposer:
 
     def _admit_to_dns(self, dns: DnsAnswer, covered: set[int]) -> None:
         """Let every pod of the cluster ask a DNS workload that is itself covered."""
-        everyone = (PodPeer(EVERYTHING, EVERYTHING),)
         for number, traffic in dns.workloads:
             if number in covered:
                 why = "from every pod: this is the cluster's DNS"
-                said = _Said(everyone, traffic)
-                self._rules[number, Direction.INGRESS].setdefault(said, []).append(why)
+                tunnels = self._tunnels(range(len(self._snapshot.workloads)), (number,))
+                self._write(number, Direction.INGRESS, _Said(EVERY_POD, traffic), why, tunnels)
 
     # -- policies ----------------------------------------------------------------------------
 
@@ -236,6 +299,17 @@ class _Proposer:
                 )
                 for peers, traffic in dns.rules
             )
+            there = [number for number, _ in dns.workloads]
+            wires = tuple(
+                PortRange(Protocol.TCP, port, port) for port in self._tunnels(inside, there)
+            )
+            if wires:
+                tunnel = tuple(dict.fromkeys(p for peers, _ in dns.rules for p in peers))
+                said = _Said(tuple(p for p in tunnel if isinstance(p, PodPeer)), wires)
+                rules = (
+                    *rules,
+                    ProposedRule(rule=_rule(Direction.EGRESS, len(rules), said), why=(TUNNEL,)),
+                )
             whose = "names" if asked is None else "the cluster's own names"
             why = (f"Every pod in {namespace} may resolve {whose}.",)
             policies.append(
@@ -285,7 +359,7 @@ class _Proposer:
                 document=-1,
                 kind=self._wishes.title,
                 namespace=namespace,
-                name=_object_name(stem),
+                name=object_name(stem),
                 tier=NETWORK_POLICY,
                 subject=PodPeer(from_labels({NAMESPACE_NAME: namespace}), pods),
                 isolates=isolates,
@@ -345,7 +419,8 @@ class _Proposer:
         self._notes.append(Problem(message, location, severity="warning"))
 
 
-def _object_name(stem: str) -> str:
+def object_name(stem: str) -> str:
+    """Return the name of an object: no name that somebody else would give."""
     name = PREFIX + stem
     if len(name) <= 253:
         return name
@@ -379,7 +454,7 @@ def _last(proposed: ProposedPolicy) -> ProposedPolicy:
     return msgspec.structs.replace(proposed, policy=policy)
 
 
-def _why(preposition: str, end: str, dependency: Dependency, owner: str) -> str:
+def reason(preposition: str, end: str, dependency: Dependency, owner: str) -> str:
     """Return the sentence above a rule: what it is for, whose it is, how it is known."""
     text = f"{preposition} {end}, {dependency.traffic}"
     if dependency.reason:

@@ -27,6 +27,8 @@ class ProposedRule(msgspec.Struct, frozen=True, kw_only=True):
     echoed: bool = False
     """True where the policies of all that it leads to hold the same limits as ingress: what a
     language cannot limit on the way out is limited on the way in."""
+    opaque: str = ""
+    """Why the mesh's proxy that is to enforce it reads nothing above the port; empty: it does."""
 
 
 class ProposedPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,9 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether Cilium's blocks stand for nodes too (`policy-cidr-match-mode`)."""
     staged: bool = False
     """Write policies that are only planned, where the language has such."""
+    proved_apart: bool = False
+    """Whether policies of the network, written together with those of a mesh, say who may connect
+    that proves nothing to the mesh."""
 
 
 class Unsupported(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -104,6 +109,10 @@ class Substitute(msgspec.Struct, frozen=True, kw_only=True):
     entities: tuple[Entity, ...] = ()
     layer7: tuple[Layer7, ...] | None = None
     """As in `Rule`."""
+    plaintext: bool = False
+    """True: a mesh lets in whoever comes without mTLS."""
+    by_mesh: bool = False
+    """True: written in the language of a mesh, whose proxies let in what it says."""
 
 
 class EmittedFile(msgspec.Struct, frozen=True, order=True):

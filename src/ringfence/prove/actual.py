@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 
+import msgspec
+
 from ringfence.engine import LOOPBACK_NOTE, Engine, Trace
 from ringfence.layer7 import Limits
 from ringfence.model.cluster import Protocol
@@ -167,8 +169,11 @@ class Actual:
 
     def _judged(self, source: Element, destination: Element, family: int, meant: int) -> Amounts:
         certain = possible = amounts.NOTHING
+        leading = self._leading(destination)
         for protocol in port_sets.PORTED:
             starts = {1} | {p for own, p in port_sets.edges(meant) if own is protocol and p}
+            if protocol is Protocol.TCP:
+                starts |= {edge for port in leading for edge in (port, port + 1) if edge < 65536}
             ordered = sorted(starts | self._port_edges[protocol])
             for first, past in zip(ordered, [*ordered[1:], 65536], strict=True):
                 connection = self._connection(source, destination, family, protocol, first)
@@ -176,7 +181,23 @@ class Actual:
                 allowed, open_to = self._said(connection, ports)
                 certain |= allowed
                 possible |= open_to
+                for service in leading.get(first, ()) if protocol is Protocol.TCP else ():
+                    called = msgspec.structs.replace(connection, service=service)
+                    allowed, open_to = self._said(called, ports)
+                    certain |= allowed
+                    possible |= open_to
         return certain, possible
+
+    def _leading(self, destination: Element) -> dict[int, list[int]]:
+        """Return the Services by which a member of a mesh can be called, by its TCP ports."""
+        found: dict[int, list[int]] = defaultdict(list)
+        if isinstance(destination, PodElement):
+            end = self._end(destination, 0)
+            element = self._engine.compiled(4).elements(end, None)[0]
+            leading = self._engine.compiled(4).classes.chains.leading
+            for number, _, target in leading.get(element, ()):
+                found[target].append(number)
+        return found
 
     def _said(self, connection: Connection, ports: int) -> Amounts:
         """Return what may be said on some ports, of which the connection's stands for all."""
@@ -244,6 +265,6 @@ def _between_replicas(trace: Trace) -> Verdict:
     Where both ends are of one identity, the engine turns a denial into unknown, as they might be
     the same pod, which always reaches itself. Two replicas are meant here: the policies decide.
     """
-    if any(LOOPBACK_NOTE in side.because for side in (trace.egress, trace.ingress)):
+    if any(LOOPBACK_NOTE in side.because for side in trace.sides):
         return Verdict.DENY
     return trace.verdict

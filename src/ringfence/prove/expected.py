@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from ringfence.learn.cluster_dns import DnsAnswer
+from ringfence.learn.control_plane import ControlPlane
 from ringfence.learn.dependency_map import (
     Dependency,
     DependencyMap,
@@ -22,6 +23,7 @@ from ringfence.learn.dependency_map import (
 from ringfence.learn.wishes import CILIUM, PLAIN, Wishes
 from ringfence.model.cluster import Protocol
 from ringfence.model.layer7 import DomainPattern, HttpMatch, Layer7, Wildcard
+from ringfence.model.mesh import HBONE_PORT, LINKERD_INBOUND_PORT, DataPlane
 from ringfence.model.outside import AddressRange
 from ringfence.model.profile import older_than
 from ringfence.model.proposal import Substitute
@@ -32,6 +34,7 @@ from ringfence.prove.amounts import Amount
 from ringfence.prove.backends import Services
 from ringfence.prove.elements import DomainElement, Element, Places, PodElement, single
 from ringfence.prove.meanings import Meanings, PortsAt
+from ringfence.prove.mesh_expected import MeshIntent, MeshStated
 from ringfence.prove.peer_sets import (
     Addresses,
     Anything,
@@ -48,6 +51,10 @@ EVERY_NAME: Final = DomainPattern("*", Wildcard.CILIUM)
 ANY_HTTP: Final = Layer7(http=HttpMatch())
 ANY_QUERY: Final = Layer7(dns=(EVERY_NAME,))
 TCP: Final = port_sets.ports(Protocol.TCP)
+WIRES: Final = port_sets.ports(Protocol.TCP, HBONE_PORT, HBONE_PORT) | port_sets.ports(
+    Protocol.TCP, LINKERD_INBOUND_PORT, LINKERD_INBOUND_PORT
+)
+"""Where the tunnels of meshes end."""
 DNS: Final = TCP | port_sets.ports(Protocol.UDP)
 
 
@@ -60,6 +67,8 @@ class Stated(NamedTuple):
     wishes: Wishes = PLAIN
     by_account: frozenset[int] = frozenset()
     api_servers: tuple[str, ...] = ()
+    mesh: MeshStated | None = None
+    control: ControlPlane | None = None
 
 
 class Grant(NamedTuple):
@@ -71,11 +80,18 @@ class Grant(NamedTuple):
     """True for what the map itself lists; False for DNS and substitutes."""
     limits: tuple[Layer7, ...] | None = None
     """None: anything may be said."""
+    sealed: frozenset[int] = frozenset()
+    """The destinations, as workloads, at which a mesh's proxies look into it instead."""
+
+    def reads(self, destination: Element) -> bool:
+        """Return whether the network looks into what goes to a destination."""
+        inside = isinstance(destination, PodElement) and destination.workload in self.sealed
+        return self.limits is not None and not inside
 
     def amount_at(self, destination: Element) -> Amount:
         """Return what passes to a destination; HTTP is spoken over TCP, DNS over UDP too."""
         ports = self.ports_at(destination)
-        if self.limits is None:
+        if self.limits is None or not self.reads(destination):
             return Amount(ports)
         spoken = DNS if any(box.dns is not None for box in self.limits) else TCP
         return amounts.limited(ports & spoken, self.limits)
@@ -131,12 +147,22 @@ class Intent:
             self._names.workload_name(number): number for number in range(len(snapshot.workloads))
         }
         self._grants: dict[tuple[int, Direction], list[Grant]] = defaultdict(list)
+        self._mesh: MeshIntent | None = None
+        if stated.mesh:
+            self._mesh = MeshIntent(dependency_map, snapshot, stated.mesh, stated.dns)
+        self._sealed = frozenset(
+            number
+            for number, workload in enumerate(snapshot.workloads)
+            if stated.mesh and any(identity.mesh for identity in workload.identities)
+        )
         for dependency in dependency_map.dependencies:
             self._add(dependency)
         if stated.dns:
             self._add_dns(stated.dns)
         for substitute in stated.substitutes:
             self._add_substitute(substitute)
+        if stated.control:
+            self._add_control(stated.control)
 
     def policed(self, element: Element) -> bool:
         """Return whether the map's policies apply to an element."""
@@ -148,7 +174,7 @@ class Intent:
     @property
     def ranges(self) -> list[AddressRange]:
         """Every range that some grant speaks of: the outside is cut at their ends."""
-        return self._says.ranges
+        return [*self._says.ranges, *(self._mesh.ranges if self._mesh else ())]
 
     def domains(self) -> Iterator[str]:
         """Yield the names that the map speaks of; of a pattern some that it means, and the apex."""
@@ -180,6 +206,62 @@ class Intent:
 
     def between(self, source: Element, destination: Element, family: int) -> Expected:
         """Return what one element may send another over an IP family."""
+        if self._mesh is None:
+            return self._by_network(source, destination, family)
+        return self._through_mesh(self._mesh, source, destination, family)
+
+    def _through_mesh(
+        self, mesh: MeshIntent, source: Element, destination: Element, family: int
+    ) -> Expected:
+        """Return what passes by the network and by the mesh, by each way that there is."""
+        network = self._by_network(source, destination, family)
+        carried = mesh.carriage.of(source, destination)
+        plain = mesh.admits(source, destination, family, over_mtls=False)
+        proved = mesh.admits(source, destination, family, over_mtls=True)
+        through = network
+        alone = not self._stated.wishes.dialect
+        if not alone:
+            sure, may = (
+                self._tunnelled(source, destination, family, sure=sure) for sure in (True, False)
+            )
+            # Whoever may use the tunnel can connect to where it ends.
+            ends = network.possible | may.on(WIRES)
+            network = Expected(network.certain, ends, network.own, network.refused)
+            if carried.tunnelled:
+                through = Expected(sure, may, network.own)
+        everything = amounts.EVERYTHING
+        certain = (
+            network.certain.on(carried.untaken)
+            | (network.certain & plain.certain).on(carried.plain)
+            | (through.certain & proved.certain).on(carried.mtls)
+        )
+        open_network = everything if alone else network.possible
+        open_tunnel = everything if alone else through.possible
+        possible = (
+            open_network.on(carried.untaken)
+            | (open_network & plain.possible).on(carried.plain)
+            | (open_tunnel & proved.possible).on(carried.mtls)
+        )
+        return Expected(certain, possible, network.own, network.refused & possible)
+
+    def _tunnelled(
+        self, source: Element, destination: Element, family: int, *, sure: bool
+    ) -> Amount:
+        """Return what passes where any port that is open opens the tunnel, and so all.
+
+        What is told by its addresses is not let into tunnels.
+        """
+        for subject, direction, peer in (
+            (source, Direction.EGRESS, destination),
+            (destination, Direction.INGRESS, source),
+        ):
+            found = self._passes(subject, direction, peer, destination, family, by_name=True)
+            amount = found.certain if sure else found.possible
+            if not amount.on(TCP):
+                return amounts.NOTHING
+        return Amount(TCP)
+
+    def _by_network(self, source: Element, destination: Element, family: int) -> Expected:
         egress = self._passes(source, Direction.EGRESS, destination, destination, family)
         ingress = self._passes(destination, Direction.INGRESS, source, destination, family)
         return Expected(
@@ -218,6 +300,8 @@ class Intent:
         peer: Element,
         destination: Element,
         family: int,
+        *,
+        by_name: bool = False,
     ) -> Expected:
         if not self.policed(subject):
             return Expected(amounts.EVERYTHING, amounts.EVERYTHING, own=True)
@@ -226,13 +310,18 @@ class Intent:
         own = False
         read: dict[Layer7, int] = {}
         for grant in self._grants[subject.workload, direction]:
+            if by_name and not isinstance(grant.peers, Workloads | Anything):
+                continue
             meant = grant.peers.means(peer, family)
+            if by_name and isinstance(grant.peers, Anything) and not isinstance(peer, PodElement):
+                continue
             if meant is Meant.NO:
                 continue
             found = grant.amount_at(destination)
             possible |= found
-            for protocol in {_read_as(box) for box in grant.limits or ()}:
-                read[protocol] = read.get(protocol, 0) | found.ports
+            if grant.reads(destination):
+                for protocol in {_read_as(box) for box in grant.limits or ()}:
+                    read[protocol] = read.get(protocol, 0) | found.ports
             own = own or (grant.own and bool(found))
             if meant is Meant.YES:
                 certain |= found
@@ -290,8 +379,12 @@ class Intent:
         ):
             dialect = self._stated.wishes.dialect
             limits = requests.limits(dependency.http, direction, dialect)
+            sealed = inward[0] & self._sealed
+            if sealed and isinstance(dependency.destination, Pods):
+                # They have one rule in common, which can be about one or the other.
+                sealed = inward[0]
             for number in self._with_twins(numbers):
-                grant = Grant(peers, ports_at, own=True, limits=limits)
+                grant = Grant(peers, ports_at, own=True, limits=limits, sealed=sealed)
                 self._grants[number, direction].append(grant)
 
     def _peers(self, end: End, numbers: frozenset[int]) -> PeerSet:
@@ -339,6 +432,28 @@ class Intent:
                 for each, limits in asking.items():
                     grant = Grant(called, ports_at, own=False, limits=limits)
                     self._grants[each, Direction.EGRESS].append(grant)
+
+    def _add_control(self, control: ControlPlane) -> None:
+        """Add what the proxies of a mesh need of its control plane."""
+        proxied, ambient = (
+            [
+                number
+                for number, workload in enumerate(self._snapshot.workloads)
+                if any(i.mesh and i.mesh.data_plane in planes for i in workload.identities)
+            ]
+            for planes in (control.planes, (DataPlane.AMBIENT,))
+        )
+        for workloads, traffic in control.workloads:
+            ports_at = self._says.traffic_at(traffic)
+            for number in self._with_twins(frozenset(proxied)):
+                grant = Grant(self._says.workloads(workloads), ports_at, own=False)
+                self._grants[number, Direction.EGRESS].append(grant)
+        for probing_block, probed in control.probes:
+            probing = self._says.addresses(peer_sets.block_ranges(probing_block))
+            ports_at = self._says.traffic_at(probed)
+            for number in self._with_twins(frozenset(ambient)):
+                grant = Grant(probing, ports_at, own=False)
+                self._grants[number, Direction.INGRESS].append(grant)
 
     def _lookups(self, number: int) -> tuple[Layer7, ...] | None:
         """Return what a workload may ask the DNS for; None where nothing looks into that.

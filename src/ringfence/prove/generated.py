@@ -16,13 +16,16 @@ from ringfence.assemble import building
 from ringfence.errors import UsageError
 from ringfence.layer7 import Undecidable
 from ringfence.learn.dependency_map import DependencyMap
+from ringfence.learn.own_accounts import Offer
 from ringfence.learn.propose import Proposal, propose
-from ringfence.learn.wishes import CILIUM, ENFORCED_BY, PLAIN, Wishes
+from ringfence.learn.propose_mesh import MeshProposal, propose_mesh
+from ringfence.learn.wishes import CILIUM, ENFORCED_BY, MESHES, PLAIN, Wishes
 from ringfence.model.document import Document
+from ringfence.model.kinds import group_of
 from ringfence.model.location import Location, Problem
 from ringfence.model.outside import AddressRange, merge
 from ringfence.model.profile import Profile
-from ringfence.model.proposal import Emission, EmittedFile
+from ringfence.model.proposal import Emission, EmittedFile, Substitute, Unsupported
 from ringfence.model.reading import Reading
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement
@@ -31,12 +34,30 @@ from ringfence.prove.actual import Actual
 from ringfence.prove.amounts import EVERYTHING, Amount
 from ringfence.prove.elements import DomainElement, Element, PodElement, RangeElement, cut
 from ringfence.prove.expected import Expected, Intent, Stated
+from ringfence.prove.mesh_expected import MeshStated
 from ringfence.sources import manifests
 
 REPLACED: Final = frozenset(
     ("NetworkPolicy", "StagedNetworkPolicy", "StagedKubernetesNetworkPolicy", "CiliumNetworkPolicy")
 )
-"""The kinds of policy that a namespace has for itself, in whichever language."""
+"""The kinds of policy of the network that a namespace has for itself, in whichever language."""
+MESH_REPLACED: Final = {
+    "istio": frozenset(
+        (("security.istio.io", "AuthorizationPolicy"), ("security.istio.io", "PeerAuthentication"))
+    ),
+    "linkerd": frozenset(
+        ("policy.linkerd.io", kind)
+        for kind in (
+            "Server",
+            "ServerAuthorization",
+            "AuthorizationPolicy",
+            "MeshTLSAuthentication",
+            "NetworkAuthentication",
+            "HTTPRoute",
+        )
+    ),
+}
+"""The same of the meshes, with their groups."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -55,8 +76,11 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     proposal: Proposal
     emission: Emission
+    """Of all languages together."""
     profile: Profile
     """By which it was proved."""
+    offers: tuple[Offer, ...] = ()
+    """Workloads that have no service account to themselves, where a mesh gets policies."""
     assumed: bool = False
     """True where the profile was only concluded from the language."""
     proof: "Proof | None"
@@ -113,21 +137,29 @@ def generate(
     wishes.check()
     given, snapshot = snapshot, enforcing(snapshot, wishes)
     proposal = propose(dependency_map, snapshot, wishes)
-    emission = dialects.emit(wishes.dialect, proposal.policies, proposal.surroundings)
+    mesh = MeshProposal()
+    if wishes.mesh and not proposal.problems:
+        mesh = propose_mesh(dependency_map, snapshot, wishes)
+        notes = tuple(dict.fromkeys((*proposal.notes, *mesh.notes)))
+        proposal = msgspec.structs.replace(proposal, notes=notes, mesh_twins=mesh.twins)
+    emissions = _emissions(proposal, mesh)
+    emission = _together(emissions)
     if proposal.problems:
         return Generation(
             proposal=proposal, emission=emission, profile=snapshot.profile, proof=None
         )
-    names = {(wishes.title, p.policy.namespace, p.policy.name) for p in proposal.policies}
+    read = read_back(emission.files).documents
+    names = {(each.title, each.namespace, each.name) for each in read}
     return Generation(
         proposal=proposal,
         emission=emission,
         profile=snapshot.profile,
         assumed=snapshot.profile != given.profile,
         proof=prove(dependency_map, snapshot, proposal, emission),
+        offers=mesh.offers,
         stays=tuple(
             document
-            for document in replaced(dependency_map, snapshot)
+            for document in replaced(dependency_map, snapshot, wishes)
             if (document.title, document.namespace, document.name) not in names
         ),
     )
@@ -153,8 +185,51 @@ def enforcing(snapshot: Snapshot, wishes: Wishes) -> Snapshot:
     return building.rejudged(snapshot, snapshot.documents, profile=chosen)
 
 
+def _emissions(proposal: Proposal, mesh: MeshProposal) -> dict[str, Emission]:
+    """Return what is written in each language."""
+    wishes = proposal.wishes
+    found = {}
+    if wishes.dialect:
+        found[wishes.dialect] = dialects.emit(
+            wishes.dialect, proposal.policies, proposal.surroundings
+        )
+    if wishes.mesh:
+        around = msgspec.structs.replace(
+            proposal.surroundings, proved_apart=bool(wishes.dialect), staged=False
+        )
+        found[wishes.mesh] = dialects.emit(wishes.mesh, mesh.policies, around)
+    return found
+
+
+def _together(emissions: dict[str, Emission]) -> Emission:
+    """Return what is written in all languages; in folders of their own where there are several."""
+    several = len(emissions) > 1
+    files: list[EmittedFile] = []
+    unsupported: list[Unsupported] = []
+    substitutes: list[Substitute] = []
+    for name, emission in emissions.items():
+        before = f"{name}/" if several else ""
+        by_mesh = name in MESHES
+        substitutes += [
+            msgspec.structs.replace(each, by_mesh=by_mesh) for each in emission.substitutes
+        ]
+        files += [EmittedFile(before + file.path, file.text) for file in emission.files]
+        unsupported += [
+            msgspec.structs.replace(each, file=before + each.file) for each in emission.unsupported
+        ]
+    return Emission(
+        files=tuple(sorted(files)),
+        unsupported=tuple(unsupported),
+        substitutes=tuple(substitutes),
+        notes=tuple(dict.fromkeys(note for each in emissions.values() for note in each.notes)),
+    )
+
+
 def prove(
-    dependency_map: DependencyMap, snapshot: Snapshot, proposal: Proposal, emission: Emission
+    dependency_map: DependencyMap,
+    snapshot: Snapshot,
+    proposal: Proposal,
+    emission: Emission,
 ) -> Proof:
     """Return whether the written policies allow exactly what the map says.
 
@@ -168,15 +243,17 @@ def prove(
     stated = Stated(
         proposal.dns,
         proposal.twins,
-        emission.substitutes,
+        tuple(each for each in emission.substitutes if not each.by_mesh),
         proposal.wishes,
         proposal.by_account,
         proposal.surroundings.api_servers,
+        _stated_of_mesh(proposal, emission),
+        proposal.control,
     )
     staged = proposal.surroundings.staged
     stays = [
         document
-        for document in kept(dependency_map, snapshot)
+        for document in kept(dependency_map, snapshot, proposal.wishes)
         if not (staged and document.kind.startswith("Staged"))
     ]
     judged = building.rejudged(
@@ -189,6 +266,13 @@ def prove(
     actual = Actual(judged, nodes=proposal.wishes.dialect == CILIUM)
     comparison = _Comparison(Intent(dependency_map, judged, stated), actual)
     return comparison.proof(problems)
+
+
+def _stated_of_mesh(proposal: Proposal, emission: Emission) -> MeshStated | None:
+    if not proposal.wishes.mesh:
+        return None
+    own = tuple(each for each in emission.substitutes if each.by_mesh)
+    return MeshStated(proposal.wishes.mesh, proposal.mesh_twins, own)
 
 
 def read_back(files: Iterable[EmittedFile]) -> Reading:
@@ -206,18 +290,27 @@ def read_back(files: Iterable[EmittedFile]) -> Reading:
     return found
 
 
-def kept(dependency_map: DependencyMap, snapshot: Snapshot) -> tuple[Document, ...]:
+def kept(
+    dependency_map: DependencyMap, snapshot: Snapshot, wishes: Wishes = PLAIN
+) -> tuple[Document, ...]:
     """Return the cluster's policies that generation leaves in place: all but the covered ones."""
-    gone = {document.ref for document in replaced(dependency_map, snapshot)}
-    return tuple(document for document in snapshot.documents if document.ref not in gone)
+    gone = {(d.title, d.ref) for d in replaced(dependency_map, snapshot, wishes)}
+    return tuple(d for d in snapshot.documents if (d.title, d.ref) not in gone)
 
 
-def replaced(dependency_map: DependencyMap, snapshot: Snapshot) -> tuple[Document, ...]:
+def replaced(
+    dependency_map: DependencyMap, snapshot: Snapshot, wishes: Wishes = PLAIN
+) -> tuple[Document, ...]:
     """Return the policies that the covered namespaces have already: no part of a proof."""
+    of_mesh = MESH_REPLACED.get(wishes.mesh, frozenset())
     return tuple(
         document
         for document in snapshot.documents
-        if document.kind in REPLACED and document.namespace in dependency_map.namespaces
+        if document.namespace in dependency_map.namespaces
+        and (
+            (document.kind in REPLACED and bool(wishes.dialect))
+            or (group_of(document.api_version), document.kind) in of_mesh
+        )
     )
 
 

@@ -42,7 +42,13 @@ class Meanings:
     """What a map's words mean in one cluster, to one language."""
 
     def __init__(
-        self, snapshot: Snapshot, places: Places, wishes: Wishes, *, resolved: bool
+        self,
+        snapshot: Snapshot,
+        places: Places,
+        wishes: Wishes,
+        *,
+        resolved: bool,
+        compared: bool = False,
     ) -> None:
         """Index the workloads by their names.
 
@@ -51,11 +57,13 @@ class Meanings:
             places: of the same cluster.
             wishes: for the language.
             resolved: whether pods may look names up, without which Cilium knows none.
+            compared: whether blocks mean whatever has an address of theirs, as to meshes.
         """
         self._snapshot = snapshot
         self._places = places
         self._wishes = wishes
         self._resolved = resolved
+        self._compared = compared
         self._numbers_by_name: dict[tuple[str, str], list[int]] = defaultdict(list)
         for number, workload in enumerate(snapshot.workloads):
             self._numbers_by_name[workload.namespace, workload.name].append(number)
@@ -135,7 +143,7 @@ class Meanings:
 
     def addresses(self, ranges: Iterable[AddressRange]) -> Addresses:
         """Return whatever has an address in some ranges."""
-        found = Addresses(self._places, ranges)
+        found = Addresses(self._places, ranges, compared=self._compared)
         self.ranges += found.ranges
         return found
 

@@ -68,9 +68,18 @@ class Workloads:
 class Addresses:
     """Every element with an address in some ranges."""
 
-    def __init__(self, places: Places, ranges: Iterable[AddressRange]) -> None:
-        """Take the ranges, in any order."""
+    def __init__(
+        self, places: Places, ranges: Iterable[AddressRange], *, compared: bool = False
+    ) -> None:
+        """Take the ranges, in any order.
+
+        Args:
+            places: of the cluster.
+            ranges: what is meant.
+            compared: whether addresses are compared whatever has them, as meshes do.
+        """
         self._places = places
+        self._compared = compared
         self.ranges = tuple(merge(ranges))
 
     def means(self, element: Element, family: int) -> Meant:
@@ -110,7 +119,7 @@ class Addresses:
         Source: Cilium `pkg/labels/cidr.go`, `pkg/policy/types/selector.go` CIDRSelector.Matches.
         """
         profile = self._places.snapshot.profile
-        if profile.cni is not Cni.CILIUM:
+        if self._compared or profile.cni is not Cni.CILIUM:
             return True
         config = profile.cilium or CiliumConfig()
         on_host = isinstance(element, NodeElement) or self._places.on_host(element)

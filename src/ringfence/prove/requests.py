@@ -8,13 +8,17 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ringfence.learn.dependency_map import HttpRequest
-from ringfence.learn.wishes import CALICO, CILIUM
+from ringfence.learn.wishes import CALICO, CILIUM, ISTIO, LINKERD
 from ringfence.model.layer7 import Form, HttpMatch, Layer7, Text, exact
 from ringfence.model.rule import Direction
 
 Boxes = tuple[Layer7, ...]
 
 _REWRITTEN: Final = ("//", "/./", "/../")
+_PATTERNS: Final = frozenset("{}*?#")
+_STANDARD: Final = frozenset(
+    ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE")
+)
 _DECODED: Final = frozenset("%\\;?# \0")
 
 
@@ -22,12 +26,14 @@ def limits(http: Iterable[HttpRequest], direction: Direction, dialect: str) -> B
     """Return to what a language limits a dependency in one direction; None: to nothing.
 
     NetworkPolicies look into no request; Calico looks into those that come in; Cilium into all,
-    at the path as it was sent, with its query.
+    at the path as it was sent, with its query; meshes into those that come in, without the query.
     """
     listed = tuple(http)
     if not listed or (dialect, direction) not in _LIMITED:
         return None
-    paths = _cleaned if dialect == CALICO else _sent
+    if dialect == LINKERD:
+        listed = tuple(request for request in listed if _is_routed(request))
+    paths = {CALICO: _cleaned, ISTIO: _cut, LINKERD: _cut}.get(dialect, _sent)
     found = []
     for request in listed:
         texts = tuple(paths(request.path)) if request.path else None
@@ -50,7 +56,13 @@ def stated(boxes: Boxes | None, direction: Direction, dialect: str) -> Boxes | N
 
 
 _LIMITED: Final = frozenset(
-    {(CALICO, Direction.INGRESS), (CILIUM, Direction.INGRESS), (CILIUM, Direction.EGRESS)}
+    {
+        (CALICO, Direction.INGRESS),
+        (CILIUM, Direction.INGRESS),
+        (CILIUM, Direction.EGRESS),
+        (ISTIO, Direction.INGRESS),
+        (LINKERD, Direction.INGRESS),
+    }
 )
 
 
@@ -61,6 +73,28 @@ def _sent(path: str) -> Iterator[Text]:
     else:
         yield exact(path)
         yield Text(Form.PREFIX, f"{path}?")
+
+
+def _is_routed(request: HttpRequest) -> bool:
+    """Return whether routes of Linkerd can stand for a request.
+
+    They know some methods alone, and of paths whole segments.
+
+    Source: linkerd2 `charts/linkerd-crds/templates/policy/httproute.yaml`.
+    """
+    stem = request.path.removesuffix("*")
+    whole = stem == request.path or (stem.endswith("/") and not stem.endswith("//"))
+    return whole and _STANDARD.issuperset(request.methods)
+
+
+def _cut(path: str) -> Iterator[Text]:
+    """Yield the paths that are meant, as proxies of a mesh look at them: without the query.
+
+    What stands for a pattern in their languages, or never reaches their rules, means nothing.
+    """
+    whole = path.removesuffix("*")
+    if _PATTERNS.isdisjoint(whole):
+        yield Text(Form.PREFIX, whole) if path.endswith("*") else exact(whole)
 
 
 def _cleaned(path: str) -> Iterator[Text]:
