@@ -38,11 +38,18 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Answer; return 3 if something could not be read, or is unknown under `--strict`."""
+    import msgspec
+
+    from ringfence.model.mesh import NO_MESH
     from ringfence.questions.connectivity import connectivity
+    from ringfence.questions.mesh_warnings import mesh_warnings
 
     snapshot = load_cluster(args, args.inputs)
     namespace = None if args.all_namespaces else args.namespace
     answer = connectivity(snapshot, namespace=namespace)
+    if args.output == "wide" and snapshot.mesh != NO_MESH:
+        warnings = mesh_warnings(snapshot)
+        answer = msgspec.structs.replace(answer, warnings=warnings)
     print_answer(answer, args.output)
     if unreadable(snapshot):
         return 3

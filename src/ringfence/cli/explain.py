@@ -97,6 +97,11 @@ def render(explanation: "Explanation", said: str = "") -> str:
         lines += ["", *_side(side, layered=judgement.mesh is not None)]
     lines += [f"note: {note}" for note in judgement.notes]
     lines += [f"staged: {told}" for told in explanation.staged]
+    for warning in explanation.warnings:
+        lines += [
+            f"warning: {warning.object}: {warning.message}  ({warning.location})",
+            f"  shown by {warning.shown_by}",
+        ]
     lines += _changes(explanation)
     if explanation.also:
         lines += ["", "The names stand for more than one pair; the others:"]

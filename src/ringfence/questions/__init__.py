@@ -13,5 +13,8 @@ What these are made of:
   `explain`
 - `entrances`, `admissions`, `controllers`: ways in from outside, for `exposure`
 - `mtls_modes`: what members of a mesh ask of their callers, and that made strict, for `mtls`
+- `mesh_warnings`: what policies do in a mesh that nobody may have meant
+    - `mesh_probes`: the connections that show it
+    - `mesh_evasions`, `mesh_blind_rules`, `mesh_transport_warnings`: of each sort
 - `cluster_dns`: where names are looked up
 """

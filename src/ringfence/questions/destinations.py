@@ -120,6 +120,11 @@ class Destinations:
         led_to = (port for port, _, _ in self._services_before(end.workload, end.identity))
         return frozenset((*declared, *led_to))
 
+    def leading(self, end: PodEnd) -> list[tuple[int, int]]:
+        """Return the TCP ports of pods that Services lead to, each with the Service's number."""
+        found = self._services_before(end.workload, end.identity)
+        return [(port, service) for port, service, _ in found]
+
     def _led_to(self, end: PodEnd, offered: ServicePort) -> list[int]:
         """Return the ports of a pod that a port of a Service leads to."""
         if isinstance(offered.target, int):

@@ -16,6 +16,7 @@ from ringfence.model.connection import Connection, DomainEnd
 from ringfence.model.document import Document, path_text
 from ringfence.model.explanation import Change, Explanation, PolicyStep, RuleStep, Side
 from ringfence.model.layer7 import Request
+from ringfence.model.mesh_warning import MeshWarning
 from ringfence.model.query import Query
 from ringfence.model.rule import Direction, Layer, Resolution
 from ringfence.model.snapshot import Snapshot
@@ -130,7 +131,15 @@ class _Explainer:
             lookup=None if found is None else self._lookup(found),
             staged=staged_changes(self._snapshot, judgement, self._judged_in),
             hints=hints,
+            warnings=self._warnings(),
         )
+
+    def _warnings(self) -> tuple[MeshWarning, ...]:
+        if not self._checker.destinations.meshed:
+            return ()
+        from ringfence.questions.mesh_warnings import warnings_about  # noqa: PLC0415 - in a mesh
+
+        return warnings_about(self._checker, self._connection.destination)
 
     def _way(self, trace: Trace, judgement: Judgement) -> Explanation:
         """Return the way to a verdict, and nothing of what would change it."""
