@@ -4,7 +4,17 @@ import msgspec
 import pytest
 
 from questions import shop as plain
-from questions.mesh_shop import AMBIENT, ONLY_8080, ONLY_WEB, SIDECAR, STRICT, linkerd, shop
+from questions.mesh_shop import (
+    AMBIENT,
+    ONLY_8080,
+    ONLY_WEB,
+    SIDECAR,
+    STRICT,
+    linkerd,
+    load,
+    shop,
+    text,
+)
 from ringfence.model.connectivity import OverMtls
 from ringfence.model.snapshot import Snapshot
 from ringfence.questions.connectivity import connectivity
@@ -78,3 +88,9 @@ def test_without_a_mesh_nothing_is_said() -> None:
     answer = connectivity(plain.shop())
     assert {pair.mtls for pair in answer.connections} == {msgspec.UNSET}
     assert b"mtls" not in msgspec.json.encode(answer.connections)
+
+
+def test_the_ports_of_the_proxies_are_not_those_of_the_workload() -> None:
+    proxy = "{name: istio-proxy, ports: [{name: http-envoy-prom, containerPort: 15090}]}"
+    manifests = text().replace("containers: [{name: c,", f"containers: [{proxy}, {{name: c,")
+    assert over(load(manifests), "shop/web", "shop/pay") is True

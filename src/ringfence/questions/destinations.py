@@ -20,6 +20,12 @@ from ringfence.model.profile import Cni
 from ringfence.model.selector import LabelSelector
 from ringfence.questions.naming import CLUSTER_DNS, Names
 
+PROXY_PORTS: Final = frozenset((4143, 4190, 4191, 15020, 15021, 15090))
+"""What injected containers declare for themselves.
+
+Source: Istio `manifests/charts/istio-control/istio-discovery/files/injection-template.yaml`;
+linkerd2 `charts/partials/templates/_proxy.tpl`.
+"""
 OWN_ADDRESS: Final = "its own address"
 """What a way to a workload is called that is none of a Service."""
 
@@ -116,7 +122,13 @@ class Destinations:
     def served(self, end: PodEnd) -> frozenset[int]:
         """Return the TCP ports that pods are known to serve: declared, or led to by a Service."""
         identity = self._snapshot.workloads[end.workload].identities[end.identity]
-        declared = (p.port for p in identity.ports if p.protocol is Protocol.TCP and not p.init)
+        declared = (
+            p.port
+            for p in identity.ports
+            if p.protocol is Protocol.TCP
+            and not p.init
+            and not (identity.mesh and p.port in PROXY_PORTS)
+        )
         led_to = (port for port, _, _ in self._services_before(end.workload, end.identity))
         return frozenset((*declared, *led_to))
 

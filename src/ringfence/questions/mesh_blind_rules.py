@@ -169,10 +169,10 @@ def _at_ztunnel(
             for source in (*probes.members, *probes.strangers):
                 if source == destination:
                     continue
-                if probes.plane(source) is DataPlane.AMBIENT:
-                    # A sidecar in its place would send plaintext to a pod's own address.
-                    request = msgspec.structs.replace(request, mtls=True)
-                probe = probes.ask(source, destination, port, None, request)
+                # A sidecar in a ztunnel's place would send plaintext to a pod's own address.
+                mtls = True if probes.plane(source) is DataPlane.AMBIENT else None
+                asked = msgspec.structs.replace(request, mtls=mtls)
+                probe = probes.ask(source, destination, port, None, asked)
                 if _decides(probe, document, number, verdict):
                     continue
                 if action == "DENY" and probe.judgement.verdict is not Verdict.ALLOW:

@@ -23,7 +23,6 @@ PEER_AUTHENTICATION: Final = ("security.istio.io", "PeerAuthentication")
 OUTSIDE: Final = AddressEnd("203.0.113.1")
 MOST_SOURCES: Final = 24
 """So many callers are tried of each sort: those that no policy tells apart are one."""
-ACTIONS: Final = ("DENY", "ALLOW")
 
 Rules = list[tuple[int, dict[str, Any]]]
 
