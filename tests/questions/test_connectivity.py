@@ -1,9 +1,13 @@
 """All pairs: which endpoints there are, and what is written between them."""
 
+import msgspec
+
 from questions.shop import shop
 from questions.test_check import BY_POD
 from ringfence.model.connectivity import Connectivity
+from ringfence.model.location import Location, Problem
 from ringfence.model.snapshot import Snapshot
+from ringfence.outputs import write
 from ringfence.questions.connectivity import connectivity
 
 OUTSIDE = ["0.0.0.0-203.0.112.255", "203.0.113.0-203.0.113.255", "203.0.114.0-255.255.255.255"]
@@ -123,3 +127,17 @@ def test_profile_none_is_told_loudly() -> None:
 
 def test_an_empty_cluster_has_no_pairs() -> None:
     assert connectivity(Snapshot()).connections == ()
+
+
+def test_a_note_of_what_is_assumed_is_no_unreadable_thing() -> None:
+    told = tuple(
+        Problem(f"some {severity}", Location("a.yaml"), severity=severity)
+        for severity in ("error", "warning", "note")
+    )
+    answer = connectivity(msgspec.structs.replace(shop(), problems=told))
+    assert "some note" in answer.notes
+    assert [problem.severity for problem in answer.problems] == ["error", "warning"]
+    for output in (b"".join(write(answer, form)).decode() for form in ("text", "markdown")):
+        before, _, after = output.lower().partition("could not be read")
+        assert "some note" in before
+        assert "some note" not in after

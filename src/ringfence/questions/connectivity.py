@@ -99,14 +99,16 @@ class _Survey:
             row.sort(key=lambda pair: pair.destination)
             pairs += row
         pairs.sort(key=lambda pair: pair.source)
+        unread = [p for p in self._snapshot.problems if p.severity != "note"]
+        noted = [p.message for p in self._snapshot.problems if p.severity == "note"]
         return Connectivity(
             profile=self._snapshot.profile,
             endpoints=tuple(unit.peer for unit in units),
             connections=tuple(pairs),
             namespace=named,
             unknown_because=(*self._reasons(unknown), *self._undecided),
-            notes=self._notes(units),
-            problems=self._snapshot.problems,
+            notes=(*self._notes(units), *noted),
+            problems=tuple(unread),
         )
 
     def _coverage(self) -> "Coverage | None":
