@@ -186,7 +186,10 @@ def _memberships(draw: st.DrawFn, name: str) -> Membership | None:
         return None
     unsure = draw(st.sampled_from(["", "", "", "who knows"]))
     inbound, outbound = draw(_LISTED), draw(_LISTED)
-    return member(name, plane, inbound=inbound, outbound=outbound, uncertain=unsure)
+    waypoint = draw(st.sampled_from([None, None, None, ("shop", "way"), ("shop", "nowhere")]))
+    return member(
+        name, plane, inbound=inbound, outbound=outbound, uncertain=unsure, waypoint_of=waypoint
+    )
 
 
 _OF_TRANSPORT = st.sampled_from([(None, ()), ((MTLS,), ()), (None, (MTLS,))])

@@ -3,7 +3,7 @@
 import pytest
 
 from assemble.written import pod, snapshot
-from ringfence.model.cluster import Workload
+from ringfence.model.cluster import Identity, Workload
 from ringfence.model.mesh import DataPlane
 from ringfence.model.selector import from_labels
 from ringfence.model.snapshot import Snapshot
@@ -189,7 +189,7 @@ def test_a_malformed_gateway_is_told() -> None:
     assert [problem.object for problem in found.problems] == ["Gateway/shop/wp"]
 
 
-def test_a_waypoint_for_the_addresses_of_pods_is_told_not_to_be_judged() -> None:
+def test_a_waypoint_for_the_addresses_of_pods_is_of_those_in_the_mesh() -> None:
     web = """
 ---
 apiVersion: apps/v1
@@ -198,6 +198,18 @@ metadata: {name: web, namespace: shop}
 spec: {template: {metadata: {labels: {app: web}}, spec: {containers: [{name: app}]}}}
 """
     meshed = namespace(f"{USE}, istio.io/dataplane-mode: ambient")
-    (warning,) = warnings(snapshot(meshed + web + gateway("istio.io/waypoint-for: all")))
+    everything = gateway("istio.io/waypoint-for: all")
+    (member,) = (one.mesh for one in pods(snapshot(meshed + web + everything), "web"))
+    assert member is not None
+    assert member.waypoint_of == ("shop", "wp")
+    assert warnings(snapshot(meshed + web + everything)) == []
+    for services_alone in (gateway(), gateway("istio.io/waypoint-for: service")):
+        (member,) = (one.mesh for one in pods(snapshot(meshed + web + services_alone), "web"))
+        assert member is not None
+        assert member.waypoint_of is None
+    (warning,) = warnings(snapshot(namespace(USE) + web + everything))
     assert warning.startswith("Deployment/shop/web: Gateway `shop/wp` is the waypoint for its own")
-    assert warnings(snapshot(meshed + web + gateway())) == []
+
+
+def pods(found: Snapshot, name: str) -> tuple[Identity, ...]:
+    return next(one.identities for one in found.workloads if one.name == name)

@@ -178,10 +178,11 @@ def test_attached_to_a_service_of_another_namespace_it_is_for_nobody() -> None:
 
 def test_attached_to_a_gateway_it_is_for_its_proxies() -> None:
     gateway = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "front"}
-    (policy,) = parsed(document(AP, {"targetRef": gateway})).policies
-    assert policy.subject == AllPeers(
-        (MeshPeer(ISTIO, gateway="front", waypoint=False), PodPeer(SHOP, EVERYTHING))
-    )
+    found = parsed(document(AP, {"targetRef": gateway})).policies
+    assert [policy.subject for policy in found] == [
+        AllPeers((MeshPeer(ISTIO, gateway="front", waypoint=waypoint), PodPeer(SHOP, EVERYTHING)))
+        for waypoint in (False, True)
+    ]
 
 
 def test_attached_to_a_waypoint_it_is_for_all_services_of_that() -> None:
@@ -193,7 +194,7 @@ def test_attached_to_a_waypoint_it_is_for_all_services_of_that() -> None:
         service("d"),
     ]
     found = parsed(document(AP, {"targetRefs": [gateway]}), services=services)
-    assert [policy.subject for policy in found.policies[1:]] == [
+    assert [policy.subject for policy in found.policies[2:]] == [
         AnyPeer((ServicePeer("shop", "a"), ServicePeer("other", "b")))
     ]
 
@@ -207,7 +208,10 @@ def test_only_in_the_root_namespace_it_is_for_all_waypoints(namespace: str, coun
     }
     services = [service("a", waypoint=("shop", "wp")), service("b")]
     found = parsed(document(AP, {"targetRefs": [target]}, namespace=namespace), services=services)
-    assert [policy.subject for policy in found.policies] == [ServicePeer("shop", "a")] * count
+    assert [policy.subject for policy in found.policies] == [
+        MeshPeer(ISTIO, waypoint=True),
+        ServicePeer("shop", "a"),
+    ][: 2 * count]
 
 
 def test_the_ports_that_a_waypoint_compares_are_those_of_the_service() -> None:
@@ -239,7 +243,7 @@ def test_services_whose_waypoint_compares_other_ports_get_policies_of_their_own(
         service("b", ServicePort(80, 81), waypoint=("shop", "wp")),
     ]
     found = parsed(document(AP, spec), services=services)
-    assert [policy.rules[0].not_traffic for policy in found.policies[1:]] == [
+    assert [policy.rules[0].not_traffic for policy in found.policies[2:]] == [
         (PortRange(Protocol.TCP, 8080, 8080),),
         (PortRange(Protocol.TCP, 81, 81),),
     ]

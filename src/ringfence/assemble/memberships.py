@@ -25,7 +25,7 @@ from ringfence.assemble.mesh_pods import (
 )
 from ringfence.assemble.mesh_settings import Settings
 from ringfence.assemble.values import EMPTY, Malformed, mapping, string_map
-from ringfence.assemble.waypoints import GATEWAY_NAME, Gateways
+from ringfence.assemble.waypoints import GATEWAY_NAME, Gateways, Waypoint
 from ringfence.model.cluster import Namespace
 from ringfence.model.document import Document
 from ringfence.model.location import Problem
@@ -120,9 +120,14 @@ class Memberships:
             running,
         )
         found = self._istio.of(facts) or self._linkerd.of(facts)
+        waypoint = self.gateways.of_pod(facts.space.name, labels, facts.space.labels or EMPTY)
         if found is not None:
             self.found.add("linkerd" if found.data_plane == "linkerd" else "istio")
             self._tell(document, facts)
+            if waypoint:
+                found = msgspec.structs.replace(found, waypoint_of=waypoint.name)
+        elif waypoint:
+            self._tell_of_waypoint(document, waypoint)
         self._known[key] = found
         return found
 
@@ -162,15 +167,14 @@ class Memberships:
                     "taken to handle them all",
                 )
 
-        if facts.space.labels is not None:
-            space, around = facts.space.name, facts.space.labels
-            if waypoint := self.gateways.of_pod(space, facts.labels, around):
-                ref = "/".join(waypoint.name)
-                self._warn(
-                    document,
-                    f"Gateway `{ref}` is the waypoint for its own address, too, which is not "
-                    "judged: callers are taken to go past it unless they use a Service",
-                )
+    def _tell_of_waypoint(self, document: Document, waypoint: Waypoint) -> None:
+        """Warn that what takes part in no mesh has a waypoint."""
+        ref = "/".join(waypoint.name)
+        self._warn(
+            document,
+            f"Gateway `{ref}` is the waypoint for its own address, and it is in no mesh, which is "
+            "not judged: callers are taken to go past the waypoint",
+        )
 
     def _warn(self, document: Document, message: str) -> None:
         key = (document.ref, message, "")

@@ -272,13 +272,23 @@ def _attached(
     make: Make,
     outcome: Outcome,
 ) -> list[Policy]:
-    """Return the policies for gateways, and for Services by their waypoint."""
+    """Return the policies for gateways, and for Services and pods by their waypoint.
+
+    Source: Istio `pilot/pkg/networking/core/listener_waypoint.go` (the chains for pods are of no
+    Service, and look at what comes in).
+    """
     policies: list[Policy] = []
+    root = subjects.config(context).root_namespace
     services: dict[str, Service] = {}
     for target in attachment.targets:
         if target.kind == "Gateway":
             rules = _rules(found.rules, outcome, for_envoy)
             policies.append(make(subjects.gateway(document.namespace, target.name), rules))
+        of_class = target.kind == "GatewayClass" and document.namespace == root
+        if target.kind == "Gateway" or of_class:
+            subject = subjects.waypoint(document.namespace, None if of_class else target.name)
+            rules = _rules(found.rules, replace(outcome, at_waypoint=True), for_envoy)
+            policies.append(make(subject, rules))
         through = subjects.through_waypoint(target, document, context)
         services |= {service.ref: service for service in through}
     by_rules: dict[tuple[Rule, ...], list[Service]] = {}

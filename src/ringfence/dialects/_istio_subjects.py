@@ -129,6 +129,20 @@ def gateway(namespace: str, name: str) -> Peer:
     )
 
 
+def waypoint(namespace: str, name: str | None) -> Peer:
+    """Return the proxies of a waypoint as they judge what is for the own addresses of pods.
+
+    Args:
+        namespace: of the Gateway.
+        name: of it; None: every waypoint, of whatever namespace.
+    """
+    proxies = MeshPeer(ISTIO, gateway=name, waypoint=True)
+    if name is None:
+        return proxies
+    home = PodPeer(from_labels({NAMESPACE_NAME: namespace}), EVERYTHING)
+    return AllPeers((proxies, home))
+
+
 def through_waypoint(target: Target, document: Document, context: Context) -> list[Service]:
     """Return the Services for whose waypoint a target is meant."""
     namespace = document.namespace

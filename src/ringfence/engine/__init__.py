@@ -25,7 +25,8 @@ A question goes through the files of this room from the top of this list to the 
     - `lanes`: how what a kind of client sends is carried to all destinations
     - `turned`: what destinations accept, by source
     - `endings`: stacks that end in a union, which is added up peer by peer
-    - `pieces`: sets of traffic to destinations
+    - `waypoints`: what is called by way of which proxies
+    - `pieces`: sets of traffic to destinations, certain or not
 - `rows`: what a stack allows, for all peers at once
     - `outcome`: what becomes of the peers as the policies of a stack decide
 - `stack`: which policies apply to a class of subjects, and in which order they decide

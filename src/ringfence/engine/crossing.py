@@ -9,14 +9,26 @@ from ringfence.engine import bits
 from ringfence.engine.classes import Classes
 from ringfence.engine.compiled import MeshLayer
 from ringfence.engine.lanes import Carriage, Kind, Kinds, Lanes
-from ringfence.engine.pieces import Pieces, add, join, meet, translated
+from ringfence.engine.pieces import (
+    Known,
+    Pieces,
+    add,
+    cut_out,
+    join,
+    join_known,
+    meet,
+    meet_known,
+    overlaid,
+    pair,
+    traffic_to,
+    translated,
+    within,
+)
 from ringfence.engine.rows import Row
 from ringfence.engine.turned import Turned
-from ringfence.model.mesh import HBONE_PORT, DataPlane, Membership
+from ringfence.engine.waypoints import is_sent_by_ztunnel, of_pods, of_services
+from ringfence.model.mesh import HBONE_PORT, Membership
 from ringfence.model.rule import Direction
-
-Known = tuple[Pieces, Pieces]
-"""What certainly is, and what perhaps is beside it."""
 
 Sources = Callable[[int, int], Iterator[tuple[int, Pieces, Pieces]]]
 """From the first class of sources to the one behind the last: of each what it may send."""
@@ -44,7 +56,7 @@ class Crossing:
             classes.class_of[first + n] for n in range(classes.universe.count - first)
         ]
         """Per number of a Service, its class."""
-        self.waypoints = self._find_waypoints()
+        self.waypoints = of_services(classes)
         """Per number of a Service with a waypoint, the classes of its proxies."""
         self.waypointed = bits.from_members(self.service_class[n] for n in self.waypoints)
         """The classes of such Services, which are apart from all others."""
@@ -52,6 +64,8 @@ class Crossing:
         """Per class of Services, their numbers."""
         for number, service in enumerate(self.service_class):
             self.numbers[service].append(number)
+        self.pods = of_pods(classes)
+        """Per classes of the proxies of a waypoint, the classes of pods that have it."""
         self._legs: dict[tuple[int, int, bool | None], dict[tuple[int, ...], list[Known]]] = {}
 
     def rows(self, over: bool | None) -> Iterator[tuple[int, Pieces, Pieces]]:  # noqa: FBT001
@@ -66,13 +80,13 @@ class Crossing:
             if self.classes.services >> source & 1:
                 yield source, {}, {}
                 continue
-            yield source, *_Source(self, source, _pair(sent), _pair(accepted), over).reached()
+            yield source, *_Source(self, source, pair(sent), pair(accepted), over).reached()
 
     def _from_waypoint(self, source: int, over: bool | None) -> Known:  # noqa: FBT001 - as above
         """Return what a waypoint may send to the own addresses of what is behind it."""
         ((_, *sent),) = self._network(source, source + 1)
         ((_, *accepted),) = self._turned.by_source(source, source + 1)
-        return _Source(self, source, _pair(sent), _pair(accepted), over).reached(direct=True)
+        return _Source(self, source, pair(sent), pair(accepted), over).reached(direct=True)
 
     def legs(
         self,
@@ -122,21 +136,6 @@ class Crossing:
             found.append((meet(sure, behind), meet(may, behind)))
         return found
 
-    def _find_waypoints(self) -> dict[int, tuple[int, ...]]:
-        """Return the Services with a waypoint, and the classes of its proxies."""
-        universe = self.classes.universe
-        gateways: dict[tuple[str, str], dict[int, None]] = {}
-        for element, (w, _) in enumerate(universe.identities):
-            member = universe.identity(element).mesh
-            if member and member.gateway:
-                key = universe.snapshot.workloads[w].namespace, member.gateway
-                gateways.setdefault(key, {})[self.classes.class_of[element]] = None
-        return {
-            number: tuple(gateways.get(universe.snapshot.services[number].waypoint or ("", ""), ()))
-            for number in range(len(self.service_class))
-            if universe.snapshot.services[number].waypoint is not None
-        }
-
 
 class _Source:
     """One class of sources, on its way to all destinations."""
@@ -171,7 +170,7 @@ class _Source:
         found: Known | None = None
         for client, joins in product(clients, joined):
             here = self._as(client, joined=joins, direct=direct)
-            found = here if found is None else _overlaid(found, here)
+            found = here if found is None else overlaid(found, here)
         return found or ({}, {})
 
     def _as(self, client: Membership | None, *, joined: bool, direct: bool) -> Known:
@@ -182,18 +181,21 @@ class _Source:
         if client:
             egress = self._mesh.rows.of(self._source, Direction.EGRESS)
         free = egress == self._crossing.unlimited
+        by_pod = self._crossing.pods if client and is_sent_by_ztunnel(client) else {}
         for kinds, pieces in lanes.direct.items():
-            here = self._by(kinds, pieces)
+            here = self._by(kinds, self._past_waypoints(pieces, by_pod, client))
             if not free and client:
                 here = self._let_out(here, egress, client, kinds)
-            _join(found, here)
+            join_known(found, here)
         if direct:
             return found
         waypointed = self._goes_by_waypoints(client)
-        if free:
+        if client and by_pod:
+            self._go_by_waypoints_of_pods(found, by_pod, egress, client)
+        if free and not by_pod:
             # What is carried as to the own address adds nothing.
             for kinds, pieces in lanes.merged.items():
-                _join(found, self._by(kinds, pieces))
+                join_known(found, self._by(kinds, pieces))
         elif client:
             self._call(found, lanes, egress, client, waypointed)
         if waypointed and client:
@@ -207,7 +209,7 @@ class _Source:
         found: Known | None = None
         for kind in kinds:
             here = self._by_one(kind, pieces)
-            found = here if found is None else _overlaid(found, here)
+            found = here if found is None else overlaid(found, here)
         return found or ({}, {})
 
     def _by_one(self, kind: Kind, pieces: Pieces) -> Known:
@@ -216,7 +218,7 @@ class _Source:
         sure, may = (meet(part, pieces) for part in self.network(kind))
         if not kind.taken:
             return sure, may
-        return _and((sure, may), self.ingress(kind))
+        return meet_known((sure, may), self.ingress(kind))
 
     def _by_network(self, kind: Kind) -> Known:
         """Return what the network lets pass, of what is carried in a way."""
@@ -255,7 +257,7 @@ class _Source:
             here = self._as_sent(mask, kinds) & outbound
             add(sure, here, certain)
             add(may, here, possible & ~certain)
-        return _and(found, (sure, may))
+        return meet_known(found, (sure, may))
 
     def _as_sent(self, mask: int, kinds: Kinds) -> int:
         return self._wire.of_mesh(mask, kinds[0].mtls, kinds[0].own_tls)
@@ -276,7 +278,7 @@ class _Source:
                 sure, may = self._let_out_to(number, egress, client, kinds)
                 if sure | may:
                     here = self._by(kinds, pieces)
-                    _join(found, _within(here, sure, may))
+                    join_known(found, within(here, sure, may))
 
     def _let_out_to(
         self, number: int, egress: tuple[Row, ...], client: Membership, kinds: Kinds
@@ -296,12 +298,7 @@ class _Source:
     # -- waypoints ---------------------------------------------------------------------------
 
     def _goes_by_waypoints(self, client: Membership | None) -> bool:
-        return (
-            client is not None
-            and client.data_plane is DataPlane.AMBIENT
-            and not client.gateway
-            and bool(self._crossing.waypoints)
-        )
+        return client is not None and is_sent_by_ztunnel(client) and bool(self._crossing.waypoints)
 
     def _go_by_waypoints(
         self, found: Known, lanes: Lanes, egress: tuple[Row, ...], client: Membership
@@ -316,17 +313,54 @@ class _Source:
                 services = destinations & self._crossing.waypointed
                 for one in [services] if free else map(_alone, bits.members(services)):
                     here = self._behind(lanes, one, client)
-                    here = _within(here, *((mask, 0) if certain else (0, mask)))
+                    here = within(here, *((mask, 0) if certain else (0, mask)))
                     if not free:
                         here = self._let_out_by(here, one, egress, client, tunnel)
-                    _join(found, here)
+                    join_known(found, here)
+
+    def _past_waypoints(
+        self, pieces: Pieces, by_pod: dict[tuple[int, ...], int], client: Membership | None
+    ) -> Pieces:
+        """Return what does not go by the waypoints of pods."""
+        if not by_pod or client is None:
+            return pieces
+        left = dict(pieces)
+        for pods in by_pod.values():
+            cut_out(left, self._wire.taken(client.outbound), pods)
+        return left
+
+    def _go_by_waypoints_of_pods(
+        self,
+        found: Known,
+        by_pod: dict[tuple[int, ...], int],
+        egress: tuple[Row, ...],
+        client: Membership,
+    ) -> None:
+        """Add what goes to the own addresses of pods by their waypoints."""
+        if self._over is False:
+            return
+        tunnel = Kind(taken=True, mtls=True, wire=HBONE_PORT)
+        sent, accepted = self.network(tunnel), self.ingress(tunnel)
+        for proxies, pods in by_pod.items():
+            behind = {self._wire.taken(client.outbound): pods}
+            legs: Known | None = None
+            for proxy in proxies:
+                onward = self._crossing.from_waypoint(proxy, self._over)
+                here = meet(onward[0], behind), meet(onward[1], behind)
+                for part in (sent, accepted):
+                    here = within(here, traffic_to(part[0], proxy), traffic_to(part[1], proxy))
+                legs = here if legs is None else overlaid(legs, here)
+            legs = ({}, behind) if legs is None else legs
+            if egress != self._crossing.unlimited:
+                legs = self._let_out(legs, egress, client, (tunnel,))
+            join_known(found, legs)
 
     def _let_out_by(
         self, found: Known, service: int, egress: tuple[Row, ...], client: Membership, kind: Kind
     ) -> Known:
         """Return what the own proxy lets out to one class of Services."""
         numbers = self._crossing.numbers[service.bit_length() - 1]
-        return _within(found, *self._let_out_to(numbers[0], egress, client, (kind,)))
+        return within(found, *self._let_out_to(numbers[0], egress, client, (kind,)))
 
     def _behind(self, lanes: Lanes, services: int, client: Membership) -> Known:
         """Return what may be sent to what is behind some Services, as far as waypoints let pass."""
@@ -335,59 +369,13 @@ class _Source:
         for waypoints, onward in self._crossing.legs(lanes, services, client, self._over).items():
             legs: Known | None = None
             for waypoint, (sure, may) in zip(waypoints, onward, strict=False):
-                passing = _to(tunnel[0], waypoint), _to(tunnel[1], waypoint)
-                here = _within((sure, may), *passing)
-                legs = here if legs is None else _overlaid(legs, here)
+                passing = traffic_to(tunnel[0], waypoint), traffic_to(tunnel[1], waypoint)
+                here = within((sure, may), *passing)
+                legs = here if legs is None else overlaid(legs, here)
             # Nobody knows the pods of a waypoint that is not in the input.
-            _join(found, onward[0] if legs is None else legs)
+            join_known(found, onward[0] if legs is None else legs)
         return found
 
 
 def _alone(number: int) -> int:
     return 1 << number
-
-
-def _pair(found: list[Pieces]) -> Known:
-    sure, may = found
-    return sure, may
-
-
-def _to(found: Pieces, destination: int) -> int:
-    """Return the traffic that one destination gets."""
-    return _union(mask for mask, destinations in found.items() if destinations >> destination & 1)
-
-
-def _union(masks: Iterator[int]) -> int:
-    found = 0
-    for mask in masks:
-        found |= mask
-    return found
-
-
-def _join(found: Known, other: Known) -> None:
-    join(found[0], other[0])
-    join(found[1], other[1])
-
-
-def _and(one: Known, other: Known) -> Known:
-    """Return what both let pass."""
-    may = meet(one[0], other[1])
-    join(may, meet(one[1], other[0]))
-    join(may, meet(one[1], other[1]))
-    return meet(one[0], other[0]), may
-
-
-def _within(found: Known, sure: int, may: int) -> Known:
-    """Return what some traffic lets pass, certainly or perhaps."""
-    certain = translated(found[0], lambda mask: mask & sure)
-    perhaps = translated(found[1], lambda mask: mask & (sure | may))
-    join(perhaps, translated(found[0], lambda mask: mask & may))
-    return certain, perhaps
-
-
-def _overlaid(one: Known, other: Known) -> Known:
-    """Return what is known where either of two may be right."""
-    may: Pieces = {}
-    for part in (*one, *other):
-        join(may, part)
-    return meet(one[0], other[0]), may

@@ -19,7 +19,6 @@ from ringfence.engine.steps import MeshTrace, OtherEnd, SideTrace, Trace, settle
 from ringfence.engine.transport import Carried, knows
 from ringfence.engine.views import NetworkViews, View, cut
 from ringfence.engine.wire import SERVER_NAME
-from ringfence.model.cluster import Service
 from ringfence.model.connection import Connection, NodeEnd, PodEnd
 from ringfence.model.layer7 import Request
 from ringfence.model.mesh import HBONE_PORT, DataPlane, IstioConfig
@@ -79,16 +78,19 @@ class MeshViews:
 
     def _by(self, connection: Connection, carried: Carried) -> list[View]:
         """Return what becomes of a question that is carried in one way."""
-        service = self._waypointed(connection, carried)
-        if service is None:
+        waypoint = self._waypointed(connection, carried)
+        if waypoint is None:
             return self._straight(connection, carried)
-        assert service.waypoint is not None  # noqa: S101 - only such are returned
-        namespace, name = service.waypoint
+        namespace, name = waypoint
         found: list[View] = []
         for end in self._pods_of_gateway(namespace, name):
             here = self._two_legs(connection, carried, end, f"{namespace}/{name}")
             found = overlaid(found, here, []) if found else here
-        return found or self._lost(connection, carried, f"{namespace}/{name}")
+        found = found or self._lost(connection, carried, f"{namespace}/{name}")
+        ends = (connection.source, connection.destination)
+        if connection.service is None and self._ends.may_be_loopback(*ends):
+            found = overlaid(found, self._straight(connection, carried), [LOOPBACK_NOTE])
+        return found
 
     # -- straight ----------------------------------------------------------------------------
 
@@ -290,19 +292,24 @@ class MeshViews:
 
     # -- by a waypoint -----------------------------------------------------------------------
 
-    def _waypointed(self, connection: Connection, carried: Carried) -> Service | None:
-        """Return the Service before which a waypoint takes a connection; None: none does.
+    def _waypointed(self, connection: Connection, carried: Carried) -> tuple[str, str] | None:
+        """Return the waypoint that takes a connection; None: none does.
 
         Source: ztunnel `src/proxy/outbound.rs` build_request; istio.io "Configure waypoint proxies"
         (sidecars, gateways and whatever is not in the mesh go past it).
         """
         client = carried.client
-        if connection.service is None or client is None or connection.request.mtls is False:
+        if client is None or connection.request.mtls is False:
             return None
-        service = self._classes.snapshot.services[connection.service]
         if client.data_plane is not DataPlane.AMBIENT or client.gateway:
             return None
-        return service if service.waypoint is not None else None
+        if connection.service is not None:
+            return self._classes.snapshot.services[connection.service].waypoint
+        ends = (connection.source, connection.destination)
+        if self._ends.is_loopback(*ends):
+            return None
+        called = self._mesh.transport.member(self._compiled.elements(ends[1], None)[0])
+        return called.waypoint_of if called else None
 
     def _pods_of_gateway(self, namespace: str, name: str) -> list[PodEnd]:
         """Return the identities that are a Gateway's proxies."""
@@ -317,11 +324,14 @@ class MeshViews:
         self, connection: Connection, carried: Carried, waypoint: PodEnd, name: str
     ) -> list[View]:
         """Return what becomes of what goes through a waypoint: both legs must be let through."""
-        assert connection.service is not None  # noqa: S101 - only such go through one
-        proxy = self._mesh.transport.member(self._compiled.elements(waypoint, None)[0])
+        element = self._compiled.elements(waypoint, None)[0]
+        proxy = self._mesh.transport.member(element)
         first = replace(carried, server=proxy, mtls=True, wire=HBONE_PORT)
         to_waypoint = msgspec.structs.replace(connection, destination=waypoint, service=None)
-        judging = self._classes.universe.first_service + connection.service
+        # What is for the own address of a pod its proxies judge as for themselves.
+        judging = element
+        if connection.service is not None:
+            judging = self._classes.universe.first_service + connection.service
         judged = self._parts(connection, first, judging)
         leg = self._network.of(self._as_seen(to_waypoint, first))
         onward = msgspec.structs.replace(connection, source=waypoint, service=None)
@@ -353,9 +363,10 @@ class MeshViews:
 
     def _lost(self, connection: Connection, carried: Carried, name: str) -> list[View]:
         """Return what is known where nobody knows the waypoint's pods: what its rules say."""
-        assert connection.service is not None  # noqa: S101 - only such go through one
         first = replace(carried, server=None, mtls=True, wire=HBONE_PORT)
-        judging = self._classes.universe.first_service + connection.service
+        judging = None
+        if connection.service is not None:
+            judging = self._classes.universe.first_service + connection.service
         why = WAYPOINT_UNKNOWN.format(name)
         wire = self._mesh.wire
         asked = self._asked(connection, self._as_read(connection, first))

@@ -3,10 +3,13 @@
 Pieces may overlap; a destination gets the traffic of all in which it stands.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 Pieces = dict[int, int]
 """Traffic mask → destinations."""
+
+Known = tuple[Pieces, Pieces]
+"""What certainly is, and what perhaps is beside it."""
 
 
 def add(found: Pieces, mask: int, destinations: int) -> None:
@@ -52,3 +55,55 @@ def cut_out(found: Pieces, mask: int, destinations: int) -> Pieces:
                 add(found, rest, concerned)
             add(removed, traffic & mask, concerned)
     return removed
+
+
+# -- what is known ---------------------------------------------------------------------------------
+
+
+def pair(found: list[Pieces]) -> Known:
+    """Return two pieces as what is known."""
+    sure, may = found
+    return sure, may
+
+
+def traffic_to(found: Pieces, destination: int) -> int:
+    """Return the traffic that one destination gets."""
+    return union(mask for mask, destinations in found.items() if destinations >> destination & 1)
+
+
+def union(masks: Iterator[int]) -> int:
+    """Return all traffic of some masks."""
+    found = 0
+    for mask in masks:
+        found |= mask
+    return found
+
+
+def join_known(found: Known, other: Known) -> None:
+    """Add what else is known."""
+    join(found[0], other[0])
+    join(found[1], other[1])
+
+
+def meet_known(one: Known, other: Known) -> Known:
+    """Return what both let pass."""
+    may = meet(one[0], other[1])
+    join(may, meet(one[1], other[0]))
+    join(may, meet(one[1], other[1]))
+    return meet(one[0], other[0]), may
+
+
+def within(found: Known, sure: int, may: int) -> Known:
+    """Return what some traffic lets pass, certainly or perhaps."""
+    certain = translated(found[0], lambda mask: mask & sure)
+    perhaps = translated(found[1], lambda mask: mask & (sure | may))
+    join(perhaps, translated(found[0], lambda mask: mask & may))
+    return certain, perhaps
+
+
+def overlaid(one: Known, other: Known) -> Known:
+    """Return what is known where either of two may be right."""
+    may: Pieces = {}
+    for part in (*one, *other):
+        join(may, part)
+    return meet(one[0], other[0]), may

@@ -67,6 +67,9 @@ class Membership(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
     PeerAuthentication is about it."""
     waypoint: bool = False
     """Whether that is a waypoint."""
+    waypoint_of: tuple[str, str] | None = None
+    """Namespace and name of the Gateway that is the waypoint of callers from ambient that use their
+    own addresses; None: these go straight to them."""
     default_inbound: str = ""
     """Linkerd's `config.linkerd.io/default-inbound-policy`, where the pod or its namespace says."""
     identity_ports: tuple[tuple[int, int], ...] = ()

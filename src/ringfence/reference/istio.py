@@ -40,7 +40,9 @@ def judge_ingress(flow: Flow) -> Side:
     if istio_policies.at_ztunnel(flow):
         side = istio_authorization.by_ztunnel(flow, given)
     else:
-        side = istio_authorization.by_envoy(flow, given, chains_of_pod(flow), {flow.port})
+        through = bool(flow.server and flow.server.waypoint)
+        chains = chains_of_pod(flow)
+        side = istio_authorization.by_envoy(flow, given, chains, {flow.port}, at_waypoint=through)
     return Side(
         transport.verdict & side.verdict,
         transport.evidence + side.evidence,

@@ -70,13 +70,15 @@ def of_workload(flow: Flow) -> Given:
 
     Those of the root namespace and of its own. At a pod that is no proxy of a Gateway: those
     without `targetRefs` whose selector, if any, selects it. At one that is: those that name its
-    Gateway, and those without `targetRefs` whose selector selects it. A waypoint judges what goes
-    through it to others (`of_waypoint`), and takes nothing for itself.
+    Gateway, and those without `targetRefs` whose selector selects it. A waypoint has what it judges
+    by where it takes what is for the own addresses of pods; for Services there is `of_waypoint`.
     """
     pod = flow.destination
     server = flow.server
-    if not isinstance(pod, OwnPod) or server is None or server.waypoint:
+    if not isinstance(pod, OwnPod) or server is None:
         return Given()
+    if server.waypoint:
+        return _of_any_waypoint(flow, (pod.namespace, server.gateway), None)
     root = config(flow.snapshot).root_namespace
 
     def chosen(policy: Policy) -> bool:
@@ -99,7 +101,16 @@ def of_waypoint(flow: Flow, service: Service) -> Given:
     Gateway's; those of the root namespace that name the class of waypoints. Selectors, and policies
     without either, are not for waypoints.
     """
-    gateway_namespace, gateway = service.waypoint or ("", "")
+    return _of_any_waypoint(flow, service.waypoint or ("", ""), service)
+
+
+def _of_any_waypoint(flow: Flow, named: tuple[str, str], service: Service | None) -> Given:
+    """Return the policies by which a waypoint judges what is for a Service, or for none.
+
+    Source: Istio `pilot/pkg/networking/core/listener_waypoint.go` buildWaypointInternal: the chains
+    for the addresses of pods are of no Service.
+    """
+    gateway_namespace, gateway = named
     root = config(flow.snapshot).root_namespace
 
     def chosen(policy: Policy) -> bool:
@@ -107,15 +118,18 @@ def of_waypoint(flow: Flow, service: Service) -> Given:
         if _is_of_class(policy, root):
             return True
         for target in policy.targets:
-            named = (target.group, target.kind, target.name) == ("", "Service", service.name)
-            if named and namespace == service.namespace:
-                return True
+            meant = (target.group, target.kind, target.name)
+            if service is not None and meant == ("", "Service", service.name):
+                if namespace == service.namespace:
+                    return True
+                continue
             at_home = namespace == gateway_namespace
             if at_home and _is_gateway(target, gateway, gateway_namespace):
                 return True
         return False
 
-    return _given(flow, {root, service.namespace, gateway_namespace}, chosen, None)
+    around = {root, gateway_namespace}
+    return _given(flow, around if service is None else {*around, service.namespace}, chosen, None)
 
 
 def _is_gateway(target: Target, name: str, namespace: str) -> bool:

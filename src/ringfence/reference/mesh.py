@@ -15,7 +15,6 @@ from typing import Any
 
 from msgspec.structs import replace as changed
 
-from ringfence.model.cluster import Service
 from ringfence.model.connection import Connection, PodEnd
 from ringfence.model.mesh import (
     HBONE_PORT,
@@ -38,7 +37,13 @@ from ringfence.reference.mesh_flow import (
     sealed,
     takes,
 )
-from ringfence.reference.network import TWO_LIMITS, BothSides, judge_network, unless_itself
+from ringfence.reference.network import (
+    REPLICAS,
+    TWO_LIMITS,
+    BothSides,
+    judge_network,
+    unless_itself,
+)
 
 NO_WAYPOINT_PODS = "the pods of the waypoint `{}` are not in the input"
 
@@ -98,6 +103,8 @@ def judge(snapshot: Snapshot, connection: Connection) -> Judgement:
     for one, other in product(_ways(client), _ways(server)):
         flow = Flow(snapshot, connection, one, other, service=service)
         found = _through_waypoint(flow) or _straight(flow)
+        if found[0].waypoint and service is None and is_itself(snapshot, connection) is None:
+            found += [replace(way, assumed=(*way.assumed, REPLICAS)) for way in _straight(flow)]
         ways += [replace(way, assumed=(*because, *way.assumed)) for way in found]
     return _together(ways)
 
@@ -189,30 +196,36 @@ def _ingress(flow: Flow) -> Side:
 def _through_waypoint(flow: Flow) -> list[Found] | None:
     """Return what is found in two legs, one way for each of the waypoint's pods; None: it has none.
 
-    Only clients in ambient call by way of the waypoint that the Service is given; the waypoint
-    itself, sidecars, gateways and whatever is not in the mesh go past it, straight to the pod.
-    What the destination's ztunnel sees is the waypoint.
+    Only clients in ambient call by way of the waypoint that the Service is given, or the pod where
+    its own address is called; the waypoint itself, sidecars, gateways and whatever is not in the
+    mesh go past it, straight to the pod. What the destination's ztunnel sees is the waypoint.
 
     Source: istio.io "Configure waypoint proxies", "L4 authorization policy"; ztunnel
     `src/proxy/outbound.rs` (build_request).
     """
     client, service = flow.client, flow.service
-    if client is None or service is None or service.waypoint is None:
+    gateway = _waypoint_of(flow)
+    if client is None or gateway is None:
         return None
     by_ambient = client.data_plane is DataPlane.AMBIENT and not client.gateway
     if not by_ambient or not takes(client, flow.connection, Direction.EGRESS):
         return None
     if flow.request.mtls is False:
         return None
-    name = "/".join(service.waypoint)
+    name = "/".join(gateway)
     ways: list[Found] = []
-    for end in _waypoint_pods(flow.snapshot, service):
+    for end in _waypoint_pods(flow.snapshot, gateway):
         first = replace(flow, mtls=True, notes=set())
         to_waypoint = changed(flow.connection, destination=end, service=None)
         network = judge_network(
             flow.snapshot, _on_the_wire(replace(first, connection=to_waypoint), HBONE_PORT)
         )
-        egress, judged = _egress(first), istio.judge_waypoint(first, service)
+        egress = _egress(first)
+        if service is None:
+            proxy = membership_of(flow.snapshot, end)
+            judged = istio.judge_ingress(replace(first, connection=to_waypoint, server=proxy))
+        else:
+            judged = istio.judge_waypoint(first, service)
         onward = changed(flow.connection, source=end, service=None)
         second = replace(
             flow, connection=onward, client=membership_of(flow.snapshot, end), service=None
@@ -234,15 +247,28 @@ def _through_waypoint(flow: Flow) -> list[Found] | None:
         return ways
     unknown = Side(Verdict.UNKNOWN, (), (NO_WAYPOINT_PODS.format(name),))
     here = replace(flow, mtls=True, notes=set())
-    egress, judged = _egress(here), istio.judge_waypoint(here, service)
+    egress = _egress(here)
+    judged = absent(Direction.INGRESS, "not taken")
+    if service is not None:
+        judged = istio.judge_waypoint(here, service)
     nobody = BothSides(unknown, unknown)
     notes = frozenset(here.notes)
     return [Found(nobody, egress, judged, here.mtls, HBONE_PORT, name, (), notes)]
 
 
-def _waypoint_pods(snapshot: Snapshot, service: Service) -> list[PodEnd]:
-    """Return the proxies of the Gateway that is a Service's waypoint."""
-    namespace, name = service.waypoint or ("", "")
+def _waypoint_of(flow: Flow) -> tuple[str, str] | None:
+    """Return the Gateway that is the waypoint of what is called; None: it has none."""
+    if flow.service is not None:
+        return flow.service.waypoint
+    if is_itself(flow.snapshot, flow.connection):
+        return None
+    member = membership_of(flow.snapshot, flow.connection.destination)
+    return member.waypoint_of if member else None
+
+
+def _waypoint_pods(snapshot: Snapshot, gateway: tuple[str, str]) -> list[PodEnd]:
+    """Return the proxies of a Gateway that is a waypoint."""
+    namespace, name = gateway
     return [
         PodEnd(number, place)
         for number, workload in enumerate(snapshot.workloads)
