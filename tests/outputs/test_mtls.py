@@ -9,7 +9,7 @@ from ringfence.model.connectivity import Connectivity
 from ringfence.outputs._page_data import page_data
 from ringfence.questions.connectivity import connectivity
 
-LINE = "mTLS: 2 of 6 open pairs of workloads are over mTLS, 4 plaintext"
+LINE = "mTLS: 2 of 6 pairs of workloads with a served port open are over mTLS, 4 plaintext"
 
 
 def written(answer: Connectivity, output: str) -> str:

@@ -73,10 +73,15 @@ def test_some_ports_may_be_and_others_not() -> None:
 
 
 def test_strict_leaves_only_mtls() -> None:
-    answer = connectivity(shop(STRICT))
-    assert {p.mtls for p in answer.connections if p.destination == "shop/pay"} == {True, False}
-    names = [p.source for p in answer.connections if p.destination == "shop/pay" and p.mtls is True]
-    assert names == ["shop/web"]
+    """Others may still send UDP, but nothing that is known to be served."""
+    assert over(shop(STRICT), "shop/web", "shop/pay") is True
+    assert over(shop(STRICT), "legacy/batch", "shop/pay") is msgspec.UNSET
+
+
+def test_what_is_served_over_udp_is_plaintext() -> None:
+    ports = "[{containerPort: 8080}, {containerPort: 53, protocol: UDP}]"
+    manifests = text().replace("[{containerPort: 8080}]", ports)
+    assert over(load(manifests), "shop/web", "shop/pay") == "both"
 
 
 def test_a_tunnel_that_the_network_closes_is_no_pair() -> None:

@@ -57,8 +57,8 @@ class Pair(msgspec.Struct, frozen=True, rename={"source": "from", "destination":
     allow: tuple[Allowance, ...]
     unknown: tuple[Allowance, ...] = ()
     mtls: OverMtls | msgspec.UnsetType = msgspec.UNSET
-    """Whether what of it is TCP goes over mTLS of a mesh, at the ports that the destination is
-    known to serve; where none of these is open, at any. Unset where nobody is in a mesh."""
+    """Whether it goes over mTLS of a mesh, at the ports that the destination is known to serve.
+    Unset where none of these is open, and where nobody is in a mesh."""
 
 
 class Connectivity(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,7 +32,8 @@ class MtlsNamespace(msgspec.Struct, frozen=True, kw_only=True):
     """STRICT, PERMISSIVE, DISABLE or mixed; of Linkerd the default policy; `unknown`; empty where
     nobody is in a mesh."""
     over_mtls: int
-    """Open pairs of workloads that end here, over mTLS at every port that is served."""
+    """Pairs of workloads that end here and have a served port open: those that are over mTLS at
+    each of these."""
     partly: int
     plaintext: int
     breaking: int

@@ -49,9 +49,12 @@ class Summary(msgspec.Struct):
     unlimited: int
     unknown: int
     over_mtls: int | None
-    """Those of the open ones that are over mTLS throughout; None where nobody is in a mesh."""
+    """Those of the open ones that are over mTLS at all ports that are served; None where nobody
+    is in a mesh."""
     partly: int
-    """Those that are at some ports, and not at others."""
+    """Those that are at some, and not at others."""
+    plaintext: int
+    """Those that are at none."""
     namespaces: list[NamespaceFigures]
     ingress: dict[Openness, list[int]]
     """Indices of the workloads, by how far they are open to others."""
@@ -117,6 +120,7 @@ def summarize(connectivity: Connectivity, peers: Peers) -> Summary:
         unknown=sum(home.unknown for home in figures.values()),
         over_mtls=carried[True] if meshed else None,
         partly=carried["both"],
+        plaintext=carried[False],
         namespaces=list(figures.values()),
         ingress=_openness(peers, about, into, any_into, any_out_of),
         egress=_openness(peers, about, out_of, any_out_of, any_into),
@@ -127,12 +131,16 @@ def mtls_text(summary: Summary) -> str:
     """Return how many of the open pairs are over mTLS; empty where nobody is in a mesh."""
     if summary.over_mtls is None:
         return ""
-    plain = summary.open - summary.over_mtls - summary.partly
-    partly = f"{summary.partly:,} at some ports only, " if summary.partly else ""
-    of = count(summary.open, "open pair")
-    are = "is" if summary.open == 1 else "are"
-    over = f"{summary.over_mtls:,} of {of} of workloads {are} over mTLS"
-    return f"mTLS: {over}, {partly}{plain:,} plaintext"
+    total = summary.over_mtls + summary.partly + summary.plaintext
+    return mtls_figures(summary.over_mtls, summary.partly, summary.plaintext, count(total, "pair"))
+
+
+def mtls_figures(over: int, partly: int, plaintext: int, of: str) -> str:
+    """Return how many pairs are over mTLS, of those at which a port is open that is served."""
+    some = f"{partly:,} at some ports only, " if partly else ""
+    are = "is" if of.startswith("1 ") else "are"
+    where = "of workloads with a served port open"
+    return f"mTLS: {over:,} of {of} {where} {are} over mTLS, {some}{plaintext:,} plaintext"
 
 
 def _pairs_into(namespace: str, peers: Peers, asked: str | None) -> int:

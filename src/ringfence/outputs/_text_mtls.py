@@ -7,6 +7,7 @@ from ringfence.model.mtls import Mtls, MtlsNamespace, PlaintextCaller, Step
 from ringfence.model.outside import parse_range
 from ringfence.outputs import Style
 from ringfence.outputs._layout import Paint, painted, paragraphs, table
+from ringfence.outputs._summary import mtls_figures
 from ringfence.outputs._text_connectivity import profile_text
 from ringfence.outputs._words import count, encoded, inert
 
@@ -50,13 +51,8 @@ def _headline(mtls: Mtls) -> str:
     over = sum(namespace.over_mtls for namespace in mtls.namespaces)
     partly = sum(namespace.partly for namespace in mtls.namespaces)
     plain = sum(namespace.plaintext for namespace in mtls.namespaces)
-    total = over + partly + plain
-    of = count(total, "open pair") + " of workloads"
-    if mtls.from_map:
-        of += " that the map lists"
-    some = f"{partly:,} at some ports only, " if partly else ""
-    are = "is" if total == 1 else "are"
-    return f"{over:,} of {of} {are} over mTLS, {some}{plain:,} plaintext"
+    of = count(over + partly + plain, "pair") + (" of the map" if mtls.from_map else "")
+    return mtls_figures(over, partly, plain, of).removeprefix("mTLS: ")
 
 
 def _table(mtls: Mtls, style: Style) -> Iterator[str]:

@@ -88,11 +88,12 @@ class _Survey:
                 continue
             merged = self._merge(source, units, [of_family(number) for of_family in reach])
             row = []
+            is_over = coverage.of(source) if coverage else None
             for other, (allow, perhaps) in merged.items():
                 target = units[other]
                 if not (allow or perhaps) or not self._listed(source, target, named):
                     continue
-                mtls = coverage.of(source, target) if coverage else msgspec.UNSET
+                mtls = is_over(target) if is_over else msgspec.UNSET
                 row.append(Pair(source.peer.name, target.peer.name, allow, perhaps, mtls))
                 if perhaps and len(unknown) < SAMPLES:
                     unknown.append((source, target))

@@ -145,12 +145,15 @@ class _Planner:
     def _carried(self) -> dict[str, Counter[OverMtls]]:
         """How open pairs of workloads are carried, by the namespace that they end in."""
         found: dict[str, Counter[OverMtls]] = defaultdict(Counter)
+        meshed = any(map(member, self._snapshot.workloads))
         for pair in self._before.connections:
             source, destination = _whole(pair.source), _whole(pair.destination)
             both = source in self._number and destination in self._number
             if both and pair.allow and self._counts(pair.source, pair.destination):
-                over = False if pair.mtls is UNSET else pair.mtls
-                found[self._namespace(destination)][over] += 1
+                if pair.mtls is not UNSET:
+                    found[self._namespace(destination)][pair.mtls] += 1
+                elif not meshed:
+                    found[self._namespace(destination)][False] += 1
         return found
 
     # -- callers -------------------------------------------------------------------------------

@@ -7,12 +7,17 @@ may also go past its mesh (a sidecar does, to a pod's own address) is not what t
 from collections.abc import Callable, Sequence
 from functools import cache
 
+import msgspec
+
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import PodEnd
 from ringfence.model.connectivity import OverMtls
 from ringfence.questions.destinations import Destinations
 from ringfence.questions.grid import NOTHING, Grid, Traffic, spread
 from ringfence.questions.units import Unit
+
+Answer = OverMtls | msgspec.UnsetType
+"""Unset where nothing that is known to be served is open."""
 
 
 class Coverage:
@@ -28,44 +33,58 @@ class Coverage:
         self._destinations = destinations
         self._grids = grids
         self._over = [_over_mtls(grid) for grid in grids]
-        self._mask = cache(self._find_mask)
+        self._looked_for = cache(self._find_looked_for)
         self._covered = cache(_covered)
 
-    def of(self, source: Unit, target: Unit) -> OverMtls:
-        """Return whether a pair is over mTLS; "both" where some ports are and some are not."""
-        found = set()
-        for number, (grid, over) in enumerate(zip(self._grids, self._over, strict=True)):
-            for one in source.elements:
-                here = grid.own_class(one)
-                row, through = grid.rows.get(here, {}), over(here)
-                for other in target.elements:
-                    there = grid.own_class(other)
-                    traffic = row.get(there, NOTHING)
-                    if not traffic[1]:
-                        continue
-                    mask = self._mask(number, other)
-                    found.add(self._covered(traffic, through.get(there, NOTHING), *mask))
-        if not found:
-            return False
-        return found.pop() if len(found) == 1 else "both"
+    def of(self, source: Unit) -> Callable[[Unit], Answer]:
+        """Return what says whether a source's pairs are over mTLS; "both" where some ports are."""
+        rows = [
+            (number, grid.rows.get(here, {}), over(here))
+            for number, (grid, over) in enumerate(zip(self._grids, self._over, strict=True))
+            for here in {grid.own_class(element) for element in source.elements}
+        ]
+        looked_for, covered = self._looked_for, self._covered
 
-    def _find_mask(self, number: int, element: int) -> tuple[int, int]:
-        """Return the traffic to the ports that an element is known to serve, and to any of TCP."""
+        def of_target(target: Unit) -> Answer:
+            found: set[Answer] = set()
+            for number, row, through in rows:
+                for there, mask in looked_for(number, target.elements):
+                    traffic = row.get(there)
+                    if traffic:
+                        found.add(covered(traffic, through.get(there, NOTHING), mask))
+            found.discard(msgspec.UNSET)
+            if len(found) > 1:
+                return "both"
+            return found.pop() if found else msgspec.UNSET
+
+        return of_target
+
+    def _find_looked_for(self, number: int, elements: tuple[int, ...]) -> list[tuple[int, int]]:
+        """Return the classes of elements, and at which of their traffic to look.
+
+        That is what they are known to serve; of who is known to serve nothing what its proxy
+        takes, or all of TCP.
+        """
         grid = self._grids[number]
+        return [(grid.own_class(element), self._mask(grid, element)) for element in elements]
+
+    def _mask(self, grid: Grid, element: int) -> int:
         traffic = grid.classes.traffic
         universe = grid.classes.universe
-        tcp = traffic.mask(Protocol.TCP)
         if element >= universe.first_node:
-            return 0, tcp
+            return traffic.mask(Protocol.TCP)
+        identity = universe.identity(element)
         ports = self._destinations.served(PodEnd(*universe.identities[element]))
-        mesh = universe.identity(element).mesh
         known = taken = 0
         for run in traffic.of_protocol(Protocol.TCP):
             if any(run.first <= port <= run.last for port in ports):
                 known |= run.mask
-            if mesh is None or mesh.inbound.holds(run.first):
+            if identity.mesh is None or identity.mesh.inbound.holds(run.first):
                 taken |= run.mask
-        return known, taken
+        for port in identity.ports:
+            if port.protocol is not Protocol.TCP and not port.init:
+                known |= traffic.mask(port.protocol, port.port, port.port)
+        return known or taken
 
 
 def _over_mtls(grid: Grid) -> Callable[[int], dict[int, Traffic]]:
@@ -82,17 +101,17 @@ def _over_mtls(grid: Grid) -> Callable[[int], dict[int, Traffic]]:
     return lambda source: rows.get(source, {})
 
 
-def _covered(traffic: Traffic, over: Traffic, known: int, taken: int) -> OverMtls:
+def _covered(traffic: Traffic, over: Traffic, mask: int) -> Answer:
     """Return whether some traffic is over mTLS.
 
     Args:
         traffic: what is allowed, and what may be.
         over: the same of what is over mTLS.
-        known: the ports that the destination is known to serve.
-        taken: those that its proxy takes, if it has one.
+        mask: at what to look.
     """
-    here = traffic[0] or traffic[1]
-    here = here & known or here & taken or here
+    here = traffic[0] & mask or traffic[1] & mask
+    if not here:
+        return msgspec.UNSET
     if here & ~over[0] == 0:
         return True
     return "both" if here & over[1] else False
