@@ -5,6 +5,7 @@ inside a port. Each part that the rules of both ends treat alike is followed by 
 """
 
 import ipaddress
+from functools import cache
 from typing import Any
 
 from ringfence.engine import bits
@@ -30,6 +31,7 @@ class Engine:
         self.snapshot = snapshot
         self._compiled: dict[int, Compiled] = {}
         self.ends = Ends(snapshot, self._node_of)
+        self._layers = cache(self._views_by)
         self._last: tuple[Connection, list[View]] | None = None
         """The last question, which is often asked again for another side of its answer."""
 
@@ -77,12 +79,17 @@ class Engine:
         return self._last[1]
 
     def _views(self, connection: Connection) -> list[View]:
-        compiled = self.compiled(self.family(connection))
-        if compiled.mesh:
-            both = MeshViews(compiled, compiled.mesh, self.ends)
-            if both.concern(connection):
-                return both.of(connection)
-        return NetworkViews(compiled, self.ends).of(connection)
+        network, both = self._layers(self.family(connection))
+        if both and both.concern(connection):
+            return both.of(connection)
+        return network.of(connection)
+
+    def _views_by(self, family: int) -> tuple[NetworkViews, MeshViews | None]:
+        compiled = self.compiled(family)
+        network = NetworkViews(compiled, self.ends)
+        layer = compiled.mesh
+        mesh = MeshViews(compiled, layer, self.ends, network) if layer else None
+        return network, mesh
 
     def sum_up(self, connection: Connection, views: list[View]) -> Judgement:
         """Return one verdict for the parts of a question.

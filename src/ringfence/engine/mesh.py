@@ -6,6 +6,7 @@ sees sealed, perhaps on another port; and what goes through a waypoint goes in t
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -40,11 +41,16 @@ class _Part:
 class MeshViews:
     """What the network and a mesh together make of questions of one family."""
 
-    def __init__(self, compiled: Compiled, mesh: MeshLayer, ends: Ends) -> None:
-        """Keep what was compiled, and what is known of the ends."""
+    def __init__(
+        self, compiled: Compiled, mesh: MeshLayer, ends: Ends, network: NetworkViews
+    ) -> None:
+        """Keep what was compiled, what is known of the ends, and what the network alone makes."""
         self._compiled, self._mesh, self._ends = compiled, mesh, ends
         self._classes = compiled.classes
-        self._network = NetworkViews(compiled, ends)
+        self._network = network
+        self._last: tuple[Connection, list[View]] | None = None
+        """What the network made of the last question: it sees most ways of a connection alike."""
+        self._pods_of_gateway = cache(self._find_pods_of_gateway)
 
     def concern(self, connection: Connection) -> bool:
         """Return whether either end takes part in a mesh, or may."""
@@ -100,11 +106,19 @@ class MeshViews:
         parts = self._parts(connection, carried)
         wire = carried.wire or connection.port if self._is_ported(connection) else None
         joint = []
-        views = self._network.of(seen)
+        views = self._by_network(seen)
         for view, part, traffic in self._joined(connection, carried, views, parts):
             mesh = MeshTrace(part.egress, part.ingress, carried.mtls, wire)
             joint.append(View(traffic, replace(view.trace, mesh=mesh)))
         return joint
+
+    def _by_network(self, seen: Connection) -> list[View]:
+        """Return what the network makes of a question, whatever Service was called."""
+        if seen.service is not None:
+            seen = msgspec.structs.replace(seen, service=None)
+        if self._last is None or self._last[0] != seen:
+            self._last = seen, self._network.of(seen)
+        return self._last[1]
 
     @staticmethod
     def _is_ported(connection: Connection) -> bool:
@@ -311,7 +325,7 @@ class MeshViews:
         called = self._mesh.transport.member(self._compiled.elements(ends[1], None)[0])
         return called.waypoint_of if called else None
 
-    def _pods_of_gateway(self, namespace: str, name: str) -> list[PodEnd]:
+    def _find_pods_of_gateway(self, namespace: str, name: str) -> list[PodEnd]:
         """Return the identities that are a Gateway's proxies."""
         return [
             PodEnd(w, i)
@@ -333,7 +347,7 @@ class MeshViews:
         if connection.service is not None:
             judging = self._classes.universe.first_service + connection.service
         judged = self._parts(connection, first, judging)
-        leg = self._network.of(self._as_seen(to_waypoint, first))
+        leg = self._by_network(self._as_seen(to_waypoint, first))
         onward = msgspec.structs.replace(connection, source=waypoint, service=None)
         found: list[View] = []
         before_it = list(self._joined(connection, first, leg, judged))

@@ -31,7 +31,8 @@ def both(one: SideTrace, other: SideTrace) -> SideTrace:
 def either(one: SideTrace, other: SideTrace) -> SideTrace:
     """Return what is known of a side where either of two may be right."""
     if one.verdict is other.verdict:
-        return one
+        # What is added to its reasons is said of these ways, not of others that it is of as well.
+        return replace(one, because=[*one.because])
     return SideTrace(
         one.direction,
         Verdict.UNKNOWN,

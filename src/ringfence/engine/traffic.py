@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PORTED: Final = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
 EVERY: Final = (*PORTED, Protocol.ICMP)
+KEPT: Final = 4096
+"""Of how many packets it is remembered which classes they may be of."""
 Boxes = tuple[Layer7, ...]
 Limits = tuple[Boxes | None, Boxes]
 """What is admitted above the port (None: all), and what is taken out of that."""
@@ -119,6 +121,8 @@ class TrafficSpace:
                 self._of_box[box].append(run)
         self.limited = bool(self._of_box)
         """Whether any rule looks above the port."""
+        self._of_packet: dict[tuple[Protocol, int | None, Request], int] = {}
+        """What packets were found to be of, of late: the layers and the ways ask for the same."""
         self.allowances = cache(self._allowances)
         self.limit = cache(self._limit)
 
@@ -178,12 +182,19 @@ class TrafficSpace:
         """
         if protocol is Protocol.ICMP and port is None:
             return self.icmp
+        key = (protocol, port, request)
+        known = self._of_packet.get(key)
+        if known is not None:
+            return known
         found = 0
         for run in self.at_port(protocol, port or 0):
             if run.space is None:
                 found |= run.mask
             else:
                 found |= run.space.mask_of(_one_thing(request)) << run.offset
+        if len(self._of_packet) == KEPT:
+            self._of_packet.clear()
+        self._of_packet[key] = found
         return found
 
     def of_protocol(self, protocol: Protocol) -> list[Run]:
