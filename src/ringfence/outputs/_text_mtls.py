@@ -28,7 +28,7 @@ def _lines(mtls: Mtls, style: Style) -> Iterator[str]:
     ready = [namespace for namespace in mtls.namespaces if namespace.step is Step.READY]
     if ready:
         yield ""
-        yield painted("CAN REFUSE PLAINTEXT NOW", Paint.BOLD, style)
+        yield painted("CAN BE STRICT NOW", Paint.BOLD, style)
         yield "  judged anew with this: nothing is lost that is known to be called"
         for namespace in ready:
             yield f"  {inert(namespace.name)}"
@@ -39,7 +39,7 @@ def _lines(mtls: Mtls, style: Style) -> Iterator[str]:
     for namespace in mtls.namespaces:
         if callers := by_namespace.get(namespace.name):
             yield ""
-            title = f"FIRST, BEFORE {inert(namespace.name)} REFUSES PLAINTEXT"
+            title = f"FIRST, BEFORE {inert(namespace.name)} CAN BE STRICT"
             yield painted(title, Paint.BOLD, style)
             yield from _callers(callers, style)
     yield from paragraphs("UNKNOWN BECAUSE", mtls.unknown_because, style)
@@ -51,8 +51,9 @@ def _headline(mtls: Mtls) -> str:
     over = sum(namespace.over_mtls for namespace in mtls.namespaces)
     partly = sum(namespace.partly for namespace in mtls.namespaces)
     plain = sum(namespace.plaintext for namespace in mtls.namespaces)
-    of = count(over + partly + plain, "pair") + (" of the map" if mtls.from_map else "")
-    return mtls_figures(over, partly, plain, of).removeprefix("mTLS: ")
+    of = count(over + partly + plain, "pair")
+    only = "; only what the map lists counts" if mtls.from_map else ""
+    return mtls_figures(over, partly, plain, of).removeprefix("mTLS: ") + only
 
 
 def _table(mtls: Mtls, style: Style) -> Iterator[str]:
@@ -73,8 +74,8 @@ def _table(mtls: Mtls, style: Style) -> Iterator[str]:
 
 
 NEXT = {
-    Step.STRICT: "nothing: it refuses plaintext",
-    Step.READY: "refuse plaintext",
+    Step.STRICT: "-",
+    Step.READY: "STRICT",
     Step.CALLERS: "its callers first",
     Step.NONE: "-",
 }

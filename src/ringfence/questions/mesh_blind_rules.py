@@ -71,7 +71,7 @@ def blind_rules(probes: Probes) -> Iterator[MeshWarning]:
                 if not (fields := _of_http(rule)):
                     continue
                 yield from _on_tcp(probes, index, document, number, rule, action)
-                if any(probes.plane(d) is DataPlane.AMBIENT for d in probes.destinations):
+                if any(probes.plane(d) is DataPlane.AMBIENT for d in probes.selected(document)):
                     if as_sidecars is None:
                         as_sidecars = Checker(_with_sidecars(probes.snapshot))
                     yield from _at_ztunnel(
@@ -101,7 +101,7 @@ def _on_tcp(
     """Yield what becomes of a rule with fields of HTTP at ports that Services declare as TCP."""
     fields = _of_http(rule)
     without: Checker | None = None
-    for destination in probes.destinations:
+    for destination in probes.selected(document):
         for port, service in probes.ways(destination):
             if not _is_tcp(probes, destination, port):
                 continue
@@ -162,7 +162,7 @@ def _at_ztunnel(
     """Yield that a rule would decide at a sidecar, and does not at a ztunnel."""
     request = request_for(rule)
     verdict = action.lower()
-    for destination in probes.destinations:
+    for destination in probes.selected(document):
         if probes.plane(destination) is not DataPlane.AMBIENT:
             continue
         for port, _ in probes.ways(destination):
@@ -213,7 +213,7 @@ def _by_waypoint(probes: Probes, document: Document) -> Iterator[MeshWarning]:
     """Yield that a policy by labels is not about the callers of what a waypoint stands before."""
     if any(spec_of(document).get(key) for key in ("targetRefs", "targetRef")):
         return
-    for destination in probes.destinations:
+    for destination in probes.selected(document):
         for port, service in probes.ways(destination):
             if service is None or probes.snapshot.services[service].waypoint is None:
                 continue

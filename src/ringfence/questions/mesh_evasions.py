@@ -61,7 +61,7 @@ def _admitting(
     probes: Probes, document: Document, number: int, rule: dict[str, Any], names: str
 ) -> Iterator[MeshWarning]:
     request = request_for(rule)
-    for destination in probes.destinations:
+    for destination in probes.selected(document):
         for port, _ in probes.ways(destination):
             for source in probes.strangers:
                 probe = probes.ask(source, destination, port, request=request)
@@ -104,7 +104,7 @@ def _by_other_path(
 ) -> Iterator[MeshWarning]:
     request = msgspec.structs.replace(request_for(rule), path=path)
     told = (document.ref, f"rules[{number}]")
-    for destination in probes.destinations:
+    for destination in probes.selected(document):
         for port, service in probes.ways(destination):
             for source in (*probes.members, *probes.strangers):
                 probe = probes.ask(source, destination, port, service, request)
@@ -129,7 +129,7 @@ def _in_plaintext(
     """Yield that whom a rule denies over mTLS is let in by the pod's own address."""
     request = request_for(rule)
     told = (document.ref, f"rules[{number}]")
-    for destination in probes.destinations:
+    for destination in probes.selected(document):
         for port, service in probes.ways(destination):
             for source in probes.members if service is not None else ():
                 if probes.plane(source) is not DataPlane.SIDECAR or source == destination:

@@ -11,7 +11,7 @@ from ringfence.model.connection import AddressEnd, Connection, End, PodEnd
 from ringfence.model.document import Document, Path
 from ringfence.model.kinds import group_of
 from ringfence.model.layer7 import ANYTHING, Request
-from ringfence.model.mesh import DataPlane, Membership
+from ringfence.model.mesh import DataPlane, IstioConfig, Membership
 from ringfence.model.mesh_warning import MeshWarning
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Judgement, Verdict
@@ -21,7 +21,7 @@ from ringfence.questions.destinations import Destinations
 AUTHORIZATION: Final = ("security.istio.io", "AuthorizationPolicy")
 PEER_AUTHENTICATION: Final = ("security.istio.io", "PeerAuthentication")
 OUTSIDE: Final = AddressEnd("203.0.113.1")
-MOST_SOURCES: Final = 24
+MOST_SOURCES: Final = 12
 """So many callers are tried of each sort: those that no policy tells apart are one."""
 
 Rules = list[tuple[int, dict[str, Any]]]
@@ -68,6 +68,7 @@ class Probes:
         self._given = destinations
         self._destinations: Destinations = checker.destinations
         self._services = self.snapshot.services
+        self._ways: dict[PodEnd, list[tuple[int, int | None]]] = {}
 
     # -- ends ----------------------------------------------------------------------------------
 
@@ -107,8 +108,32 @@ class Probes:
         found: list[End] = [end for end in self._pods if (m := self.member(end)) and not m.gateway]
         return found[:MOST_SOURCES]
 
+    def selected(self, document: Document) -> list[PodEnd]:
+        """Return the destinations that an object of Istio may be for, by namespace and labels.
+
+        What is attached to something (`targetRefs`) may be for any of its namespace.
+        """
+        root = (self.snapshot.mesh.istio or IstioConfig()).root_namespace
+        selector = spec_of(document).get("selector")
+        labels = selector.get("matchLabels") if isinstance(selector, dict) else None
+        wanted = labels.items() if isinstance(labels, dict) else ()
+        found = []
+        for end in self.destinations:
+            workload = self.snapshot.workloads[end.workload]
+            own = workload.identities[end.identity].labels
+            near = document.namespace in (workload.namespace, root)
+            if near and all(own.get(key) == value for key, value in wanted):
+                found.append(end)
+        return found
+
     def ways(self, end: PodEnd) -> list[tuple[int, int | None]]:
         """Return the ports that a pod serves, each with a Service that leads there, if one does."""
+        found = self._ways.get(end)
+        if found is None:
+            found = self._ways[end] = self._find_ways(end)
+        return found
+
+    def _find_ways(self, end: PodEnd) -> list[tuple[int, int | None]]:
         by_port: dict[int, int | None] = dict.fromkeys(sorted(self._destinations.served(end)))
         for port, service in self._destinations.leading(end):
             if by_port.get(port) is None:

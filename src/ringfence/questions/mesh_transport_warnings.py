@@ -9,7 +9,7 @@ import msgspec
 from ringfence.model.connection import PodEnd
 from ringfence.model.document import Document
 from ringfence.model.layer7 import Request
-from ringfence.model.mesh import HBONE_PORT, LINKERD_INBOUND_PORT
+from ringfence.model.mesh import HBONE_PORT, LINKERD_INBOUND_PORT, DataPlane
 from ringfence.model.mesh_warning import MeshWarning
 from ringfence.model.verdict import Verdict
 from ringfence.questions.mesh_probes import (
@@ -41,6 +41,8 @@ def _strict(probes: Probes) -> Iterator[MeshWarning]:
     """Yield which PeerAuthentications refuse callers that the network lets through."""
     found: dict[tuple[str, str], list[Probe]] = defaultdict(list)
     callers: dict[tuple[str, str], set[str]] = defaultdict(set)
+    if not any(documents(probes.snapshot, PEER_AUTHENTICATION)):
+        return
     pods = [source for source in probes.strangers if isinstance(source, PodEnd)]
     for destination in probes.destinations:
         for port, service in probes.ways(destination):
@@ -69,7 +71,8 @@ def _forgotten(probes: Probes) -> Iterator[MeshWarning]:
     for destination in probes.destinations:
         for port, service in probes.ways(destination):
             for source in probes.members:
-                if source == destination:
+                planes = {probes.plane(source), probes.plane(destination)}
+                if source == destination or planes == {DataPlane.SIDECAR}:
                     continue
                 probe = probes.ask(source, destination, port, service)
                 mesh = probe.judgement.mesh

@@ -22,7 +22,7 @@ from ringfence.model.snapshot import Snapshot
 from ringfence.questions.connectivity import connectivity
 from ringfence.questions.destinations import Destinations
 from ringfence.questions.diff import diff
-from ringfence.questions.mtls_modes import AUTHENTICATED, STRICT, Modes, made_strict, member, plane
+from ringfence.questions.mtls_modes import Modes, made_strict, member, plane
 from ringfence.questions.naming import Names
 from ringfence.questions.units import EXTERNAL, NODE
 
@@ -31,13 +31,14 @@ Wanted = frozenset[tuple[str, str]]
 
 NOBODY: Final = "nobody takes part in a mesh: everything is plaintext"
 BESIDE: Final = (
-    "{} also refuses plaintext then at ports that nothing is known to serve: no container declares"
-    " them, and no Service leads there"
+    "once strict, {} refuses plaintext also at ports that nothing is known to serve: no container"
+    " declares them, and no Service leads there"
 )
 PROBES: Final = (
     "probes of the kubelet are not among the callers: Istio has its own proxy answer them, Linkerd"
     " lets the paths of HTTP probes through"
 )
+NO_MESH_CARRIES: Final = "no mesh carries UDP or SCTP: what is served by these counts as plaintext"
 RESTART: Final = "pods take Linkerd's default policy when they start: restart them after the change"
 
 
@@ -74,7 +75,8 @@ class _Planner:
 
     def answer(self) -> Mtls:
         snapshot, before = self._snapshot, self._before
-        anew, changes = made_strict(snapshot)
+        open_ = {n for n, modes in self._modes.items() if not Modes.refuse_plaintext(modes)}
+        anew, changes = made_strict(snapshot, open_)
         lost = diff(before, connectivity(anew, nodes=True)) if changes else None
         callers: dict[str, list[PlaintextCaller]] = defaultdict(list)
         beside: set[str] = set()
@@ -110,17 +112,11 @@ class _Planner:
     def _of(
         self, name: str, callers: dict[str, list[PlaintextCaller]], changes: dict[str, str]
     ) -> MtlsNamespace:
-        inside = [
-            (number, workload)
-            for number, workload in enumerate(self._snapshot.workloads)
-            if workload.namespace == name
-        ]
-        members = Counter(plane(m) for _, workload in inside if (m := member(workload)))
-        modes: Counter[str] = Counter()
-        for number, _ in inside:
-            modes += self._modes.of(number, self._served[self._names.workload_name(number)])
+        inside = [workload for workload in self._snapshot.workloads if workload.namespace == name]
+        members = Counter(plane(m) for workload in inside if (m := member(workload)))
+        modes = self._modes[name]
         carried = self._carried[name]
-        strict = bool(modes) and all(mode == STRICT or mode in AUTHENTICATED for mode in modes)
+        strict = Modes.refuse_plaintext(modes)
         step = Step.NONE
         if modes:
             step = Step.STRICT if strict else Step.CALLERS if callers[name] else Step.READY
@@ -138,8 +134,14 @@ class _Planner:
         )
 
     @cached_property
-    def _modes(self) -> Modes:
-        return Modes(Engine(self._snapshot))
+    def _modes(self) -> dict[str, Counter[str]]:
+        """The modes of each namespace."""
+        judged = Modes(Engine(self._snapshot))
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for number, workload in enumerate(self._snapshot.workloads):
+            served = self._served[self._names.workload_name(number)]
+            found[workload.namespace] += judged.of(number, served)
+        return found
 
     @cached_property
     def _carried(self) -> dict[str, Counter[OverMtls]]:
@@ -214,6 +216,8 @@ class _Planner:
         for namespace in members:
             if namespace.name in beside and namespace.step in (Step.READY, Step.CALLERS):
                 yield BESIDE.format(namespace.name)
+        if any(n.step is Step.STRICT and n.plaintext + n.partly for n in members):
+            yield NO_MESH_CARRIES
         if any(DataPlane.LINKERD.value in n.members and n.change for n in members):
             yield RESTART
 

@@ -71,6 +71,11 @@ class Modes:
                 found[self._mode(PodEnd(number, index), port)] += 1
         return found
 
+    @staticmethod
+    def refuse_plaintext(found: Counter[str]) -> bool:
+        """Return whether all of some modes do; not where there are none."""
+        return bool(found) and all(mode == STRICT or mode in AUTHENTICATED for mode in found)
+
     def _mode(self, end: PodEnd, port: int) -> str:
         refused = [self._refuses(end, port, mtls=mtls) for mtls in (False, True)]
         if None in refused:
@@ -102,8 +107,8 @@ class Modes:
 # -- strict ----------------------------------------------------------------------------------------
 
 
-def made_strict(snapshot: Snapshot) -> tuple[Snapshot, dict[str, str]]:
-    """Return a cluster in which every namespace with members of a mesh refuses plaintext.
+def made_strict(snapshot: Snapshot, namespaces: set[str]) -> tuple[Snapshot, dict[str, str]]:
+    """Return a cluster in which the members of a mesh in some namespaces refuse plaintext.
 
     Exceptions for some workloads, or for some of their ports, stay as they are.
 
@@ -113,7 +118,7 @@ def made_strict(snapshot: Snapshot) -> tuple[Snapshot, dict[str, str]]:
     documents = list(snapshot.documents)
     told: dict[str, str] = {}
     istio, linkerd = (
-        sorted({w.namespace for w in snapshot.workloads if _takes_part(w, planes)})
+        sorted({w.namespace for w in snapshot.workloads if _takes_part(w, planes)} & namespaces)
         for planes in (ISTIO, (DataPlane.LINKERD,))
     )
     for namespace in istio:
@@ -125,6 +130,8 @@ def made_strict(snapshot: Snapshot) -> tuple[Snapshot, dict[str, str]]:
     if linkerd:
         workloads = tuple(
             msgspec.structs.replace(w, identities=tuple(map(_authenticated, w.identities)))
+            if w.namespace in linkerd
+            else w
             for w in workloads
         )
     changed = msgspec.structs.replace(snapshot, workloads=workloads)
