@@ -19,6 +19,7 @@ from ringfence.model.document import Document
 from ringfence.model.layer7 import Form, HttpMatch, Layer7, Text, exact
 from ringfence.model.location import Location
 from ringfence.model.mesh import (
+    ClientImports,
     ClientTls,
     DataPlane,
     IstioConfig,
@@ -301,6 +302,7 @@ def _services(draw: st.DrawFn, name: str) -> Service:
         HERE,
         headless=draw(st.sampled_from([False, False, False, True])),
         waypoint=draw(st.sampled_from([None, None, ("shop", "way"), ("shop", "nowhere")])),
+        export_to=draw(st.sampled_from([("*",), ("*",), ("*",), ("shop",), ()])),
     )
 
 
@@ -313,6 +315,31 @@ _CLIENTS = st.builds(
     st.sampled_from(["DISABLE", "SIMPLE", "ISTIO_MUTUAL", ""]),
     ports=st.sampled_from([(), (), ((80, "DISABLE"),)]),
     workloads=st.sampled_from([(), (), (("app", "b"),)]),
+    unreadable=st.sampled_from(["", "", "", "odd"]),
+)
+
+
+_HOSTS = st.sampled_from(
+    ["*", "a.shop.svc.cluster.local", "*.shop.svc.cluster.local", "b.shop.svc.cluster.local"]
+)
+_IMPORTS = st.builds(
+    ClientImports,
+    st.just(0),
+    st.sampled_from(["", "shop", "shop"]),
+    workloads=st.sampled_from([(), (), (("app", "b"),)]),
+    rank=st.tuples(st.integers(0, 2), st.sampled_from(["1", "2"])),
+    listeners=st.lists(
+        st.tuples(
+            st.sampled_from([None, None, 80]),
+            st.lists(
+                st.tuples(st.sampled_from(["*", ".", "shop", "far"]), _HOSTS),
+                min_size=1,
+                max_size=2,
+            ).map(tuple),
+        ),
+        min_size=1,
+        max_size=2,
+    ).map(tuple),
     unreadable=st.sampled_from(["", "", "", "odd"]),
 )
 
@@ -338,6 +365,7 @@ def meshes(draw: st.DrawFn) -> Snapshot:
         *services,
         profile=Profile(draw(st.sampled_from([Cni.CALICO, Cni.CILIUM, Cni.GENERIC]))),
         client_tls=tuple(draw(st.lists(_CLIENTS, max_size=2))),
+        client_imports=tuple(draw(st.lists(_IMPORTS, max_size=2))),
         mesh=Mesh(
             IstioConfig(auto_mtls=draw(st.sampled_from([True, True, False]))),
             LinkerdConfig(transport_header=draw(st.booleans())),

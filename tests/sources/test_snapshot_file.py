@@ -29,6 +29,7 @@ from ringfence.model.cluster import (
 from ringfence.model.document import Document, count_positions
 from ringfence.model.location import Location, Problem
 from ringfence.model.mesh import (
+    ClientImports,
     ClientTls,
     DataPlane,
     IstioConfig,
@@ -138,6 +139,7 @@ DERIVED = msgspec.structs.replace(
     network_sets=(NetworkSet(0, "shop", "partners", {}, ("192.0.2.0/24",)),),
     host_endpoints=(HostEndpoint(0, "n1", "n1", {}),),
     client_tls=(ClientTls(0, ("spec",), "shop", "*", "DISABLE"),),
+    client_imports=(ClientImports(0, "shop"),),
 )
 
 
@@ -171,7 +173,8 @@ def test_every_field_survives(path: str) -> None:
 
 def test_full_has_every_field_of_a_snapshot_set() -> None:
     empty = Snapshot()
-    derived = {"policies", "ignored", "blind_spots", "network_sets", "host_endpoints", "client_tls"}
+    derived = {"policies", "ignored", "blind_spots", "network_sets", "host_endpoints"}
+    derived |= {"client_tls", "client_imports"}
     unset = [
         name for name in Snapshot.__struct_fields__ if getattr(FULL, name) == getattr(empty, name)
     ]

@@ -34,6 +34,7 @@ from ringfence.model.selector import from_labels
 SPEC: Final[Path] = ("spec",)
 STATUS: Final[Path] = ("status", "loadBalancer")
 SERVICE_NAME: Final = "kubernetes.io/service-name"
+EXPORT_TO: Final = "networking.istio.io/exportTo"
 TYPES: Final = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 Name = tuple[str, str]
 """Namespace and name."""
@@ -93,8 +94,27 @@ def _service(document: Document) -> Service:
         headless=headless and not external,
         external_traffic_local=text(spec, "externalTrafficPolicy", SPEC) == "Local",
         source_ranges=_ranges(spec),
+        export_to=_export_to(metadata, document.namespace),
         labels=dict(sorted(string_map(metadata, "labels", ("metadata",)).items())),
     )
+
+
+def _export_to(metadata: dict[str, Any], namespace: str) -> tuple[str, ...]:
+    """Return the namespaces whose clients in Istio know a Service.
+
+    Source: Istio `pkg/config/kube/conversion.go`, `pilot/pkg/model/push_context.go`
+    initServiceRegistry (`~` goes before `*`, and both before all others).
+    """
+    annotations = metadata.get("annotations")
+    written = annotations.get(EXPORT_TO) if isinstance(annotations, dict) else None
+    if not isinstance(written, str) or not written:
+        return ("*",)
+    listed = {one.strip() for one in written.split(",")}
+    if "~" in listed:
+        return ()
+    if "*" in listed:
+        return ("*",)
+    return tuple(sorted({namespace if one == "." else one for one in listed}))
 
 
 def _addresses(parent: dict[str, Any], key: str, path: Path) -> list[str]:

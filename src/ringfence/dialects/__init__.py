@@ -35,7 +35,7 @@ from ringfence.model.cluster import (
 from ringfence.model.document import Document
 from ringfence.model.kinds import group_of
 from ringfence.model.location import Problem
-from ringfence.model.mesh import NO_MESH, ClientTls, Membership, Mesh
+from ringfence.model.mesh import NO_MESH, ClientImports, ClientTls, Membership, Mesh
 from ringfence.model.profile import Profile
 from ringfence.model.proposal import Emission, ProposedPolicy, Surroundings
 from ringfence.model.rule import Policy
@@ -106,6 +106,8 @@ class Dialect:
     """Tells what is wrong with, or worth knowing of, documents that need not make a policy."""
     client_tls: Callable[[Context], Sequence[ClientTls]] | None = None
     """Reads what the clients of a mesh are told of TLS; what is unreadable of it, it carries."""
+    client_imports: Callable[[Context], Sequence[ClientImports]] | None = None
+    """Reads which Services the clients of a mesh know; what is unreadable of it, it carries."""
     implied: Callable[[Context], Sequence[tuple[Document, Policy]]] | None = None
     """Returns what holds though no object says it (a mesh's defaults): policies, each with a
     document that stands for what says so. Which index that has, the caller fills in."""
@@ -128,6 +130,7 @@ class Parsed(msgspec.Struct, frozen=True):
     network_sets: tuple[NetworkSet, ...] = ()
     host_endpoints: tuple[HostEndpoint, ...] = ()
     client_tls: tuple[ClientTls, ...] = ()
+    client_imports: tuple[ClientImports, ...] = ()
     implied: tuple[Document, ...] = ()
     """What stands for no object of the cluster: the policies refer to these by the indexes that
     follow those of the documents."""
@@ -205,6 +208,9 @@ def parse(context: Context) -> Parsed:
     problems += [told for document, policy in implied for told in _not_understood(policy, document)]
     hosts = [h for d in involved.values() if d.host_endpoints for h in d.host_endpoints(context)]
     told = [c for d in involved.values() if d.client_tls for c in d.client_tls(context)]
+    imported = [
+        one for d in involved.values() if d.client_imports for one in d.client_imports(context)
+    ]
     return Parsed(
         policies=tuple(policies),
         ignored=tuple(ignored),
@@ -213,6 +219,7 @@ def parse(context: Context) -> Parsed:
         network_sets=tuple(sets),
         host_endpoints=tuple(hosts),
         client_tls=tuple(told),
+        client_imports=tuple(imported),
         implied=tuple(document for document, _ in implied),
     )
 

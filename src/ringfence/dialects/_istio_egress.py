@@ -22,7 +22,7 @@ from ringfence.dialects._shared import Malformed, fields, filled, integer, items
 from ringfence.model.cluster import Protocol, Service
 from ringfence.model.document import Document, Path
 from ringfence.model.label_space import NAMESPACE_NAME
-from ringfence.model.mesh import DataPlane
+from ringfence.model.mesh import ClientImports, DataPlane
 from ringfence.model.rule import (
     Action,
     AllPeers,
@@ -159,10 +159,38 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
     return [make(each, of_mesh=of_mesh, rules=tuple(say(namespace=each))) for each in places]
 
 
+def client_imports(context: Context) -> list[ClientImports]:
+    """Return which Services clients know, for each Sidecar."""
+    config = subjects.config(context)
+    told = []
+    for index, document in context.by_title.get(KIND, ()):
+        found = read(document, only_registry=config.registry_only)
+        of_mesh = document.namespace == config.root_namespace and not found.labels
+        why = f"{document.ref}: {found.unreadable[0].reason}" if found.unreadable else ""
+        told.append(
+            ClientImports(
+                index,
+                "" if of_mesh else document.namespace,
+                tuple(sorted((found.labels or {}).items())),
+                _rank(document, found, of_mesh=of_mesh),
+                tuple((one.port, one.hosts) for one in found.imports),
+                why,
+            )
+        )
+    return told
+
+
+def _rank(document: Document, found: Read, *, of_mesh: bool) -> tuple[int, str]:
+    """Return what orders the Sidecars that are for a pod."""
+    order = MESH if of_mesh else WORKLOAD if found.labels else NAMESPACE
+    return order, f"{created(document)}/{document.namespace}/{document.name}"
+
+
 def _places(found: Read, context: Context) -> Sequence[str | None]:
     """Return the namespaces that a Sidecar for all of them says something else of; None: any."""
     own = any(namespace == "." for one in found.imports for namespace, _ in one.hosts)
     private = any("*" not in each.export_to for each in context.once(service_entry.entries))
+    private = private or any("*" not in each.export_to for each in context.services)
     if not found.only_registry or not (own or private):
         return [None]
     return sorted({each.name for each in context.namespaces})
@@ -177,14 +205,15 @@ def _policy(
     of_mesh: bool,
     rules: tuple[Rule, ...],
 ) -> Policy:
+    order, tie = _rank(document, found, of_mesh=of_mesh)
     return Policy(
         document=index,
         kind=document.title,
         namespace=document.namespace,
         name=document.name,
         tier=MESH_EGRESS,
-        order=MESH if of_mesh else WORKLOAD if found.labels else NAMESPACE,
-        tie=f"{created(document)}/{document.namespace}/{document.name}",
+        order=order,
+        tie=tie,
         subject=_subject(place, found.labels or {}),
         rules=rules,
     )
@@ -264,7 +293,8 @@ def _known(
     by_traffic: dict[tuple[tuple[Traffic, ...], tuple[Traffic, ...]], list[Service]] = {}
     for service in context.services:
         name = f"{service.name}.{service.namespace}.{DOMAIN}"
-        if _imported(hosts, service.namespace, (name,)):
+        seen = "*" in service.export_to if namespace is None else service.is_known_in(namespace)
+        if seen and _imported(hosts, service.namespace, (name,)):
             ports = EVERY_PORT
             if one.port is not None:
                 ports = subjects.ports_of(service, frozenset((one.port,)))

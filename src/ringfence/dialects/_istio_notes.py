@@ -361,7 +361,3 @@ def _of_sidecars(context: Context) -> Iterator[Note]:
         spec = document.body.get("spec")
         if isinstance(spec, dict) and spec.get("ingress"):
             yield document, ("spec", "ingress"), "its listeners for what comes in are not judged"
-        everything = any(("*", "*") in one.hosts for one in found.imports)
-        if not found.only_registry and not everything:
-            why = "what is not imported is called in plaintext, which is not judged"
-            yield document, ("spec", "egress"), why

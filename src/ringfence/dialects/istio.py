@@ -52,5 +52,6 @@ DIALECT: Final = Dialect(
     inert_because=inert_because,
     notes=_istio_notes.notes,
     client_tls=_istio_destination_rule.client_tls,
+    client_imports=_istio_egress.client_imports,
     implied=_istio_egress.implied,
 )

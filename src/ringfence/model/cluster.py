@@ -159,6 +159,12 @@ class Service(msgspec.Struct, frozen=True, omit_defaults=True):
     """The labels of its own metadata; None where they were not read."""
     waypoint: tuple[str, str] | None = None
     """Namespace and name of the Gateway that is the waypoint of its callers from ambient."""
+    export_to: tuple[str, ...] = ("*",)
+    """The namespaces whose clients in Istio know it; `*` for all."""
+
+    def is_known_in(self, namespace: str) -> bool:
+        """Return whether the clients of a namespace know it as one of Istio's Services."""
+        return "*" in self.export_to or namespace in self.export_to
 
     @property
     def ref(self) -> str:

@@ -108,6 +108,27 @@ class ClientTls(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why it could not be understood: what its host's clients do is unknown."""
 
 
+class ClientImports(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which Services the proxies of some clients know, by a Sidecar: others they call unencrypted.
+
+    Source: istio/api `networking/v1alpha3/sidecar.proto`; Istio `pilot/pkg/model/sidecar.go`.
+    """
+
+    document: int
+    """Index into `Snapshot.documents`."""
+    namespace: str
+    """Of the clients; empty: of every namespace."""
+    workloads: tuple[tuple[str, str], ...] = ()
+    """The labels of the clients for which it holds, sorted; empty: all."""
+    rank: tuple[int, str] = (0, "")
+    """Of several that hold for a client, the one of least rank does."""
+    listeners: tuple[tuple[int | None, tuple[tuple[str, str], ...]], ...] = ()
+    """For a port of Services, or all that no other is for: namespaces (`*`: any that is not listed
+    by its name, `.`: the client's own) with a host each, `*` or `*.x` for many."""
+    unreadable: str = ""
+    """Why it could not be understood: what its clients know is unknown."""
+
+
 class IstioConfig(msgspec.Struct, frozen=True, omit_defaults=True):
     """What of Istio's mesh configuration changes verdicts, with Istio's own defaults.
 

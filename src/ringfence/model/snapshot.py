@@ -14,7 +14,7 @@ from ringfence.model.cluster import (
 )
 from ringfence.model.document import Document
 from ringfence.model.location import Location, Problem
-from ringfence.model.mesh import ClientTls, Mesh
+from ringfence.model.mesh import ClientImports, ClientTls, Mesh
 from ringfence.model.profile import Profile
 from ringfence.model.rule import Policy
 
@@ -50,6 +50,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """How the cluster's service meshes are set up."""
     client_tls: tuple[ClientTls, ...] = ()
     """What DestinationRules say of the TLS of clients; only where Istio is there."""
+    client_imports: tuple[ClientImports, ...] = ()
+    """Which Services clients know, by Sidecars; only where Istio is there."""
     staged: bool = False
     """Whether staged policies count as enforced."""
     pod_cidrs: tuple[str, ...] = ()

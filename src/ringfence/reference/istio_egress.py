@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from ringfence.model.cluster import Service
 from ringfence.model.connection import DomainEnd
 from ringfence.model.document import Document, Path, path_text
 from ringfence.model.mesh import DataPlane
@@ -37,6 +38,7 @@ from ringfence.reference.schema import NotUnderstoodError
 REGISTRY_ONLY = "REGISTRY_ONLY"
 ALLOW_ANY = "ALLOW_ANY"
 HANDED_ON = "the proxy that is asked about what the Sidecar does not know decides"
+PORTS = "only some of the Service's ports that lead to this one are imported"
 _HTTP = frozenset({"HTTP", "HTTP2", "GRPC", "GRPC-WEB", "HTTP_PROXY"})
 _TLS = frozenset({"HTTPS", "TLS"})
 
@@ -117,6 +119,36 @@ def judge(flow: Flow) -> Side:
     if unsure:
         return Side(Verdict.UNKNOWN, (piece,), unsure)
     return replace(allowed, limits=limits) if limits else Side(Verdict.DENY, (piece,))
+
+
+def knows(flow: Flow, service: Service) -> tuple[bool | None, tuple[str, ...]]:
+    """Return whether a sidecar knows the Service that is called; None: that cannot be told, and why.
+
+    What it does not know it passes on as it is, where it does not refuse it. A gateway has no
+    Sidecar.
+
+    Source: Istio `pilot/pkg/model/push_context.go` getSidecarScope, servicesExportedToNamespace;
+    `pilot/pkg/networking/core/listener.go` (PassthroughCluster).
+    """
+    client, pod = flow.source, flow.destination
+    if not isinstance(client, OwnPod) or not isinstance(pod, OwnPod):
+        return True, ()
+    if not service.is_known_in(client.namespace):
+        return False, ()
+    if flow.client is not None and flow.client.gateway:
+        return True, ()
+    try:
+        sidecar = _sidecar_of(flow, client)
+    except _Unread as unread:
+        return None, unread.side.because
+    ports = {port.port for port in service.ports if leads_to(port, pod, flow.port)} or {-1}
+    found = {
+        _is_imported(
+            _Known(service.namespace, host_of(service), frozenset((one,))), sidecar, client
+        )
+        for one in ports
+    }
+    return (found.pop(), ()) if len(found) == 1 else (None, (PORTS,))
 
 
 class _Unread(Exception):  # noqa: N818 - a way out, no error
@@ -262,6 +294,8 @@ def _known(flow: Flow, client: OwnPod) -> tuple[list[_Known], tuple[str, ...]]:
     unsure: list[str] = []
     pod = flow.destination
     if flow.service is not None and isinstance(pod, OwnPod):
+        if not flow.service.is_known_in(client.namespace):
+            return [], ()
         ports = frozenset(p.port for p in flow.service.ports if leads_to(p, pod, flow.port))
         return [_Known(flow.service.namespace, host_of(flow.service), ports)], ()
     for document in of_kind(flow.snapshot, NETWORKING, "ServiceEntry"):

@@ -2,7 +2,7 @@
 
 from ringfence.model.mesh import DataPlane, IstioConfig
 from ringfence.model.rule import Direction
-from ringfence.reference import istio_client_tls, istio_peer_authentication
+from ringfence.reference import istio_client_tls, istio_egress, istio_peer_authentication
 from ringfence.reference.istio_peer_authentication import Mode
 from ringfence.reference.mesh_flow import Flow, in_istio, in_linkerd, takes
 
@@ -41,9 +41,10 @@ def _between_proxies_of_istio(flow: Flow) -> Ways:
     """Return in which way two ends in Istio speak.
 
     A ztunnel always speaks mTLS, and so does a waypoint. A sidecar does so only to what it knows as
-    an endpoint of a Service: what is sent to a pod's own address goes through the passthrough
-    cluster, as it is. A DestinationRule says how; where none does, it is mTLS unless the server's
-    mode is DISABLE. TLS of another kind is application TLS to the server: it reads nothing in it.
+    an endpoint of a Service: what is sent to a pod's own address, or to a Service that its Sidecar
+    does not import or that is not exported to it, goes through the passthrough cluster, as it is. A
+    DestinationRule says how; where none does, it is mTLS unless the server's mode is DISABLE. TLS
+    of another kind is application TLS to the server: it reads nothing in it.
 
     Source: Istio `pilot/pkg/networking/core/cluster_tls.go` (buildUpstreamClusterTLSContext,
     autoMTLS), `pilot/pkg/xds/endpoints/mtls_checker.go`, `cluster.go` (PassthroughCluster);
@@ -52,6 +53,11 @@ def _between_proxies_of_istio(flow: Flow) -> Ways:
     client = flow.client
     if client is not None and client.data_plane is DataPlane.SIDECAR and not client.waypoint:
         if flow.service is None:
+            return (PLAINTEXT,), ()
+        known, because = istio_egress.knows(flow, flow.service)
+        if known is None:
+            return (MTLS, PLAINTEXT), because
+        if not known:
             return (PLAINTEXT,), ()
         said = istio_client_tls.mode(flow, flow.service)
         if said.because:

@@ -80,6 +80,7 @@ def write(snapshot: Snapshot, path: str) -> None:
         network_sets=(),
         host_endpoints=(),
         client_tls=(),
+        client_imports=(),
     )
     try:
         payload = msgspec.json.encode(stripped)
