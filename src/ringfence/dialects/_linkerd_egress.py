@@ -42,6 +42,7 @@ from ringfence.model.rule import (
     AnyPeer,
     Direction,
     DomainPeer,
+    FamilyPeer,
     MeshPeer,
     NotPeer,
     Peer,
@@ -150,17 +151,21 @@ def _peers(block: Network, context: Context) -> tuple[Peer, ...]:
 
     A host of which only the name is known is taken to be outside the networks of the cluster.
     """
-    within = {cidr for each in _outside(context) for cidr in each.excepts}
-    everywhere = AddressPeer(block.cidr) in EVERY_NETWORK and within >= set(block.excepts)
-    if everywhere:
-        return (block.peer, DomainPeer(ANY_NAME))
-    inner = ipaddress.ip_network(block.cidr)
-    clusters = [ipaddress.ip_network(cidr) for cidr in within]
-    if any(
-        one.version == inner.version and inner.network_address in one
-        for one in clusters
-        if one.prefixlen <= inner.prefixlen
-    ):
+    own = [ipaddress.ip_network(cidr) for each in _outside(context) for cidr in each.excepts]
+
+    def is_within_the_cluster(cidr: str) -> bool:
+        inner = ipaddress.ip_network(cidr)
+        return any(
+            one.version == inner.version
+            and one.prefixlen <= inner.prefixlen
+            and inner.network_address in one
+            for one in own
+        )
+
+    if AddressPeer(block.cidr) in EVERY_NETWORK and all(map(is_within_the_cluster, block.excepts)):
+        family = ipaddress.ip_network(block.cidr).version
+        return (block.peer, AllPeers((DomainPeer(ANY_NAME), FamilyPeer(family))))
+    if is_within_the_cluster(block.cidr):
         return (AllPeers((block.peer, NotPeer(DomainPeer(ANY_NAME)))),)
     return (block.peer,)
 
