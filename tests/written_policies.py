@@ -4,7 +4,7 @@ from ringfence.assemble import building
 from ringfence.model.document import Document
 from ringfence.model.proposal import EmittedFile
 from ringfence.model.snapshot import Snapshot
-from ringfence.prove.generated import read_back
+from ringfence.prove.written import read_back
 
 CLUSTER = """\
 apiVersion: v1

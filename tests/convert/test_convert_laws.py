@@ -25,7 +25,7 @@ from ringfence.model.proposal import Edition
 from ringfence.model.rule import DomainPeer
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Verdict
-from ringfence.prove.generated import read_back
+from ringfence.prove.written import read_back
 from strategies import Situation, situations
 from test_laws import clusters
 

@@ -9,7 +9,8 @@ from ringfence.learn.wishes import Wishes
 from ringfence.model.connectivity import Pair
 from ringfence.model.proposal import Emission, EmittedFile
 from ringfence.model.snapshot import Snapshot
-from ringfence.prove.generated import generate, prove, read_back
+from ringfence.prove.generated import generate, prove
+from ringfence.prove.written import read_back
 from ringfence.questions.connectivity import connectivity
 from written_maps import cluster, dependency_map, node, service, workload
 

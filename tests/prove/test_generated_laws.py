@@ -17,7 +17,8 @@ from ringfence.model.connection import AddressEnd, Connection, End, PodEnd
 from ringfence.model.proposal import Edition, Emission
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Verdict
-from ringfence.prove.generated import generate, kept, prove, read_back
+from ringfence.prove.generated import generate, prove
+from ringfence.prove.written import kept, read_back
 from ringfence.reference import judge
 
 

@@ -13,7 +13,8 @@ from ringfence.learn.wishes import CALICO, CILIUM, Wishes
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.layer7 import Request
-from ringfence.prove.generated import generate, kept, read_back
+from ringfence.prove.generated import generate
+from ringfence.prove.written import kept, read_back
 from ringfence.reference import judge
 
 ASKED = (

@@ -77,6 +77,12 @@ def configure(parser: ArgumentParser) -> None:
         help="the folder to write to, one file per workload; `-` for standard output",
     )
     parser.add_argument(
+        "--patches",
+        metavar="DIR",
+        help="the folder to write ServiceAccounts and patches to that give workloads of a mesh "
+        "accounts of their own; without it the report has commands that do the same",
+    )
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="prove, and tell what would change, but write nothing",
@@ -110,6 +116,7 @@ def run(args: Namespace) -> int:
         return 2
     tell_warnings(generation)
     changes = _write(args, generation, generation.proof)
+    _write_patches(args, generation)
     report = sys.stderr if args.output == "-" else sys.stdout
     if args.format == "json":
         print(_json(generation, generation.proof), file=report)
@@ -208,6 +215,16 @@ def _write(args: Namespace, generation: "Generation", proof: "Proof") -> "Change
     return _files.put(files, args.output, f"# {GENERATED}", dry=args.dry_run)
 
 
+def _write_patches(args: Namespace, generation: "Generation") -> None:
+    """Write what gives workloads accounts of their own, if that is wished for."""
+    from ringfence.cli import _files
+    from ringfence.model.proposal import GENERATED
+
+    files = {file.path: file.text for offer in generation.offers for file in offer.files}
+    if args.patches and files:
+        _files.put(files, args.patches, f"# {GENERATED}", dry=args.dry_run)
+
+
 def _exit_code(snapshot: "Snapshot", proof: "Proof", *, strict: bool) -> int:
     if proof.more or proof.less:
         return 1
@@ -224,8 +241,22 @@ def _text(args: Namespace, generation: "Generation", changes: "Changes | None") 
         yield from changes.told(args.output, made=not args.dry_run)
     if proof is not None:
         yield from proof_text(generation, proof)
+        yield from _offered(args, generation)
         if not proof.holds:
             yield "nothing was written"
+
+
+def _offered(args: Namespace, generation: "Generation") -> Iterator[str]:
+    """Yield what lets a mesh tell workloads apart, as commands, or where it is written."""
+    if args.patches:
+        files = sum(len(offer.files) for offer in generation.offers)
+        if files:
+            yield f"{_count(files, 'patch', 'patches')} in {args.patches}"
+        return
+    commands = [offer.command for offer in generation.offers if offer.command]
+    if commands:
+        yield "so that the mesh tells more apart (--patches DIR writes manifests):"
+        yield from (f"  {command}" for command in commands)
 
 
 def proof_text(generation: "Generation", proof: "Proof") -> Iterator[str]:
@@ -280,8 +311,8 @@ def _differences(differences: "tuple[Difference, ...]") -> Iterator[str]:
         yield f"  and {len(differences) - SHOWN} more (--format json has all)"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else noun + 's'}"
+def _count(number: int, noun: str, nouns: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def _json(generation: "Generation", proof: "Proof") -> str:
@@ -313,7 +344,11 @@ def _json(generation: "Generation", proof: "Proof") -> str:
         "conditions": list(generation.emission.notes),
         "dns": list(generation.proposal.dns.why) if generation.proposal.dns else [],
         "accounts": [
-            {"why": offer.why, "patches": [file.path for file in offer.files]}
+            {
+                "why": offer.why,
+                "command": offer.command,
+                "patches": [file.path for file in offer.files],
+            }
             for offer in generation.offers
         ],
         "stays": [document.ref for document in generation.stays],

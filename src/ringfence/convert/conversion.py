@@ -30,7 +30,7 @@ from ringfence.model.proposal import Edition, EmittedFile, ProposedPolicy, Surro
 from ringfence.model.rule import Direction, Rule
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Verdict
-from ringfence.prove.generated import read_back
+from ringfence.prove.written import read_back
 
 KUBERNETES: Final = "kubernetes"
 CALICO: Final = "calico"

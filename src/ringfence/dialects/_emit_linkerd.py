@@ -118,6 +118,8 @@ class _Emitter(Emitter):
             numbers += listed or []
         if rule.traffic is None:
             numbers = list(every)
+            because = "a Server is of a single port, and those stand for the ones that are declared"
+            telling.leave_out("ports", telling.end("ports that nothing declares"), because)
         who = self._who(telling) if numbers else None
         if who is None:
             return

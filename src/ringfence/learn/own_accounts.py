@@ -13,7 +13,7 @@ import msgspec
 from ringfence import yaml_text
 from ringfence.learn.accounts import SHARED
 from ringfence.model.cluster import Workload
-from ringfence.model.proposal import EmittedFile
+from ringfence.model.proposal import GENERATED, EmittedFile
 from ringfence.model.snapshot import Snapshot
 
 DEFAULT_INBOUND: Final = "config.linkerd.io/default-inbound-policy"
@@ -36,6 +36,8 @@ class Offer(msgspec.Struct, frozen=True):
     """As `shop/web runs as the account default, as does shop/api`."""
     files: tuple[EmittedFile, ...] = ()
     """Manifests and strategic merge patches; none where a workload has to be made anew."""
+    command: str = ""
+    """What does the same at once; empty where nothing does."""
 
 
 class Accounts:
@@ -65,7 +67,7 @@ class Accounts:
             if others:
                 why += f", as {'does' if len(others) == 1 else 'do'} {', '.join(others)}"
             why += ": what a mesh lets one of an account do, it lets all do"
-            yield Offer(why, tuple(self._files(workload)))
+            yield Offer(why, tuple(self._files(workload)), self._command(workload))
 
     def _files(self, workload: Workload) -> Iterator[EmittedFile]:
         version = _API.get(workload.kind)
@@ -90,6 +92,13 @@ class Accounts:
         change = f"kubectl -n {workload.namespace} patch {workload.kind.lower()} {workload.name}"
         how = [f"A strategic merge patch: {change} --patch-file FILE; then generate again."]
         yield _file(f"{stem}.patch.yaml", how, patch)
+
+    def _command(self, workload: Workload) -> str:
+        if workload.kind not in _API or workload.kind == "CronJob":
+            return ""
+        own, at = self._free_name(workload), f"kubectl -n {workload.namespace}"
+        target = f"{workload.kind.lower()}/{workload.name}"
+        return f"{at} create serviceaccount {own}; {at} set serviceaccount {target} {own}"
 
     def _free_name(self, workload: Workload) -> str:
         taken = {n for space, n in self._users if space == workload.namespace}
@@ -124,8 +133,10 @@ def closed_by_default(namespace: str, policy: str) -> Offer:
     }
     how = f"kubectl patch namespace {namespace} --patch-file FILE; then restart its pods."
     text = [f"A strategic merge patch: {how}"]
-    return Offer(why, (_file(f"{namespace}/_namespace.patch.yaml", text, patch),))
+    command = f"kubectl annotate namespace {namespace} --overwrite {DEFAULT_INBOUND}=deny"
+    return Offer(why, (_file(f"{namespace}/_namespace.patch.yaml", text, patch),), command)
 
 
 def _file(path: str, why: Iterable[str], body: dict[str, Any]) -> EmittedFile:
-    return EmittedFile(path, "\n".join((*yaml_text.comment(why), *yaml_text.block(body))) + "\n")
+    head = yaml_text.comment((GENERATED, *why))
+    return EmittedFile(path, "\n".join((*head, *yaml_text.block(body))) + "\n")

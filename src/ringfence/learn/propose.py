@@ -6,12 +6,10 @@ each covered namespace gets a default-deny and, unless the map says otherwise, t
 cluster's DNS, without which a default-deny stops everything.
 """
 
-import hashlib
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import product
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -26,6 +24,7 @@ from ringfence.learn.dependency_map import (
     Pods,
 )
 from ringfence.learn.mesh_ways import MeshWays
+from ringfence.learn.proposed_rules import Said, at_the_end, log_rule, object_name, reason, rule_of
 from ringfence.learn.resolve import (
     Destination,
     ResolvedDependency,
@@ -42,21 +41,15 @@ from ringfence.model.mesh import DataPlane
 from ringfence.model.proposal import ProposedPolicy, ProposedRule, Surroundings
 from ringfence.model.rule import (
     NETWORK_POLICY,
-    Action,
     Direction,
     LabelPeer,
-    Peer,
     PodPeer,
     Policy,
     PortRange,
-    Rule,
-    Traffic,
 )
 from ringfence.model.selector import EVERYTHING, LabelSelector, from_labels
 from ringfence.model.snapshot import Snapshot
 
-PREFIX: Final = "ringfence-"
-"""Begins the name of every generated policy, so that it replaces none that somebody wrote."""
 NAMESPACE_FILE: Final = "_namespace"
 """The file of a namespace's own policies; no workload's name begins with `_`."""
 
@@ -64,15 +57,6 @@ EVERY_POD: Final = (PodPeer(EVERYTHING, EVERYTHING),)
 TUNNEL: Final = "the mesh's tunnel, in which its own policies tell ports apart"
 
 BOTH: Final = (Direction.INGRESS, Direction.EGRESS)
-
-
-class _Said(NamedTuple):
-    """What a rule of a workload's policy says."""
-
-    peers: tuple[Peer, ...] | None
-    traffic: tuple[Traffic, ...] | None
-    layer7: tuple[Layer7, ...] | None = None
-    echoed: bool = False
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +108,7 @@ class _Proposer:
             for number, workload in enumerate(snapshot.workloads)
             if workload.namespace in dependency_map.namespaces and not on_host_network(workload)
         ]
-        self._rules: dict[tuple[int, Direction], dict[_Said, list[str]]] = defaultdict(dict)
+        self._rules: dict[tuple[int, Direction], dict[Said, list[str]]] = defaultdict(dict)
         self._ways = MeshWays(snapshot) if wishes.mesh else None
         self._control = find_control_plane(snapshot, wishes.mesh) if wishes.mesh else None
         self._lookups: dict[int, tuple[DomainPattern, ...]] | None = None
@@ -195,13 +179,13 @@ class _Proposer:
             for number in sources:
                 why = reason("to", str(dependency.destination), dependency, each.owner)
                 read = None if carried.sealed_on_the_way_out else layer7
-                said = _Said(destination.peers, destination.traffic, read, echoed and bool(read))
+                said = Said(destination.peers, destination.traffic, read, echoed and bool(read))
                 self._write(number, Direction.EGRESS, said, why, carried.out_of(number))
             for number, traffic in destination.workloads:
                 if number in covered and traffic != ():
                     why = reason("from", str(dependency.source), dependency, each.owner)
                     read = None if carried.is_member(number) else layer7
-                    said = _Said(each.source.peers, traffic, read)
+                    said = Said(each.source.peers, traffic, read)
                     self._write(number, Direction.INGRESS, said, why, carried.into(number))
                 touched = touched or number in covered
         if not touched:
@@ -209,7 +193,7 @@ class _Proposer:
             self._note(f"{dependency.source} to {dependency.destination}: {message}", dependency)
 
     def _write(
-        self, number: int, direction: Direction, said: _Said, why: str, tunnels: Iterable[int]
+        self, number: int, direction: Direction, said: Said, why: str, tunnels: Iterable[int]
     ) -> None:
         """Write a rule, and beside it one for the tunnels in which a mesh carries the same."""
         rules = self._rules[number, direction]
@@ -219,7 +203,7 @@ class _Proposer:
         peers = EVERY_POD if said.peers is None else said.peers
         if all(isinstance(peer, PodPeer | LabelPeer) for peer in peers):
             for port in tunnels:
-                through = _Said(peers, (PortRange(Protocol.TCP, port, port),))
+                through = Said(peers, (PortRange(Protocol.TCP, port, port),))
                 rules.setdefault(through, []).append(f"{why}; {TUNNEL}")
 
     def _reach_control_plane(self, control: ControlPlane) -> None:
@@ -232,11 +216,11 @@ class _Proposer:
                     control.rules, control.workloads, strict=True
                 ):
                     tunnels = self._tunnels((number,), there)
-                    said = _Said(peers, traffic)
+                    said = Said(peers, traffic)
                     self._write(number, Direction.EGRESS, said, control.why, tunnels)
             if DataPlane.AMBIENT in planes:
                 for block, ports in control.probes:
-                    said = _Said((block,), ports)
+                    said = Said((block,), ports)
                     rules = self._rules[number, Direction.INGRESS]
                     rules.setdefault(said, []).append(control.probed_because)
 
@@ -268,7 +252,7 @@ class _Proposer:
             if names == (limits.EVERY_NAME,):
                 why = "to the cluster's DNS, for any name: it calls addresses"
             for peers, traffic in dns.rules:
-                said = _Said(peers, traffic, (Layer7(dns=names),))
+                said = Said(peers, traffic, (Layer7(dns=names),))
                 rules.setdefault(said, []).append(why)
         return found
 
@@ -278,7 +262,7 @@ class _Proposer:
             if number in covered:
                 why = "from every pod: this is the cluster's DNS"
                 tunnels = self._tunnels(range(len(self._snapshot.workloads)), (number,))
-                self._write(number, Direction.INGRESS, _Said(EVERY_POD, traffic), why, tunnels)
+                self._write(number, Direction.INGRESS, Said(EVERY_POD, traffic), why, tunnels)
 
     # -- policies ----------------------------------------------------------------------------
 
@@ -286,16 +270,16 @@ class _Proposer:
         inside = [n for n in self._covered if self._snapshot.workloads[n].namespace == namespace]
         subject = tuple(self._names.workload_name(n) for n in inside)
         deny = (f"In {namespace}, nothing connects or is connected to unless a policy allows it.",)
-        logs = tuple(map(_log, BOTH)) if self._wishes.log_denied else ()
+        logs = tuple(map(log_rule, BOTH)) if self._wishes.log_denied else ()
         policies = [self._policy(namespace, "default-deny", EVERYTHING, logs, subject, deny)]
         if logs and self._wishes.dialect == CALICO:
             # Behind every other policy, so that what is logged is what none of them allowed.
-            policies = [_last(policies[0])]
+            policies = [at_the_end(policies[0])]
         if dns:
             asked = (Layer7(dns=(limits.CLUSTER_NAMES,)),) if self._lookups is not None else None
             rules = tuple(
                 ProposedRule(
-                    rule=_rule(Direction.EGRESS, 0, _Said(peers, traffic, asked)), why=dns.why
+                    rule=rule_of(Direction.EGRESS, 0, Said(peers, traffic, asked)), why=dns.why
                 )
                 for peers, traffic in dns.rules
             )
@@ -305,10 +289,10 @@ class _Proposer:
             )
             if wires:
                 tunnel = tuple(dict.fromkeys(p for peers, _ in dns.rules for p in peers))
-                said = _Said(tuple(p for p in tunnel if isinstance(p, PodPeer)), wires)
+                said = Said(tuple(p for p in tunnel if isinstance(p, PodPeer)), wires)
                 rules = (
                     *rules,
-                    ProposedRule(rule=_rule(Direction.EGRESS, len(rules), said), why=(TUNNEL,)),
+                    ProposedRule(rule=rule_of(Direction.EGRESS, len(rules), said), why=(TUNNEL,)),
                 )
             whose = "names" if asked is None else "the cluster's own names"
             why = (f"Every pod in {namespace} may resolve {whose}.",)
@@ -322,7 +306,7 @@ class _Proposer:
         name = self._names.workload_name(number)
         rules = [
             ProposedRule(
-                rule=_rule(direction, index, said),
+                rule=rule_of(direction, index, said),
                 why=tuple(dict.fromkeys(whys)),
                 echoed=said.echoed,
             )
@@ -417,49 +401,3 @@ class _Proposer:
     def _note(self, message: str, dependency: Dependency | None = None) -> None:
         location = dependency.location if dependency else self._map.location
         self._notes.append(Problem(message, location, severity="warning"))
-
-
-def object_name(stem: str) -> str:
-    """Return the name of an object: no name that somebody else would give."""
-    name = PREFIX + stem
-    if len(name) <= 253:
-        return name
-    return f"{name[:240]}-{hashlib.sha256(stem.encode('utf-8', 'replace')).hexdigest()[:10]}"
-
-
-def _rule(direction: Direction, index: int, said: _Said) -> Rule:
-    return Rule(
-        direction=direction,
-        action=Action.ALLOW,
-        peers=said.peers,
-        traffic=said.traffic,
-        path=("spec", direction.value, index),
-        layer7=said.layer7,
-    )
-
-
-def _log(direction: Direction) -> ProposedRule:
-    rule = Rule(
-        direction=direction,
-        action=Action.LOG,
-        peers=None,
-        traffic=None,
-        path=("spec", direction.value, 0),
-    )
-    return ProposedRule(rule=rule, why=("what no policy has allowed is logged, then denied",))
-
-
-def _last(proposed: ProposedPolicy) -> ProposedPolicy:
-    policy = msgspec.structs.replace(proposed.policy, order=math.inf)
-    return msgspec.structs.replace(proposed, policy=policy)
-
-
-def reason(preposition: str, end: str, dependency: Dependency, owner: str) -> str:
-    """Return the sentence above a rule: what it is for, whose it is, how it is known."""
-    text = f"{preposition} {end}, {dependency.traffic}"
-    if dependency.reason:
-        text += f": {dependency.reason}"
-    tail = [f"owner {owner}"] if owner else []
-    if dependency.evidence:
-        tail.append(f"evidence {dependency.evidence}")
-    return text + (f" ({'; '.join(tail)})" if tail else "")

@@ -6,7 +6,7 @@ for the policies of what is called, and for those of the network.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,41 +15,35 @@ from ringfence.engine.labels import selects
 from ringfence.learn import limits
 from ringfence.learn.cluster_dns import find_dns
 from ringfence.learn.dependency_map import Dependency, DependencyMap
+from ringfence.learn.mesh_reading import MTLS, by_reading, is_plain, over_mtls, runs_of, tcp_ports
 from ringfence.learn.mesh_ways import EVERY_PORT, MeshWays, Runs, tcp_runs
 from ringfence.learn.own_accounts import Accounts, Offer, closed_by_default
-from ringfence.learn.propose import NAMESPACE_FILE, object_name, reason
+from ringfence.learn.propose import NAMESPACE_FILE
+from ringfence.learn.proposed_rules import object_name, reason
 from ringfence.learn.resolve import ResolvedDependency, Resolver
 from ringfence.learn.stable_selector import on_host_network, stable_labels
 from ringfence.learn.wishes import ISTIO, LINKERD, Wishes
-from ringfence.model.cluster import Protocol
 from ringfence.model.label_space import NAMESPACE_NAME
 from ringfence.model.layer7 import HttpMatch, Layer7, exact
 from ringfence.model.location import Problem
-from ringfence.model.mesh import DataPlane, LinkerdConfig
+from ringfence.model.mesh import LinkerdConfig
 from ringfence.model.proposal import ProposedPolicy, ProposedRule
 from ringfence.model.rule import (
     Action,
-    Chain,
     Direction,
     NodePeer,
     Peer,
     PodPeer,
     Policy,
-    PortRange,
     PrincipalPeer,
     Rule,
     Tier,
     Traffic,
 )
-from ringfence.model.selector import EVERYTHING, LabelSelector, Operator, from_labels
+from ringfence.model.selector import EVERYTHING, LabelSelector, from_labels
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.tiers import ISTIO_ALLOW, ISTIO_TRANSPORT, LINKERD_SERVER
 
-MTLS: Final = Layer7(mtls=True)
-ZTUNNEL: Final = "ztunnel reads no HTTP, and no waypoint is before it"
-NAMED_TCP: Final = "the Services that lead to the port name it as TCP"
-MOST_PORTS: Final = 100
-"""Longer ranges are not written out by meshes, and not taken apart here."""
 ALL_NODES: Final = NodePeer(EVERYTHING)
 
 
@@ -140,8 +134,10 @@ class _Proposer:
         dependency = each.dependency
         why = reason("from", str(dependency.source), dependency, each.owner)
         boxes = limits.requests(dependency.http)
-        for some, opaque in self._by_reading(number, runs) if boxes else ((runs, ""),):
-            traffic = None if some == EVERY_PORT else _ports(some)
+        for some, opaque in (
+            by_reading(self._ways, self._mesh, number, runs) if boxes else ((runs, ""),)
+        ):
+            traffic = None if some == EVERY_PORT else tcp_ports(some)
             if not each.source.workloads:
                 said = _Said(each.source.peers, traffic, boxes, opaque)
                 self._rules[number].setdefault(said, []).append(why)
@@ -156,36 +152,11 @@ class _Proposer:
                     self._plain[number][self._names.workload_name(source)] = None
             if proved:
                 peers = tuple(PrincipalPeer(exact(name)) for name in sorted(proved))
-                said = _Said(peers, traffic, _over_mtls(boxes), opaque)
+                said = _Said(peers, traffic, over_mtls(boxes), opaque)
                 self._rules[number].setdefault(said, []).append(why)
             if unproved:
                 said = _Said(tuple(unproved), traffic, boxes, opaque, plain=True)
                 self._rules[number].setdefault(said, []).append(why)
-
-    def _by_reading(self, number: int, runs: Runs) -> Iterator[tuple[Runs, str]]:
-        """Yield ports by whether the proxy that judges reads HTTP there, and why it does not."""
-        if self._mesh != ISTIO:
-            yield runs, ""
-            return
-        planes = {i.mesh.data_plane for i in self._ways.members(number, ISTIO) if i.mesh}
-        if DataPlane.AMBIENT in planes:
-            yield runs, ZTUNNEL
-            return
-        large = tuple(run for run in runs if run[1] - run[0] >= MOST_PORTS and (run,) != EVERY_PORT)
-        runs = tuple(run for run in runs if run not in large)
-        if large:
-            yield large, ""
-        unread = {
-            port
-            for port in self._ways.known_ports(number)
-            if any(first <= port <= last for first, last in runs)
-            and not self._ways.chains(number, ((port, port),)) <= {Chain.HTTP, Chain.DETECTED}
-        }
-        whole = runs == EVERY_PORT
-        if read := runs if whole else tuple(_without(runs, unread)):
-            yield read, ""
-        if unread:
-            yield tuple((port, port) for port in sorted(unread)), NAMED_TCP
 
     def _peer(self, number: int) -> Peer:
         """Return how the network names a workload: the mesh does not know it."""
@@ -203,7 +174,7 @@ class _Proposer:
         for number, traffic in dns.workloads if dns else ():
             runs = tcp_runs(traffic, self._snapshot.workloads[number].identities)
             if number in self._members and runs:
-                said = _Said(None, _ports(runs), None)
+                said = _Said(None, tcp_ports(runs), None)
                 why = "from every pod: this is the cluster's DNS"
                 self._rules[number].setdefault(said, []).append(why)
                 self._plain[number]["every pod"] = None
@@ -293,7 +264,7 @@ class _Proposer:
 
     def _linkerd(self, selectors: dict[int, LabelSelector]) -> Iterator[ProposedPolicy]:
         for number in self._members:
-            ports = {run for said in self._rules[number] for run in _runs(said.traffic)}
+            ports = {run for said in self._rules[number] for run in runs_of(said.traffic)}
             known = {(port, port) for port in self._ways.known_ports(number)}
             probes = {
                 (port, path)
@@ -302,13 +273,13 @@ class _Proposer:
             }
             for port, path in sorted(probes):
                 box = Layer7(http=HttpMatch((exact("GET"),), (exact(path),)))
-                said = _Said(None, _ports(((port, port),)), (box,))
+                said = _Said(None, tcp_ports(((port, port),)), (box,))
                 self._rules[number].setdefault(said, []).append("a probe of its own")
             closed = Rule(
                 direction=Direction.INGRESS,
                 action=Action.DENY,
                 peers=None,
-                traffic=_ports(tuple(sorted(ports | known | {(p, p) for p, _ in probes}))),
+                traffic=tcp_ports(tuple(sorted(ports | known | {(p, p) for p, _ in probes}))),
                 path=("spec",),
             )
             rules = (*self._written(number), ProposedRule(rule=closed))
@@ -385,7 +356,7 @@ class _Proposer:
         """Return a selector that the mesh can say, and whom it selects beside the workload."""
         workload = self._snapshot.workloads[number]
         choice = self._resolver.selectors.of(number)
-        if self._mesh != ISTIO or _is_plain(choice.selector):
+        if self._mesh != ISTIO or is_plain(choice.selector):
             return choice.selector, choice.also
         chosen = from_labels(stable_labels(workload))
         also = tuple(
@@ -431,38 +402,3 @@ class _Proposer:
     def _note(self, message: str, dependency: Dependency | None = None) -> None:
         location = dependency.location if dependency else self._map.location
         self._notes.append(Problem(message, location, severity="warning"))
-
-
-def _over_mtls(boxes: tuple[Layer7, ...] | None) -> tuple[Layer7, ...]:
-    if boxes is None:
-        return (MTLS,)
-    return tuple(msgspec.structs.replace(box, mtls=True) for box in boxes)
-
-
-def _ports(runs: Runs) -> tuple[Traffic, ...]:
-    return tuple(PortRange(Protocol.TCP, first, last) for first, last in runs)
-
-
-def _runs(traffic: Iterable[Traffic] | None) -> Iterator[tuple[int, int]]:
-    for part in traffic or ():
-        if isinstance(part, PortRange):
-            yield part.first, part.last
-
-
-def _without(runs: Runs, ports: set[int]) -> Iterator[tuple[int, int]]:
-    for first, last in runs:
-        start = first
-        for port in sorted(p for p in ports if first <= p <= last):
-            if start < port:
-                yield start, port - 1
-            start = port + 1
-        if start <= last:
-            yield start, last
-
-
-def _is_plain(selector: LabelSelector) -> bool:
-    """Return whether a selector asks for single values of labels and nothing else."""
-    keys = [each.key for each in selector.requirements]
-    return len(set(keys)) == len(keys) and all(
-        each.operator is Operator.IN and len(each.values) == 1 for each in selector.requirements
-    )

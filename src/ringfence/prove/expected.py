@@ -22,7 +22,7 @@ from ringfence.learn.dependency_map import (
 )
 from ringfence.learn.wishes import CILIUM, PLAIN, Wishes
 from ringfence.model.cluster import Protocol
-from ringfence.model.layer7 import DomainPattern, HttpMatch, Layer7, Wildcard
+from ringfence.model.layer7 import DomainPattern, Layer7, Wildcard
 from ringfence.model.mesh import HBONE_PORT, LINKERD_INBOUND_PORT, DataPlane
 from ringfence.model.outside import AddressRange
 from ringfence.model.profile import older_than
@@ -33,6 +33,7 @@ from ringfence.prove import amounts, peer_sets, port_sets, requests
 from ringfence.prove.amounts import Amount
 from ringfence.prove.backends import Services
 from ringfence.prove.elements import DomainElement, Element, Places, PodElement, single
+from ringfence.prove.grants import EVERY_NAME, TCP, Expected, Grant, read_as, unread
 from ringfence.prove.meanings import Meanings, PortsAt
 from ringfence.prove.mesh_expected import MeshIntent, MeshStated
 from ringfence.prove.peer_sets import (
@@ -47,15 +48,10 @@ from ringfence.prove.peer_sets import (
 from ringfence.questions.naming import Names
 
 CLUSTER_NAMES: Final = DomainPattern("*.cluster.local")
-EVERY_NAME: Final = DomainPattern("*", Wildcard.CILIUM)
-ANY_HTTP: Final = Layer7(http=HttpMatch())
-ANY_QUERY: Final = Layer7(dns=(EVERY_NAME,))
-TCP: Final = port_sets.ports(Protocol.TCP)
 WIRES: Final = port_sets.ports(Protocol.TCP, HBONE_PORT, HBONE_PORT) | port_sets.ports(
     Protocol.TCP, LINKERD_INBOUND_PORT, LINKERD_INBOUND_PORT
 )
 """Where the tunnels of meshes end."""
-DNS: Final = TCP | port_sets.ports(Protocol.UDP)
 
 
 class Stated(NamedTuple):
@@ -69,66 +65,6 @@ class Stated(NamedTuple):
     api_servers: tuple[str, ...] = ()
     mesh: MeshStated | None = None
     control: ControlPlane | None = None
-
-
-class Grant(NamedTuple):
-    """What one end lets pass in one direction."""
-
-    peers: PeerSet
-    ports_at: PortsAt
-    own: bool
-    """True for what the map itself lists; False for DNS and substitutes."""
-    limits: tuple[Layer7, ...] | None = None
-    """None: anything may be said."""
-    sealed: frozenset[int] = frozenset()
-    """The destinations, as workloads, at which a mesh's proxies look into it instead."""
-
-    def reads(self, destination: Element) -> bool:
-        """Return whether the network looks into what goes to a destination."""
-        inside = isinstance(destination, PodElement) and destination.workload in self.sealed
-        return self.limits is not None and not inside
-
-    def amount_at(self, destination: Element) -> Amount:
-        """Return what passes to a destination; HTTP is spoken over TCP, DNS over UDP too."""
-        ports = self.ports_at(destination)
-        if self.limits is None or not self.reads(destination):
-            return Amount(ports)
-        spoken = DNS if any(box.dns is not None for box in self.limits) else TCP
-        return amounts.limited(ports & spoken, self.limits)
-
-
-class Expected(NamedTuple):
-    """What may pass between two elements."""
-
-    certain: Amount
-    possible: Amount
-    own: bool
-    """Whether the map itself lists any of it."""
-    refused: Amount = amounts.NOTHING
-    """What the map lists, but a proxy that reads the port for the sake of another dependency cannot
-    read: of `possible`, and not of `certain`."""
-
-
-def _read_as(box: Layer7) -> Layer7:
-    """Return all of the protocol as which a limit's port is read."""
-    return ANY_HTTP if box.http is not None else ANY_QUERY
-
-
-def _unread(listed: Amount, read: Mapping[Layer7, int]) -> Amount:
-    """Return what is listed without a limit on ports that Cilium's proxy reads, and cannot read.
-
-    Beside a rule with a limit, one without any for the same peer and port lets through what the
-    proxy understands. Of two protocols HTTP is the one as which the port is read.
-
-    Source: Cilium `pkg/policy/mapstate.go`, `pkg/policy/types/entry.go`.
-    """
-    found = amounts.NOTHING
-    left = listed.free
-    for protocol in (ANY_HTTP, ANY_QUERY):
-        ports = left & read.get(protocol, 0)
-        left &= ~ports
-        found |= Amount(ports) - amounts.limited(ports, (protocol,))
-    return found
 
 
 class Intent:
@@ -320,14 +256,14 @@ class Intent:
             found = grant.amount_at(destination)
             possible |= found
             if grant.reads(destination):
-                for protocol in {_read_as(box) for box in grant.limits or ()}:
+                for protocol in {read_as(box) for box in grant.limits or ()}:
                     read[protocol] = read.get(protocol, 0) | found.ports
             own = own or (grant.own and bool(found))
             if meant is Meant.YES:
                 certain |= found
         if not read or self._stated.wishes.dialect != CILIUM:
             return Expected(certain, possible, own)
-        refused = _unread(possible, read)
+        refused = unread(possible, read)
         return Expected(certain - refused, possible, own, refused)
 
     # -- the map -----------------------------------------------------------------------------

@@ -5,13 +5,11 @@ are meant for, and held against the map itself, pair by pair and port by port.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from io import BytesIO
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import msgspec
 
-from ringfence import dialects
 from ringfence.assemble import building
 from ringfence.errors import UsageError
 from ringfence.layer7 import Undecidable
@@ -19,45 +17,22 @@ from ringfence.learn.dependency_map import DependencyMap
 from ringfence.learn.own_accounts import Offer
 from ringfence.learn.propose import Proposal, propose
 from ringfence.learn.propose_mesh import MeshProposal, propose_mesh
-from ringfence.learn.wishes import CILIUM, ENFORCED_BY, MESHES, PLAIN, Wishes
+from ringfence.learn.wishes import CILIUM, ENFORCED_BY, PLAIN, Wishes
 from ringfence.model.document import Document
-from ringfence.model.kinds import group_of
-from ringfence.model.location import Location, Problem
+from ringfence.model.location import Problem
 from ringfence.model.outside import AddressRange, merge
 from ringfence.model.profile import Profile
-from ringfence.model.proposal import Emission, EmittedFile, Substitute, Unsupported
-from ringfence.model.reading import Reading
+from ringfence.model.proposal import Emission
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Judgement
 from ringfence.prove import port_sets
 from ringfence.prove.actual import Actual
 from ringfence.prove.amounts import EVERYTHING, Amount
 from ringfence.prove.elements import DomainElement, Element, PodElement, RangeElement, cut
-from ringfence.prove.expected import Expected, Intent, Stated
+from ringfence.prove.expected import Intent, Stated
+from ringfence.prove.grants import Expected
 from ringfence.prove.mesh_expected import MeshStated
-from ringfence.sources import manifests
-
-REPLACED: Final = frozenset(
-    ("NetworkPolicy", "StagedNetworkPolicy", "StagedKubernetesNetworkPolicy", "CiliumNetworkPolicy")
-)
-"""The kinds of policy of the network that a namespace has for itself, in whichever language."""
-MESH_REPLACED: Final = {
-    "istio": frozenset(
-        (("security.istio.io", "AuthorizationPolicy"), ("security.istio.io", "PeerAuthentication"))
-    ),
-    "linkerd": frozenset(
-        ("policy.linkerd.io", kind)
-        for kind in (
-            "Server",
-            "ServerAuthorization",
-            "AuthorizationPolicy",
-            "MeshTLSAuthentication",
-            "NetworkAuthentication",
-            "HTTPRoute",
-        )
-    ),
-}
-"""The same of the meshes, with their groups."""
+from ringfence.prove.written import emissions, kept, read_back, replaced, together
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -142,8 +117,7 @@ def generate(
         mesh = propose_mesh(dependency_map, snapshot, wishes)
         notes = tuple(dict.fromkeys((*proposal.notes, *mesh.notes)))
         proposal = msgspec.structs.replace(proposal, notes=notes, mesh_twins=mesh.twins)
-    emissions = _emissions(proposal, mesh)
-    emission = _together(emissions)
+    emission = together(emissions(proposal, mesh))
     if proposal.problems:
         return Generation(
             proposal=proposal, emission=emission, profile=snapshot.profile, proof=None
@@ -183,46 +157,6 @@ def enforcing(snapshot: Snapshot, wishes: Wishes) -> Snapshot:
         )
     chosen = msgspec.structs.replace(profile, cni=needed, evidence=f"--dialect {wishes.dialect}")
     return building.rejudged(snapshot, snapshot.documents, profile=chosen)
-
-
-def _emissions(proposal: Proposal, mesh: MeshProposal) -> dict[str, Emission]:
-    """Return what is written in each language."""
-    wishes = proposal.wishes
-    found = {}
-    if wishes.dialect:
-        found[wishes.dialect] = dialects.emit(
-            wishes.dialect, proposal.policies, proposal.surroundings
-        )
-    if wishes.mesh:
-        around = msgspec.structs.replace(
-            proposal.surroundings, proved_apart=bool(wishes.dialect), staged=False
-        )
-        found[wishes.mesh] = dialects.emit(wishes.mesh, mesh.policies, around)
-    return found
-
-
-def _together(emissions: dict[str, Emission]) -> Emission:
-    """Return what is written in all languages; in folders of their own where there are several."""
-    several = len(emissions) > 1
-    files: list[EmittedFile] = []
-    unsupported: list[Unsupported] = []
-    substitutes: list[Substitute] = []
-    for name, emission in emissions.items():
-        before = f"{name}/" if several else ""
-        by_mesh = name in MESHES
-        substitutes += [
-            msgspec.structs.replace(each, by_mesh=by_mesh) for each in emission.substitutes
-        ]
-        files += [EmittedFile(before + file.path, file.text) for file in emission.files]
-        unsupported += [
-            msgspec.structs.replace(each, file=before + each.file) for each in emission.unsupported
-        ]
-    return Emission(
-        files=tuple(sorted(files)),
-        unsupported=tuple(unsupported),
-        substitutes=tuple(substitutes),
-        notes=tuple(dict.fromkeys(note for each in emissions.values() for note in each.notes)),
-    )
 
 
 def prove(
@@ -273,45 +207,6 @@ def _stated_of_mesh(proposal: Proposal, emission: Emission) -> MeshStated | None
         return None
     own = tuple(each for each in emission.substitutes if each.by_mesh)
     return MeshStated(proposal.wishes.mesh, proposal.mesh_twins, own)
-
-
-def read_back(files: Iterable[EmittedFile]) -> Reading:
-    """Return written files as they are read, their objects and problems under their paths."""
-    found = Reading()
-    for file in files:
-        reading = manifests.read(["-"], BytesIO(file.text.encode("utf-8")))
-        found += Reading(
-            tuple(msgspec.structs.replace(each, file=file.path) for each in reading.documents),
-            tuple(
-                msgspec.structs.replace(each, location=Location(file.path, each.location.line))
-                for each in reading.problems
-            ),
-        )
-    return found
-
-
-def kept(
-    dependency_map: DependencyMap, snapshot: Snapshot, wishes: Wishes = PLAIN
-) -> tuple[Document, ...]:
-    """Return the cluster's policies that generation leaves in place: all but the covered ones."""
-    gone = {(d.title, d.ref) for d in replaced(dependency_map, snapshot, wishes)}
-    return tuple(d for d in snapshot.documents if (d.title, d.ref) not in gone)
-
-
-def replaced(
-    dependency_map: DependencyMap, snapshot: Snapshot, wishes: Wishes = PLAIN
-) -> tuple[Document, ...]:
-    """Return the policies that the covered namespaces have already: no part of a proof."""
-    of_mesh = MESH_REPLACED.get(wishes.mesh, frozenset())
-    return tuple(
-        document
-        for document in snapshot.documents
-        if document.namespace in dependency_map.namespaces
-        and (
-            (document.kind in REPLACED and bool(wishes.dialect))
-            or (group_of(document.api_version), document.kind) in of_mesh
-        )
-    )
 
 
 class _Comparison:

@@ -134,10 +134,13 @@ class MeshIntent:
                 member is not None and member.principal in grant.principals
             ):
                 meant = Meant.YES
+            amount = grant.amount
+            if self._stated.mesh == LINKERD and amount.ports == TCP and not grant.perhaps:
+                amount = amount.on(self._with_servers(destination.workload))
             if meant is not Meant.NO:
-                possible |= grant.amount
+                possible |= amount
             if meant is Meant.YES and not grant.perhaps:
-                certain |= grant.amount
+                certain |= amount
         return Admitted(certain, possible)
 
     # -- the map -----------------------------------------------------------------------------
@@ -223,6 +226,13 @@ class MeshIntent:
 
     # -- Linkerd -----------------------------------------------------------------------------
 
+    def _with_servers(self, number: int) -> int:
+        """Return the ports of a workload that Servers are for."""
+        found = port_sets.NOTHING
+        for each in (number, *self._stated.twins.get(number, ())):
+            found |= self.carriage.known(each) | self._served[each]
+        return found
+
     def _add_defaults(self, number: int) -> None:
         """Add what Linkerd lets in beside: probes, and by default where no Server is."""
         config = self._snapshot.mesh.linkerd or LinkerdConfig()
@@ -240,6 +250,6 @@ class MeshIntent:
             member = identity.mesh
             if member is None or (member.default_inbound or config.default_inbound) == "deny":
                 continue
-            rest = TCP & ~(self.carriage.known(number) | self._served[number])
+            rest = TCP & ~self._with_servers(number)
             left = _Grant(Amount(rest), peers=peer_sets.Anything(), perhaps=True)
             self._grants[number].append(left)
