@@ -59,3 +59,16 @@ def test_what_differs_between_the_ways_is_not_told_as_one(tmp_path: Path, capsys
 def test_without_a_mesh_nothing_of_one_is_told(tmp_path: Path, capsys: Captured) -> None:
     assert main(["check", cluster(tmp_path), "10.9.9.9", "legacy/batch:80", "-o", "json"]) == 0
     assert list(json.loads(capsys.readouterr().out)["layers"]) == ["network"]
+
+
+def test_warnings_are_told_by_explain_and_by_the_wide_output(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    path = cluster(tmp_path, ONLY_8080, mesh=AMBIENT)
+    told = "NetworkPolicy/shop/pay: allows what the mesh carries on TCP 15008, but not"
+    assert main(["explain", path, "shop/web", PAY]) == 1
+    assert f"warning: {told}" in capsys.readouterr().out
+    assert main(["connectivity", path, "-o", "wide"]) == 0
+    assert f"WARNINGS\n  {told}" in capsys.readouterr().out
+    assert main(["connectivity", path]) == 0
+    assert told not in capsys.readouterr().out

@@ -1,13 +1,15 @@
 """What outputs of all pairs say of mTLS."""
 
+import msgspec
 import pytest
 
 from questions import shop as plain
-from questions.mesh_shop import shop
+from questions.mesh_shop import STRICT, shop
 from ringfence import outputs
 from ringfence.model.connectivity import Connectivity
 from ringfence.outputs._page_data import page_data
 from ringfence.questions.connectivity import connectivity
+from ringfence.questions.mesh_warnings import mesh_warnings
 
 LINE = "mTLS: 2 of 6 pairs of workloads with a served port open are over mTLS, 4 plaintext"
 
@@ -37,3 +39,13 @@ def test_the_wide_output_tells_it_of_each_pair() -> None:
 @pytest.mark.parametrize("output", ["text", "markdown", "wide", "json", "yaml"])
 def test_without_a_mesh_nothing_is_told(output: str) -> None:
     assert "mtls:" not in written(connectivity(plain.shop()), output).lower().replace('"', "")
+
+
+def test_the_wide_output_ends_with_warnings() -> None:
+    snapshot = shop(STRICT)
+    warnings = mesh_warnings(snapshot)
+    assert warnings
+    answer = msgspec.structs.replace(connectivity(snapshot), warnings=warnings)
+    told = written(answer, "wide")
+    assert "\nWARNINGS\n  PeerAuthentication/shop/default: demands mTLS" in told
+    assert "\n    shown by legacy/batch -> shop/" in told
