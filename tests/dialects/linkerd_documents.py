@@ -19,6 +19,7 @@ from ringfence.model.rule import (
     AllPeers,
     AnyPeer,
     DomainPeer,
+    FamilyPeer,
     Layer,
     NamedPort,
     NotPeer,
@@ -197,6 +198,8 @@ def _is(peer: Peer, client: Client) -> bool:
             return client.principal != "" and _holds(peer.pattern, client.principal)
         case DomainPeer():
             return client.domain != ""
+        case FamilyPeer():
+            return peer.family == ipaddress.ip_address(client.address).version
         case _:
             raise AssertionError(peer)
 
