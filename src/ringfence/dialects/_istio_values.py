@@ -16,11 +16,12 @@ from ringfence.model.layer7 import Form, HeaderMatch, Text, exact
 
 ANY_TEXT: Final = Text(Form.PREFIX, "")
 """Whatever is there at all: no method, path or host is empty."""
-PATH_CHARACTER: Final = r"[a-zA-Z0-9\-._~%!$&'()+,;:@=]"
+PATH_CHARACTER: Final = r"[a-zA-Z0-9\-._~%!$&'()*+,;:@=]"
 ONE_SEGMENT: Final = f"{PATH_CHARACTER}+"
 ANY_SEGMENTS: Final = f"(?:{PATH_CHARACTER}|/)*"
 ONE, ANY = "{*}", "{**}"
-LITERAL: Final = re.compile(ONE_SEGMENT)
+LITERAL: Final = re.compile(ONE_SEGMENT.replace("*", ""))
+"""What stands for itself in a template, where a star never does."""
 MOST_ACCOUNTS: Final = 16
 LONGEST_ACCOUNT: Final = 320
 HIGHEST_PORT: Final = 65535

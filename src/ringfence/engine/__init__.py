@@ -14,6 +14,7 @@ A question goes through the files of this room from the top of this list to the 
     - `transport`: which proxies take it, whether by mTLS, at which port on the wire
     - `wire`: what mTLS makes of classes of traffic
     - `overlays`: the legs of a way, and ways of which either may be right, as one
+    - `repeated_headers`: headers with several values, of which is not told what Envoy makes
 - `sides`: one part from both ends; what the network settles without policies
     - `trace`: through a stack, tier by tier, with the evidence
     - `encounters`: how the rules of a policy meet the connection

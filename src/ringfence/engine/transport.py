@@ -174,10 +174,11 @@ class Transport:
 
     def _refuses(self, destination: int, source: int, port: int) -> bool | None:
         """Return whether a destination refuses mTLS; None: perhaps."""
-        mask = self._wire.over_mtls & self._wire.ports_of(port)
-        refused, perhaps = self.refused(
-            self._classes.class_of[destination], self._classes.class_of[source]
-        )
+        number = self._classes.class_of[destination]
+        # Classes of other zones are nothing that a PeerAuthentication of this one could refuse.
+        to_it = self._classes.zones.traffic_to(number)
+        mask = self._wire.over_mtls & self._wire.ports_of(port) & to_it
+        refused, perhaps = self.refused(number, self._classes.class_of[source])
         if mask & ~refused == 0:
             return True
         return None if mask & perhaps else False

@@ -2,7 +2,7 @@
 
 Source: istio.io "Authorization policy normalization"; Envoy `source/common/http/path_utility.cc`
 (canonicalPath, mergeSlashes, unescapeSlashes), which canonicalises as Chromium does
-(`googleurl url_canon_path.cc`).
+(`googleurl url_canon_path.cc`). Parameters of `.` and `..` since 1.36.10, 1.37.6, 1.38.4, 1.39.1.
 """
 
 import re
@@ -10,6 +10,7 @@ from typing import Final
 
 UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_ESCAPED_ALWAYS: Final = {ord(sign): f"%{ord(sign):02X}" for sign in '"<>^`{|}'}
 _SLASHES: Final = re.compile(r"%(?:2[Ff]|5[Cc])")
 
 
@@ -25,8 +26,20 @@ def normalised(path: str, setting: str) -> str:
         return found
     if setting == "DECODE_AND_MERGE_SLASHES":
         found = _SLASHES.sub(lambda one: "/" if one[0].lower() == "%2f" else "\\", found)
-    found = _resolved(_ESCAPED.sub(_decoded, found).replace("\\", "/"))
-    return found if setting == "BASE" else re.sub("/{2,}", "/", found)
+    found = "/".join(map(_without_parameters, found.split("/")))
+    found = _ESCAPED.sub(_decoded, found).replace("\\", "/").translate(_ESCAPED_ALWAYS)
+    found = _resolved(found)
+    if setting == "BASE":
+        return found
+    if not found.strip("/"):
+        return found[:2]  # of slashes alone Envoy leaves the first and the last
+    return re.sub("/{2,}", "/", found)
+
+
+def _without_parameters(segment: str) -> str:
+    """Return a segment; what leads to itself or out of it, without its parameters (`..;a=b`)."""
+    before, semicolon, _ = segment.partition(";")
+    return before if semicolon and before in (".", "..") else segment
 
 
 def _decoded(escaped: re.Match[str]) -> str:

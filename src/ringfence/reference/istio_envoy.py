@@ -16,6 +16,8 @@ from ringfence.reference.istio_strings import (
     is_host,
     is_namespace,
     is_path,
+    is_peer,
+    is_refused,
     is_service_account,
     is_value,
     with_aliases,
@@ -27,8 +29,14 @@ HTTP_ONLY = frozenset({"hosts", "methods", "paths", "requestPrincipals", "header
 TOKEN = "the token of the request decides; a question gives none"
 ADDRESSED = "the address of the Service that the client calls decides (`destination.ip`)"
 FORWARDED = "the header `x-forwarded-for` decides: `remoteIpBlocks` are what the client says it is"
+REFUSED = "Envoy refuses what Istio makes of a value that is no regular expression"
+PSEUDO = (
+    "what the proxy makes of a header decides that is no header, or comes from the request line"
+)
 METADATA = "what other filters of the proxy say decides (`experimental.envoy.filters`)"
 SERVER_NAME = "the server name of the TLS handshake decides, which may be the mesh's own"
+
+_PSEUDO = frozenset({"host", ":authority", ":path", ":scheme", ":method"})
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,9 @@ def meets(rule: Rule, facts: Facts, namespace: str, *, allows: bool) -> Match:
     if not facts.http and allows and any(one.kind in HTTP_ONLY for one in rule.fields):
         return NO
 
+    if any(is_refused(f.kind, value) for f in rule.fields for value in (*f.values, *f.not_values)):
+        return perhaps(REFUSED)
+
     def part(fields: tuple[Field, ...]) -> Match:
         heard = [one for one in fields if facts.as_http or one.kind not in HTTP_ONLY]
         return all_of(_holds(one, facts, namespace) for one in heard)
@@ -104,7 +115,6 @@ def _is(one: Field, value: str, facts: Facts, namespace: str) -> Match:
         "methods": lambda: is_header(value, facts.method),
         "hosts": lambda: is_host(value, facts.host),
         "paths": lambda: is_path(value, facts.path),
-        "headers": lambda: _has_header(one.header, value, facts),
     }
     if one.kind in plain:
         return certain(plain[one.kind]())
@@ -115,6 +125,10 @@ def _is(one: Field, value: str, facts: Facts, namespace: str) -> Match:
             if facts.at_waypoint:
                 return perhaps(ADDRESSED)
             return has_address(facts.flow, value, Direction.EGRESS)
+        case "headers":
+            if one.header in _PSEUDO:
+                return perhaps(PSEUDO)
+            return certain(_has_header(one.header, value, facts))
         case "remoteIpBlocks":
             if facts.as_http:
                 return perhaps(FORWARDED)
@@ -131,7 +145,7 @@ def is_principal(value: str, flow: Flow) -> bool:
     principal = flow.principal
     mesh = config(flow.snapshot)
     domains = (mesh.trust_domain, *mesh.trust_domain_aliases)
-    return bool(principal) and any(is_value(v, principal) for v in with_aliases(value, domains))
+    return bool(principal) and any(is_peer(v, principal) for v in with_aliases(value, domains))
 
 
 def _is_trust_domain(value: str, flow: Flow) -> bool:
@@ -148,9 +162,12 @@ def _is_trust_domain(value: str, flow: Flow) -> bool:
 
 
 def _has_header(name: str, value: str, facts: Facts) -> bool:
-    """Return whether a header is there with a value; what comes more than once is joined."""
-    found = [content for key, content in facts.headers if key == name]
-    return bool(found) and is_header(value, ",".join(found))
+    """Return whether a header is there with a value; of what comes more than once each counts.
+
+    Source: Envoy `source/extensions/filters/common/rbac/matchers.cc`
+    (rbac_match_headers_individually), since 1.37.1 and in what was mended of the versions before.
+    """
+    return any(key == name and is_header(value, content) for key, content in facts.headers)
 
 
 def has_address(flow: Flow, value: str, direction: Direction) -> Match:
