@@ -138,3 +138,14 @@ def test_a_dialect_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         convert("kubernetes")
     assert "--to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("mesh", ["istio", "linkerd"])
+def test_meshes_are_told_not_to_be_there_yet(
+    mesh: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert("kubernetes", "--to", mesh, "-o", "out") == 2
+    told = capsys.readouterr().err
+    assert f"not converted to `{mesh}` yet" in told
+    assert f"ringfence generate --dialect {mesh}" in told
+    assert not (here / "out").exists()

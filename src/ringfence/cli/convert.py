@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ringfence.cli._inputs import HELP, add_cluster_options, load_cluster
 from ringfence.cli._verb import Verb
+from ringfence.errors import UsageError
 
 if TYPE_CHECKING:
     from ringfence.cli._files import Changes
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ringfence.convert.compare import Difference, Wider
 
 DIALECTS = ("kubernetes", "calico", "cilium", "cluster-network-policy")
+MESHES = ("istio", "linkerd")
 EXAMPLES = """
   ringfence convert cluster/ --to cilium -o policies/
   ringfence convert cluster/ --to kubernetes --check
@@ -43,7 +45,11 @@ def configure(parser: ArgumentParser) -> None:
     parser.epilog = f"examples:{EXAMPLES}{NOTE}"
     parser.add_argument("inputs", nargs="*", metavar="INPUT", help=HELP)
     parser.add_argument(
-        "--to", required=True, choices=DIALECTS, metavar="DIALECT", help=", ".join(DIALECTS)
+        "--to",
+        required=True,
+        choices=(*DIALECTS, *MESHES),
+        metavar="DIALECT",
+        help=", ".join(DIALECTS),
     )
     parser.add_argument(
         "-o",
@@ -82,6 +88,12 @@ def run(args: Namespace) -> int:
     from ringfence.convert import convert
     from ringfence.model.proposal import Edition
 
+    if args.to in MESHES:
+        raise UsageError(
+            f"policies are not converted to `{args.to}` yet, nor from one mesh to another: "
+            f"`ringfence generate --dialect {args.to}` writes them for a dependency map, which "
+            "`ringfence map init` drafts"
+        )
     snapshot = load_cluster(args, args.inputs)
     found = convert(
         snapshot,
