@@ -188,7 +188,8 @@ def authorization_policies(draw: Draw, name: str = "ap", action: str = "") -> Ma
     if chosen == "CUSTOM":
         spec["provider"] = {"name": draw(st.sampled_from(("known", "unknown")))}
     found = draw(few(rules()))
-    if found or draw(st.booleans()):
+    without = draw(st.booleans())
+    if found or not without:
         spec["rules"] = found
     made = manifest(draw, SECURITY, "AuthorizationPolicy", name, draw(attached(spec)))
     if draw(st.integers(0, 19)) == 0:
@@ -242,7 +243,8 @@ def destination_rules(draw: Draw, name: str = "dr") -> Manifest:
         ]
     if draw(st.integers(0, 5)) == 0:
         policy["loadBalancer"] = {"simple": "RANDOM"}
-    if policy or draw(st.booleans()):
+    without = draw(st.booleans())
+    if policy or not without:
         spec["trafficPolicy"] = policy
     if draw(st.integers(0, 3)) == 0:
         spec["exportTo"] = draw(listed((".", "*", "beta")))
@@ -326,7 +328,7 @@ def configurations(draw: Draw) -> list[Manifest]:
 @st.composite
 def istio_policies(draw: Draw) -> list[Manifest]:
     """One to six objects of all kinds, those that decide most first."""
-    found = []
+    found: list[Manifest] = []
     for number in range(draw(st.integers(1, 6))):
         one = draw(
             seldom(

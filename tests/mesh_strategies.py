@@ -202,7 +202,8 @@ def clusters(draw: Draw, mesh: str) -> list[Manifest]:
     found += [draw(services(name, mesh)) for name in ("front", "back")]
     if mesh == "istio":
         found += draw(gateways())
-    return found + draw((istio if mesh == "istio" else linkerd).configurations())
+    said = istio.configurations() if mesh == "istio" else linkerd.configurations()
+    return found + draw(said)
 
 
 @st.composite
