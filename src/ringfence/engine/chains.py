@@ -107,10 +107,10 @@ class Chains:
             for pod in universe.identity(e).pods
         }
 
-    def of(self, element: int) -> dict[int, Chain | None]:
+    def of(self, element: int) -> dict[int, frozenset[Chain]]:
         """Return as what a destination's ports are read that Services name.
 
-        None where they disagree. All other ports are detected.
+        Several where they disagree. All other ports are detected.
 
         Args:
             element: an identity, or a Service: of it what its own ports lead to.
@@ -123,10 +123,7 @@ class Chains:
         else:
             for target, port in self.led_by(element - universe.first_service):
                 found[target].add(chain_of(port))
-        return {
-            target: next(iter(said)) if len(said) == 1 else None
-            for target, said in sorted(found.items())
-        }
+        return {target: frozenset(said) for target, said in sorted(found.items())}
 
     def led_by(self, number: int) -> list[tuple[int, ServicePort]]:
         """Return the ports of pods that the ports of a Service lead to."""

@@ -134,7 +134,7 @@ class Ports:
                         found[port][element].add((declared.protocol, declared.port))
         return found
 
-    def _find_chains(self) -> dict[int, dict[int, Chain | None]]:
+    def _find_chains(self) -> dict[int, dict[int, frozenset[Chain]]]:
         """Return as what each member of a mesh, and each Service, is read at its ports."""
         universe = self._universe
         members = bits.members(universe.meshed | universe.services)
@@ -142,12 +142,12 @@ class Ports:
 
     def _chain(self, chain: Chain) -> Iterator[tuple[int, int, int]]:
         """Yield the traffic that is read in one way at each element, certainly and perhaps."""
-        known: dict[tuple[tuple[int, Chain | None], ...], Meaning] = {}
+        known: dict[tuple[tuple[int, frozenset[Chain]], ...], Meaning] = {}
         for element, read in self._read.items():
             key = tuple(read.items())
             if key not in known:
-                certain = self._mask((Protocol.TCP, p, p) for p, said in key if said is chain)
-                perhaps = self._mask((Protocol.TCP, p, p) for p, said in key if said is None)
+                certain = self._mask((Protocol.TCP, p, p) for p, said in key if said == {chain})
+                perhaps = self._mask((Protocol.TCP, p, p) for p, said in key if chain in said)
                 if chain is Chain.DETECTED:
                     told = self._mask((Protocol.TCP, p, p) for p, _ in key)
                     certain |= self.space.mask(Protocol.TCP) & ~told
@@ -210,7 +210,7 @@ class Ports:
         told: dict[Chain, set[tuple[Protocol, int, int]]] = {chain: set() for chain in Chain}
         for read in self._read.values():
             for port, said in read.items():
-                for chain in Chain if said is None else (said, Chain.DETECTED):
+                for chain in said | {Chain.DETECTED}:
                     told[chain].add((Protocol.TCP, port, port))
         told[Chain.DETECTED].add((Protocol.TCP, 0, 65535))
         return numbers | {ChainPort(chain): frozenset(ranges) for chain, ranges in told.items()}
