@@ -1,14 +1,12 @@
 """`ringfence demo`: the whole journey on a bundled example, from wide open to proven."""
 
-import shlex
-import sys
 import tempfile
-import textwrap
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ringfence.cli._page import Page
 from ringfence.cli._verb import Verb
 from ringfence.errors import UsageError
 
@@ -23,8 +21,8 @@ EXAMPLES = """
   ringfence demo                      in a temporary folder
   ringfence demo shop/                in a folder of your choice
   ringfence demo --dialect cilium     with the policies of Cilium, or of Calico
+  ringfence demo --mesh ambient       in Istio's mesh: who may call payment, by identity
 """
-WIDTH = 80
 FROM, TO = "shop/web", "shop/db:5432"
 """The connection whose denial is shown: what an intruder in the shop window would try first."""
 CALLER, CALLED = "shop/api", "shop/payment:8080"
@@ -46,6 +44,11 @@ def configure(parser: ArgumentParser) -> None:
         default="kubernetes",
         help="the language of the policies (default: kubernetes)",
     )
+    parser.add_argument(
+        "--mesh",
+        choices=("sidecar", "ambient"),
+        help="show the shop in a mesh of Istio instead, with a proxy in each pod or on each node",
+    )
 
 
 def run(args: Namespace) -> int:
@@ -56,10 +59,17 @@ def run(args: Namespace) -> int:
     from ringfence.questions.connectivity import connectivity
 
     folder = Path(args.folder or tempfile.mkdtemp(prefix="ringfence-demo-"))
+    if args.mesh and args.dialect != "kubernetes":
+        raise UsageError("--mesh shows policies of Istio's: it goes without --dialect")
+    if args.mesh:
+        from ringfence.cli._demo_mesh import walk
+
+        written = write_example(folder, args.mesh)
+        return walk(Page(), folder, args.mesh, written)
     written = write_example(folder)
     cluster = str(folder / "cluster")
     dialect = args.dialect
-    page = _Page()
+    page = Page()
     page.title("From wide open to proven: a small shop")
     page.text(
         f"The example is in {folder}: {written} manifests and a dependency map. No cluster is "
@@ -111,6 +121,8 @@ def run(args: Namespace) -> int:
     shown = (cluster, policies, *_profile(dialect))
     page.command("explain", *shown, FROM, TO)
     page.command("connectivity", *shown, "-o", "html", ">", "connectivity.html")
+    page.text("The same shop with identities, in a mesh:")
+    page.command("demo", "--mesh", "sidecar")
     page.text("And on your own cluster:")
     page.command("connectivity", "--live")
     page.command("map", "init", "--live", "-o", "map.yaml")
@@ -123,7 +135,7 @@ def _profile(dialect: str) -> tuple[str, ...]:
 
 
 def _generate(
-    page: "_Page", question: str, folder: Path, dialect: str
+    page: Page, question: str, folder: Path, dialect: str
 ) -> "tuple[str, Snapshot] | None":
     """Generate policies in a language, write them, and tell what was proved.
 
@@ -158,8 +170,12 @@ def _generate(
     return policies, assemble.load([cluster, policies], cni=None if not language else dialect)
 
 
-def write_example(folder: Path) -> int:
+def write_example(folder: Path, mesh: str = "") -> int:
     """Write the example into a folder and return how many manifests it has.
+
+    Args:
+        folder: where to.
+        mesh: the data plane of the mesh that it is in; empty: it is in none.
 
     Raises:
         UsageError: a file is there already that differs, or the folder cannot be written.
@@ -169,7 +185,7 @@ def write_example(folder: Path) -> int:
 
     files = {
         folder / (name if name == MAP else f"cluster/{name}"): content
-        for name, content in shop().items()
+        for name, content in shop(mesh).items()
     }
     try:
         for path, content in files.items():
@@ -262,67 +278,6 @@ def verdict_on(snapshot: "Snapshot", request: str) -> Iterator[str]:
     query = msgspec.structs.replace(parse_query(CALLER, CALLED), http=Http(method, path))
     judgement = Checker(snapshot).ask(query)
     yield f"{judgement.verdict.value.upper()}  {CALLER} -> {CALLED} {request}"
-
-
-# -- the page --------------------------------------------------------------------------------
-
-
-class _Page:
-    """Prints headings, text and commands; with colour where a terminal wants it."""
-
-    def __init__(self) -> None:
-        self._console = None
-        self._steps = 0
-        if sys.stdout.isatty():
-            from rich.console import Console
-
-            self._console = Console(highlight=False)
-
-    def title(self, words: str) -> None:
-        self._print("")
-        self._print(words, "bold")
-
-    def step(self, question: str, *command: str) -> None:
-        self._steps += 1
-        self.title(f"{self._steps}. {question}")
-        if command:
-            self.command(*command)
-
-    def command(self, *words: str) -> None:
-        """Print a command as it is typed, on several lines where one is too narrow."""
-        line = "   $ ringfence"
-        for word in (word if word == ">" else shlex.quote(word) for word in words):
-            if len(line) + len(word) + 3 > WIDTH and line.strip():
-                self._print(f"{line} \\", "cyan")
-                line = "      "
-            line += f" {word}"
-        self._print(line, "cyan")
-
-    def text(self, words: str) -> None:
-        for line in textwrap.wrap(words, WIDTH - 3, break_on_hyphens=False):
-            self._print(f"   {line}")
-
-    def lines(self, lines: "Iterator[str] | list[str]") -> None:
-        for line in lines:
-            indent = " " * (3 + len(line) - len(line.lstrip()))
-            wrapped = textwrap.wrap(
-                line.lstrip(),
-                WIDTH,
-                initial_indent=indent,
-                subsequent_indent=f"{indent}  ",
-                break_long_words=False,
-                break_on_hyphens=False,
-            )
-            for part in wrapped:
-                self._print(part)
-
-    def _print(self, words: str, style: str = "") -> None:
-        if self._console is None:
-            print(words)
-        else:
-            from rich.text import Text
-
-            self._console.print(Text(words, style=style), soft_wrap=True)
 
 
 VERB = Verb("walk through the whole journey on a bundled example", configure, run)
