@@ -126,7 +126,7 @@ def _on_tcp(
 def _is_tcp(probes: Probes, end: PodEnd, port: int) -> bool:
     compiled = probes.checker.engine.compiled(4)
     element = compiled.elements(end, None)[0]
-    return compiled.classes.chains.of(element).get(port) == {Chain.TCP}
+    return compiled.classes.chains.of(element).get(port) == frozenset((Chain.TCP,))
 
 
 def _without_http(snapshot: Snapshot, index: int, number: int) -> Snapshot:
