@@ -119,14 +119,21 @@ class Place:
     """What is not meant there."""
 
 
-_AT_HTTP, _AT_TCP, _AT_DETECTED = map(ChainPort, (Chain.HTTP, Chain.TCP, Chain.DETECTED))
+_AT_TCP, _AT_HTTP = ChainPort(Chain.TCP), ChainPort(Chain.HTTP)
+_BUT_HTTP = ChainPort(Chain.HTTP, others=True)
+_BUT_TCP = ChainPort(Chain.TCP, others=True)
+_BUT_DETECTED = ChainPort(Chain.DETECTED, others=True)
 EVERYWHERE: Final = Place()
 HTTP: Final = Place((_AT_TCP,), reads_http=True, only_http=True)
 """HTTP, wherever it is read: what is none meets no field of it."""
-HTTP_PORTS: Final = Place((_AT_TCP, _AT_DETECTED), reads_http=True)
-HTTP_DETECTED: Final = Place((_AT_HTTP, _AT_TCP), reads_http=True, only_http=True)
-TCP_PORTS: Final = Place((_AT_HTTP, _AT_DETECTED))
-TCP_DETECTED: Final = Place((_AT_HTTP, _AT_TCP), refused=(ANY_HTTP,))
+ANY_PORT: Final = Place(reads_http=True, only_http=True)
+"""The same and TCP, too: for what TCP reads alike, or as more."""
+HTTP_PORTS: Final = Place((_BUT_HTTP,), reads_http=True)
+HTTP_DETECTED: Final = Place((_BUT_DETECTED,), reads_http=True, only_http=True)
+TCP_PORTS: Final = Place((_BUT_TCP,))
+TCP_DETECTED: Final = Place((_BUT_DETECTED,), refused=(ANY_HTTP,))
+NO_HTTP: Final = Place((_AT_HTTP,), refused=(ANY_HTTP,))
+"""What is none, wherever it may be so."""
 
 
 def for_envoy(written: Written, outcome: Outcome) -> list[Rule]:
@@ -137,6 +144,9 @@ def for_envoy(written: Written, outcome: Outcome) -> list[Rule]:
     for demands in written.combined():
         if allows and only_http:
             places = [HTTP]
+        elif demands.http and not demands.forwarded:
+            # Whatever is meant of HTTP, is on TCP too: these rules hold however a port is read.
+            places = [ANY_PORT, TCP_PORTS, NO_HTTP]
         elif demands.http:
             places = [HTTP, TCP_PORTS, TCP_DETECTED]
         elif demands.forwarded:

@@ -92,7 +92,7 @@ class Ports:
             )
         for chained in written:
             if isinstance(chained, ChainPort):
-                self.resolved[chained] = _gathered(self._chain(chained.chain))
+                self.resolved[chained] = _gathered(self._chain(chained))
         for use, places in used.items():
             self.resolved[use] = _gathered(
                 (self._mask(ranges), 0, element) for element, ranges in places.items() if ranges
@@ -140,9 +140,10 @@ class Ports:
         members = bits.members(universe.meshed | universe.services)
         return {element: self.chains.of(element) for element in members}
 
-    def _chain(self, chain: Chain) -> Iterator[tuple[int, int, int]]:
+    def _chain(self, chained: ChainPort) -> Iterator[tuple[int, int, int]]:
         """Yield the traffic that is read in one way at each element, certainly and perhaps."""
         known: dict[tuple[tuple[int, frozenset[Chain]], ...], Meaning] = {}
+        chain = chained.chain
         for element, read in self._read.items():
             key = tuple(read.items())
             if key not in known:
@@ -151,7 +152,10 @@ class Ports:
                 if chain is Chain.DETECTED:
                     told = self._mask((Protocol.TCP, p, p) for p, _ in key)
                     certain |= self.space.mask(Protocol.TCP) & ~told
-                known[key] = certain, perhaps & ~certain
+                perhaps &= ~certain
+                if chained.others:
+                    certain = self.space.mask(Protocol.TCP) & ~(certain | perhaps)
+                known[key] = certain, perhaps
             yield *known[key], element
 
     def _used(self, element: int, port: ProxyPort) -> list[tuple[Protocol, int, int]]:
@@ -213,7 +217,9 @@ class Ports:
                 for chain in said | {Chain.DETECTED}:
                     told[chain].add((Protocol.TCP, port, port))
         told[Chain.DETECTED].add((Protocol.TCP, 0, 65535))
-        return numbers | {ChainPort(chain): frozenset(ranges) for chain, ranges in told.items()}
+        everywhere = frozenset({r for ranges in told.values() for r in ranges})
+        numbers |= {ChainPort(chain): frozenset(ranges) for chain, ranges in told.items()}
+        return numbers | {ChainPort(chain, others=True): everywhere for chain in Chain}
 
     @staticmethod
     def _ranges(

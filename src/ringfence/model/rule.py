@@ -257,6 +257,8 @@ class ChainPort(msgspec.Struct, frozen=True, tag="chain-port"):
     """
 
     chain: Chain
+    others: bool = False
+    """Whether it is all TCP ports but those."""
 
 
 class PortUse(StrEnum):

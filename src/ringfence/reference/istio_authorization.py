@@ -6,6 +6,7 @@ Source: istio/api `security/v1beta1/authorization_policy.proto`; Istio
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from dataclasses import replace as copied
 from itertools import product
 from typing import Any
 
@@ -81,11 +82,28 @@ def by_envoy(
         _of_chain(flow, given, chain, port, at_waypoint=at_waypoint)
         for chain, port in product(sorted(chains), sorted(ports))
     ]
-    first = sides[0]
-    if all((s.verdict, bool(s.limits)) == (first.verdict, bool(first.limits)) for s in sides):
-        return first
+    if len(sides) == 1 or _agree(flow, given, chains, ports, at_waypoint=at_waypoint):
+        return sides[0]
     evidence = tuple(dict.fromkeys(piece for side in sides for piece in side.evidence))
     return Side(Verdict.UNKNOWN, evidence, (CHAINS.format(flow.port),))
+
+
+def _agree(
+    flow: Flow, given: Given, chains: set[Chain], ports: set[int], *, at_waypoint: bool
+) -> bool:
+    """Return whether all ways to read a port say the same: of HTTP, and of what is none."""
+    asked = flow.request
+    kinds = (True, False) if asked.http is None else (asked.http,)
+    for http in kinds:
+        request = replace(flow.connection.request, http=http)
+        here = copied(flow, connection=replace(flow.connection, request=request))
+        sides = [
+            _of_chain(here, given, chain, port, at_waypoint=at_waypoint)
+            for chain, port in product(sorted(chains), sorted(ports))
+        ]
+        if len({(side.verdict, bool(side.limits)) for side in sides}) > 1:
+            return False
+    return True
 
 
 def _of_chain(flow: Flow, given: Given, chain: Chain, port: int, *, at_waypoint: bool) -> Side:
