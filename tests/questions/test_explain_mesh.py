@@ -59,7 +59,9 @@ def test_plaintext_proves_nothing_that_a_rule_could_allow() -> None:
     found = explained(shop(ONLY_WEB), "legacy/batch")
     assert found.changes == ()
     (hint,) = found.hints
-    assert "have it join the mesh" in hint
+    assert "have legacy/batch join the mesh" in hint
+    (hint,) = explained(shop(ONLY_WEB), "203.0.113.9").hints
+    assert "by a gateway of the mesh" in hint
 
 
 def test_strict_asks_for_a_caller_in_the_mesh() -> None:
@@ -117,3 +119,20 @@ def test_a_server_of_linkerd_authorizes_by_objects_of_their_own() -> None:
         ("create MeshTLSAuthentication/shop/pay-web", True),
         ("create AuthorizationPolicy.policy.linkerd.io/shop/pay-web", True),
     ]
+
+
+def test_of_several_rules_that_one_place_makes_the_one_that_decides_is_marked() -> None:
+    """STRICT denies plaintext, and leaves the rest to what comes after."""
+    (policy,) = explained(shop(STRICT), "legacy/batch").sides[3].policies
+    assert [(rule.action, rule.decides) for rule in policy.rules] == [
+        ("deny", True),
+        ("pass", False),
+    ]
+
+
+def test_a_member_that_calls_past_its_mesh_is_told_to_use_a_service() -> None:
+    query = Query(source="shop/web", destination="shop/pay", port=8080)
+    found = explain(shop(STRICT), query)
+    assert found.judgement.verdict is Verdict.DENY
+    (hint,) = found.hints
+    assert "a sidecar sends mTLS only to Services" in hint

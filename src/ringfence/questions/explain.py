@@ -18,7 +18,7 @@ from ringfence.model.explanation import Change, Explanation, PolicyStep, RuleSte
 from ringfence.model.layer7 import Request
 from ringfence.model.mesh_warning import MeshWarning
 from ringfence.model.query import Query
-from ringfence.model.rule import Direction, Layer, Resolution
+from ringfence.model.rule import Action, Direction, Layer, Resolution
 from ringfence.model.snapshot import Snapshot
 from ringfence.model.verdict import Evidence, Judgement, Verdict
 from ringfence.questions import requests
@@ -96,13 +96,14 @@ def _place(target: Target) -> str:
 class _Met(msgspec.Struct, frozen=True):
     """One side of a connection, as the policies there meet it."""
 
+    layer: Layer
     direction: Direction
     subject: str
     other: str
     seen: Connection
     """The connection as that layer sees it."""
-    deciding: set[tuple[str | None, str]]
-    """The objects and rules that decide."""
+    deciding: dict[tuple[str | None, str], set[str]]
+    """The objects and rules that decide, with what they do."""
 
 
 class _Explainer:
@@ -201,14 +202,16 @@ class _Explainer:
     def _side(
         self, side: SideTrace, subject: str, other: str, seen: Connection, layer: Layer
     ) -> Side:
-        deciding = {(e.object, e.rule) for e in side.evidence}
+        deciding: dict[tuple[str | None, str], set[str]] = {}
+        for piece in side.evidence:
+            deciding.setdefault((piece.object, piece.rule), set()).add(piece.action)
         return Side(
             side.direction.value,
             subject,
             side.verdict,
             tuple(side.because) or self._reasons(side, subject, other),
             tuple(
-                self._policy(p, _Met(side.direction, subject, other, seen, deciding))
+                self._policy(p, _Met(layer, side.direction, subject, other, seen, deciding))
                 for p in side.policies
             ),
             layer.value,
@@ -270,13 +273,14 @@ class _Explainer:
         rule = traced.compiled.rule
         name = path_text(rule.path).removeprefix("spec.")
         at = document.location_of(rule.path)
+        acting = met.deciding.get((document.ref, name), set())
         matches = {True: "yes", False: "no", None: "perhaps"}[traced.matches]
         return RuleStep(
             name,
             rule.action.value,
             matches,
             why(traced, met.seen, met.subject, met.other),
-            (document.ref, name) in met.deciding,
+            bool(acting) and (met.layer is Layer.NETWORK or _did(rule.action, acting)),
             at.file,
             at.line,
         )
@@ -312,6 +316,11 @@ class _Explainer:
         made = (*proposals.changes, *of_mesh.changes)
         changes = (msgspec.structs.replace(change, proved=proved) for change in made)
         return tuple(changes), (*proposals.hints, *of_mesh.hints)
+
+
+def _did(action: Action, acting: set[str]) -> bool:
+    """Return whether a rule is the one meant of several that one place of an object makes."""
+    return action.value in acting or acting.isdisjoint(Action)
 
 
 def denies(trace: Trace) -> bool:

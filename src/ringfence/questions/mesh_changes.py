@@ -22,11 +22,15 @@ from ringfence.questions.proposed_rules import lasting_labels
 ISTIO: Final = "security.istio.io/v1"
 LINKERD: Final = "policy.linkerd.io"
 AUTHORIZATION: Final = "AuthorizationPolicy"
-PLAINTEXT: Final = (
-    "it goes in plaintext, so that {0} proves nothing by which a rule could allow it: have it join"
-    " the mesh"
+PLAINTEXT: Final = "it goes in plaintext, so that {0} proves nothing by which a rule could allow it"
+NEEDS_MTLS: Final = "{} asks for mTLS, and this goes in plaintext"
+JOIN: Final = "{}: have {} join the mesh"
+BY_GATEWAY: Final = "{}: from outside, come in by a gateway of the mesh"
+BY_SERVICE: Final = (
+    "{}: {} is in the mesh, but a sidecar sends mTLS only to Services; call it by one that leads"
+    " there"
 )
-NEEDS_MTLS: Final = "{} asks for mTLS, and this goes in plaintext: have {} join the mesh"
+SET_SO: Final = "{}: {} is in the mesh; see what its settings (DestinationRule, left-out ports) say"
 DENY_STANDS: Final = "{} denies, and no rule that is added allows what it denies: narrow that rule"
 BY_EGRESS: Final = "{} keeps the proxy of {} from sending this: what it may send is said there"
 UNCLEAR: Final = "whether it goes over mTLS cannot be told"
@@ -82,14 +86,14 @@ class MeshProposals:
         kind, _, group = title.partition(".")
         told = f"{deciding[0].object} {deciding[0].rule}"
         if kind == "PeerAuthentication":
-            self.hints.append(NEEDS_MTLS.format(told, source))
+            self._tell_plaintext(NEEDS_MTLS.format(told), connection, source)
             return False
         if kind not in {"Server", "HTTPRoute", "GRPCRoute"}:
             self.hints.append(DENY_STANDS.format(told))
             return False
         principal = self._principal(connection)
         if not mesh.mtls or principal is None:
-            self.hints.append(PLAINTEXT.format(source))
+            self._tell_plaintext(PLAINTEXT.format(source), connection, source)
             return False
         namespace, _, name = name.partition("/")
         target = {"group": group or LINKERD, "kind": kind, "name": name}
@@ -130,7 +134,7 @@ class MeshProposals:
         """
         principal = self._principal(connection)
         if not mesh.mtls or principal is None:
-            self.hints.append(PLAINTEXT.format(source))
+            self._tell_plaintext(PLAINTEXT.format(source), connection, source)
             return False
         rule = self._rule(connection, mesh, principal)
         isolating = [e.object for e in mesh.ingress.evidence if e.rule == "isolation"]
@@ -170,6 +174,17 @@ class MeshProposals:
                 operation["paths"] = [request.path.partition("?")[0]]
         rule: dict[str, Any] = {"from": [{"source": {"principals": [principal]}}]}
         return {**rule, "to": [{"operation": operation}]} if operation else rule
+
+    def _tell_plaintext(self, what: str, connection: Connection, source: str) -> None:
+        """Tell what would make a connection go over mTLS."""
+        if not isinstance(connection.source, PodEnd):
+            self.hints.append(BY_GATEWAY.format(what))
+        elif self._principal(connection) is None:
+            self.hints.append(JOIN.format(what, source))
+        elif connection.service is None:
+            self.hints.append(BY_SERVICE.format(what, source))
+        else:
+            self.hints.append(SET_SO.format(what, source))
 
     def _principal(self, connection: Connection) -> str | None:
         end = connection.source
