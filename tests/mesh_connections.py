@@ -29,7 +29,8 @@ PATHS = (
     *("/pub/a/b", "/pub//a", "/pub;x", "\\pub", "/pub#x"),
 )
 HOSTS = ("api.test", "API.test", "api.test:80", "other.test", "x.y.test", "api.test.")
-HEADERS = ((), (("x-team", "red"),), (("x-team", "rad"), ("x-team", "blue")), (("x-team", ""),))
+HEADERS = ((), (("x-team", "red"),), (("x-team", "rad"),), (("x-team", ""),))
+TWICE = (("x-team", "rad"), ("x-team", "blue"))
 
 
 def _http(method: str, path: str, host: str, headers: tuple[tuple[str, str], ...]) -> Request:
@@ -83,13 +84,21 @@ def leading(snapshot: Snapshot, end: End, port: int) -> list[int]:
 
 
 def mesh_connections(
-    snapshot: Snapshot, count: int, seed: int = 1, *, forced: bool = True
+    snapshot: Snapshot, count: int, seed: int = 1, *, forced: bool = True, twice: bool = False
 ) -> list[Connection]:
     """Return so many connections, always the same ones of a snapshot.
 
     Nothing of a request is left open, but for whether it is by mTLS.
+
+    Args:
+        snapshot: the cluster.
+        count: how many.
+        seed: which ones.
+        forced: whether some questions say whether it is by mTLS.
+        twice: whether some requests have a header twice.
     """
     rng = random.Random(seed)
+    requests = (*REQUESTS, _http("GET", "/pub", "api.test", TWICE)) if twice else REQUESTS
     pods: list[End] = [*pod_ends(snapshot, single=False)]
     pods += [end for end in named(snapshot).values() if isinstance(end, PodEnd)]
     others = ends(snapshot)
@@ -104,7 +113,7 @@ def mesh_connections(
             case 1:
                 destination = rng.choice(others)
         protocol = rng.choice((*(Protocol.TCP,) * 15, Protocol.UDP))
-        request = PLAIN if rng.randrange(3) == 0 else rng.choice(REQUESTS)
+        request = PLAIN if rng.randrange(3) == 0 else rng.choice(requests)
         if forced and rng.randrange(4) == 0:
             request = msgspec.structs.replace(request, mtls=rng.choice((True, False)))
         service = None

@@ -11,11 +11,10 @@ from typing import Final
 
 import msgspec
 
-from ringfence.engine import bits
+from ringfence.engine import bits, repeated_headers
 from ringfence.engine.compiled import Compiled, MeshLayer
 from ringfence.engine.ends import Ends
 from ringfence.engine.overlays import both, overlaid, retold, unclear
-from ringfence.engine.repeated_headers import RepeatedHeaders
 from ringfence.engine.sides import LOOPBACK_NOTE
 from ringfence.engine.steps import MeshTrace, OtherEnd, SideTrace, Trace, settled_side
 from ringfence.engine.transport import Carried, knows
@@ -49,7 +48,6 @@ class MeshViews:
         self._compiled, self._mesh, self._ends = compiled, mesh, ends
         self._classes = compiled.classes
         self._network = network
-        self._repeated = RepeatedHeaders(compiled.classes.snapshot)
         self._last: tuple[Connection, list[View]] | None = None
         """What the network made of the last question: it sees most ways of a connection alike."""
         self._pods_of_gateway = cache(self._find_pods_of_gateway)
@@ -285,7 +283,8 @@ class MeshViews:
             side.verdict = Verdict.UNKNOWN
             side.because.append(LOOPBACK_NOTE)
         if direction is Direction.INGRESS:
-            self._repeated.doubt(side, connection.request, self._mesh.transport.member(subject))
+            member = self._mesh.transport.member(subject)
+            repeated_headers.doubt(side, connection.request, member)
         return side
 
     def _other_end(self, connection: Connection, direction: Direction, element: int) -> OtherEnd:
