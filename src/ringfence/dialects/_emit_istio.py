@@ -104,6 +104,9 @@ class _Emitter(Emitter):
         sources = self._sources(telling)
         if sources is not None and not sources:
             return []
+        if waypoint := telling.each.detour:
+            what = telling.end(f"callers that are led through waypoint {waypoint}")
+            telling.leave_out("waypoint", what, "no policies are written for waypoints yet")
         body: Body = {}
         if sources is not None:
             body["from"] = [{"source": source} for source in sources]

@@ -14,7 +14,7 @@ from ringfence.model.rule import Chain, PortRange, Traffic
 from ringfence.model.selector import LabelSelector, Operator
 
 MTLS: Final = Layer7(mtls=True)
-ZTUNNEL: Final = "ztunnel reads no HTTP, and no waypoint is before it"
+ZTUNNEL: Final = "ztunnel reads no HTTP, and for waypoints nothing is written"
 NAMED_TCP: Final = "the Services that lead to the port name it as TCP"
 MOST_PORTS: Final = 100
 """Longer ranges are not written out by meshes, and not taken apart here."""

@@ -36,9 +36,18 @@ class MeshWays:
         self._linkerd = snapshot.mesh.linkerd or mesh.LinkerdConfig()
 
     def members(self, number: int, dialect: str) -> tuple[Identity, ...]:
-        """Return the identities of a workload that take part in a mesh."""
+        """Return the identities of a workload that take part in a mesh.
+
+        Waypoints are left out: no policy selects them by labels.
+        """
         found = self._snapshot.workloads[number].identities
-        return tuple(i for i in found if i.mesh and i.mesh.data_plane in PLANES[dialect])
+        return tuple(
+            identity
+            for identity in found
+            if identity.mesh
+            and identity.mesh.data_plane in PLANES[dialect]
+            and not identity.mesh.waypoint
+        )
 
     def is_member(self, number: int) -> bool:
         """Return whether pods of a workload take part in any mesh."""
@@ -108,13 +117,19 @@ class MeshWays:
             found |= {target for _, target, _ in self._leading.get((number, position), ())}
         return found
 
-    def services(self, number: int) -> list[Service]:
-        """Return the Services that lead to a workload."""
-        found: dict[tuple[str, str], Service] = {}
-        for position in range(len(self._snapshot.workloads[number].identities)):
-            for service, _, _ in self._leading.get((number, position), ()):
-                found[service.namespace, service.name] = service
-        return [found[key] for key in sorted(found)]
+    def detour(self, sources: Iterable[int], destination: int, runs: Runs) -> str:
+        """Return the waypoint that callers from ambient go through to ports; empty for none."""
+        identities = (i for n in sources for i in self._snapshot.workloads[n].identities)
+        if not any(i.mesh and i.mesh.data_plane is DataPlane.AMBIENT for i in identities):
+            return ""
+        found = set()
+        for position, identity in enumerate(self._snapshot.workloads[destination].identities):
+            if identity.mesh and identity.mesh.waypoint_of:
+                found.add("/".join(identity.mesh.waypoint_of))
+            for service, target, _ in self._leading.get((destination, position), ()):
+                if service.waypoint and any(first <= target <= last for first, last in runs):
+                    found.add("/".join(service.waypoint))
+        return ", ".join(sorted(found))
 
     def _by_mtls(
         self, source: int, destination: int, runs: Runs

@@ -64,6 +64,7 @@ class _Said(NamedTuple):
     traffic: tuple[Traffic, ...] | None
     layer7: tuple[Layer7, ...] | None
     opaque: str = ""
+    detour: str = ""
     plain: bool = False
     """Whether it speaks of what comes without mTLS alone."""
 
@@ -152,7 +153,8 @@ class _Proposer:
                     self._plain[number][self._names.workload_name(source)] = None
             if proved:
                 peers = tuple(PrincipalPeer(exact(name)) for name in sorted(proved))
-                said = _Said(peers, traffic, over_mtls(boxes), opaque)
+                detour = self._ways.detour(each.source.workloads, number, some)
+                said = _Said(peers, traffic, over_mtls(boxes), opaque, detour)
                 self._rules[number].setdefault(said, []).append(why)
             if unproved:
                 said = _Said(tuple(unproved), traffic, boxes, opaque, plain=True)
@@ -312,7 +314,12 @@ class _Proposer:
                 layer7=said.layer7,
                 not_layer7=(MTLS,) if said.plain else (),
             )
-            yield ProposedRule(rule=rule, why=tuple(dict.fromkeys(whys)), opaque=said.opaque)
+            yield ProposedRule(
+                rule=rule,
+                why=tuple(dict.fromkeys(whys)),
+                opaque=said.opaque,
+                detour=said.detour,
+            )
 
     def _of_workload(
         self, number: int, pods: LabelSelector, rules: tuple[ProposedRule, ...], tier: Tier

@@ -27,6 +27,8 @@ class ProposedRule(msgspec.Struct, frozen=True, kw_only=True):
     echoed: bool = False
     """True where the policies of all that it leads to hold the same limits as ingress: what a
     language cannot limit on the way out is limited on the way in."""
+    detour: str = ""
+    """By what those who call a Service are led elsewhere, where it does not hold for them."""
     opaque: str = ""
     """Why the mesh's proxy that is to enforce it reads nothing above the port; empty: it does."""
 

@@ -115,7 +115,10 @@ class MeshIntent:
             return False
         member = self.carriage.member(element)
         inside = self._snapshot.workloads[element.workload].namespace in self._covered
-        return inside and member is not None and member.data_plane in PLANES[self._stated.mesh]
+        if member is None or member.waypoint:
+            # Nothing is written for waypoints, which no policy selects by labels.
+            return False
+        return inside and member.data_plane in PLANES[self._stated.mesh]
 
     def admits(
         self, source: Element, destination: Element, family: int, *, over_mtls: bool
