@@ -189,7 +189,14 @@ def _memberships(draw: st.DrawFn, name: str) -> Membership | None:
     inbound, outbound = draw(_LISTED), draw(_LISTED)
     waypoint = draw(st.sampled_from([None, None, None, ("shop", "way"), ("shop", "nowhere")]))
     return member(
-        name, plane, inbound=inbound, outbound=outbound, uncertain=unsure, waypoint_of=waypoint
+        name,
+        plane,
+        inbound=inbound,
+        outbound=outbound,
+        uncertain=unsure,
+        waypoint_of=waypoint,
+        plaintext=draw(st.sampled_from([False, False, False, True])),
+        unclear=draw(st.sampled_from(["", "", "", "", "some addresses"])),
     )
 
 

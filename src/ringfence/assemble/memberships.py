@@ -33,13 +33,17 @@ from ringfence.model.mesh import IstioConfig, LinkerdConfig, Membership, Mesh
 
 TELLING: Final = frozenset({STATUS, REDIRECTED})
 """Annotations of pods that take part though they carry no proxy."""
-NOT_JUDGED: Final = {
+OUTBOUND: Final = {
     "traffic.sidecar.istio.io/includeOutboundIPRanges": ("*", ""),
     "traffic.sidecar.istio.io/excludeOutboundIPRanges": ("",),
+}
+"""Annotations by which a proxy leaves out some destinations, and the values that leave out none."""
+EITHER_WAY: Final = {
     "ambient.istio.io/bypass-inbound-capture": ("false", ""),
     "config.linkerd.io/skip-subnets": ("",),
 }
-"""Annotations by which a proxy leaves out some destinations, and the values that leave out none."""
+"""The same of what comes in."""
+TLS_MODE: Final = "security.istio.io/tlsMode"
 
 
 class Template(NamedTuple):
@@ -123,9 +127,16 @@ class Memberships:
         waypoint = self.gateways.of_pod(facts.space.name, labels, facts.space.labels or EMPTY)
         if found is not None:
             self.found.add("linkerd" if found.data_plane == "linkerd" else "istio")
-            self._tell(document, facts)
-            if waypoint:
-                found = msgspec.structs.replace(found, waypoint_of=waypoint.name)
+            outbound = self._left_out(document, facts, OUTBOUND)
+            either = self._left_out(document, facts, EITHER_WAY)
+            found = msgspec.structs.replace(
+                found,
+                # Source: Istio `pilot/pkg/model/service.go` GetTLSModeFromEndpointLabels.
+                plaintext=labels.get(TLS_MODE) == "disabled" and found.data_plane == "sidecar",
+                unclear=outbound,
+                uncertain=found.uncertain or either,
+                waypoint_of=waypoint.name if waypoint else None,
+            )
         elif waypoint:
             self._tell_of_waypoint(document, waypoint)
         self._known[key] = found
@@ -156,16 +167,20 @@ class Memberships:
                 return {}
             return {name: value for name, value in found.items() if isinstance(value, str)}
 
-    def _tell(self, document: Document, facts: PodFacts) -> None:
-        """Warn of what is written of a pod and does not enter into verdicts."""
-        for name, harmless in NOT_JUDGED.items():
-            value = facts.annotations.get(name)
-            if value is not None and value not in harmless:
-                self._warn(
-                    document,
-                    f"`{name}: {value}`: which addresses its proxy leaves out is not judged, it is "
-                    "taken to handle them all",
-                )
+    def _left_out(
+        self, document: Document, facts: PodFacts, names: Mapping[str, tuple[str, ...]]
+    ) -> str:
+        """Return, and warn, what a pod says of addresses that its proxy leaves out."""
+        found = [
+            f"`{name}: {value}`"
+            for name, harmless in names.items()
+            if (value := facts.annotations.get(name)) is not None and value not in harmless
+        ]
+        if not found:
+            return ""
+        why = f"{', '.join(found)}: which addresses the proxy leaves out is not judged"
+        self._warn(document, f"{why}, so that verdicts that depend on it are unknown")
+        return f"{document.ref}: {why}"
 
     def _tell_of_waypoint(self, document: Document, waypoint: Waypoint) -> None:
         """Warn that what takes part in no mesh has a waypoint."""

@@ -220,7 +220,8 @@ class Classes:
             key: tuple[object, ...] = (frozenset(led),)
             if mesh := universe.identity(element).mesh:
                 proxy = (mesh.data_plane, mesh.inbound, mesh.outbound, mesh.gateway, mesh.waypoint)
-                key = (*key, *proxy, mesh.uncertain, mesh.waypoint_of, clients.key(element))
+                doubts = (mesh.uncertain, mesh.unclear, mesh.plaintext)
+                key = (*key, *proxy, *doubts, mesh.waypoint_of, clients.key(element))
             together[key].append(element)
         for number, service in enumerate(services if universe.services else ()):
             together["service", service.waypoint].append(universe.first_service + number)

@@ -25,6 +25,7 @@ from ringfence.engine.pieces import (
     within,
 )
 from ringfence.engine.rows import Row
+from ringfence.engine.transport import may_call_as
 from ringfence.engine.turned import Turned
 from ringfence.engine.waypoints import is_sent_by_ztunnel, of_pods, of_services
 from ringfence.model.mesh import HBONE_PORT, Membership
@@ -165,7 +166,7 @@ class _Source:
         member = None
         if self._classes.members_of_mesh >> self._source & 1:
             member = self._carriage.member(self._source)
-        clients = (member, None) if member and member.uncertain else (member,)
+        clients = may_call_as(member)
         joined = (True, False) if self._carriage.uncertain else (True,)
         found: Known | None = None
         for client, joins in product(clients, joined):

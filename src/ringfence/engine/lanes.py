@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from ringfence.engine import bits
 from ringfence.engine.classes import Classes
 from ringfence.engine.pieces import Pieces, add
-from ringfence.engine.transport import Carried, Transport, alike, heeds_rules, knows
+from ringfence.engine.transport import Carried, Transport, alike, heeds_rules, knows, said
 from ringfence.engine.wire import Wire
 from ringfence.model.mesh import DataPlane, Membership
 
@@ -166,6 +166,8 @@ class Carriage:
                 continue
             here = self._wire.ports_of(target)
             mode, unreadable = clients.mode(asking, number, port) if asking else ("", "")
+            if client is not None:
+                mode = said(mode, unreadable, client, group.server)
             by_port = self._kinds(client, group, inbound & here, mode)
             by_port[ABSENT,] = here & ~inbound
             for kinds, mask in by_port.items():

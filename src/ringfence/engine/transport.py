@@ -90,8 +90,9 @@ class Transport:
         """
         found: list[Carried] = []
         clients, servers = self.member(source), self.member(destination)
-        for client, server in product(_either(clients), _either(servers)):
-            unsure = [m.uncertain for m in (clients, servers) if m and m.uncertain]
+        unsure = [m.uncertain for m in (clients, servers) if m and m.uncertain]
+        unsure += [clients.unclear] if clients and clients.unclear else []
+        for client, server in product(may_call_as(clients), _either(servers)):
             if protocol is not Protocol.TCP or port is None:
                 found.append(Carried(None, None, mtls=False, because=tuple(unsure)))
                 continue
@@ -134,8 +135,9 @@ class Transport:
             told.append(SEVERAL_MODES)
         for mode, unreadable in modes:
             because = (*taken.because, *told, *([unreadable] if unreadable else []))
-            for mtls, own in self.by_mode(mode, client, refused):
-                doubted = mode == "" and refused is None
+            called_by = said(mode, unreadable, client, server)
+            for mtls, own in self.by_mode(called_by, client, refused):
+                doubted = called_by == "" and refused is None
                 reasons = (*because, REFUSAL) if doubted else because
                 yield self.over(replace(taken, own_tls=own, because=reasons), mtls=mtls)
             if unreadable:
@@ -233,6 +235,25 @@ class Transport:
 
 def _either(member: Membership | None) -> tuple[Membership | None, ...]:
     return (member, None) if member and member.uncertain else (member,)
+
+
+def may_call_as(client: Membership | None) -> tuple[Membership | None, ...]:
+    """Return how a client may take part in what it sends."""
+    return (client, None) if client and (client.uncertain or client.unclear) else (client,)
+
+
+def said(mode: str, unreadable: str, client: Membership, server: Membership) -> str:
+    """Return the mode by which a client calls, where nothing may be said of it.
+
+    What could not be understood may ask for mTLS; the server's label asks for none.
+
+    Source: Istio `pilot/pkg/xds/endpoints/mtls_checker.go`.
+    """
+    if not heeds_rules(client):
+        return mode
+    if unreadable:
+        return "ISTIO_MUTUAL"
+    return "DISABLE" if mode == "" and server.plaintext else mode
 
 
 def heeds_rules(client: Membership) -> bool:

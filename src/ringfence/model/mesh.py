@@ -67,6 +67,12 @@ class Membership(msgspec.Struct, frozen=True, omit_defaults=True, order=True):
     PeerAuthentication is about it."""
     waypoint: bool = False
     """Whether that is a waypoint."""
+    plaintext: bool = False
+    """Whether the sidecars that call them send plaintext, where nothing else says how (the label
+    `security.istio.io/tlsMode: disabled`)."""
+    unclear: str = ""
+    """Why it is not known whether the proxy takes what goes out: with this, or with none, they may
+    call."""
     waypoint_of: tuple[str, str] | None = None
     """Namespace and name of the Gateway that is the waypoint of callers from ambient that use their
     own addresses; None: these go straight to them."""

@@ -98,9 +98,12 @@ def judge(snapshot: Snapshot, connection: Connection) -> Judgement:
     if client is None and server is None:
         return _network_alone(judge_network(snapshot, connection))
     service = None if connection.service is None else snapshot.services[connection.service]
-    because = tuple(member.uncertain for member in (client, server) if member and member.uncertain)
+    doubts = [client.uncertain, client.unclear] if client else []
+    doubts += [server.uncertain] if server else []
+    because = tuple(filter(None, doubts))
     ways: list[Found] = []
-    for one, other in product(_ways(client), _ways(server)):
+    clients = (client, None) if client and client.unclear else _ways(client)
+    for one, other in product(clients, _ways(server)):
         flow = Flow(snapshot, connection, one, other, service=service)
         found = _through_waypoint(flow) or _straight(flow)
         if found[0].waypoint and service is None and is_itself(snapshot, connection) is None:

@@ -43,8 +43,9 @@ def _between_proxies_of_istio(flow: Flow) -> Ways:
     A ztunnel always speaks mTLS, and so does a waypoint. A sidecar does so only to what it knows as
     an endpoint of a Service: what is sent to a pod's own address, or to a Service that its Sidecar
     does not import or that is not exported to it, goes through the passthrough cluster, as it is. A
-    DestinationRule says how; where none does, it is mTLS unless the server's mode is DISABLE. TLS
-    of another kind is application TLS to the server: it reads nothing in it.
+    DestinationRule says how; where none does, it is mTLS unless the server's mode is DISABLE, or a
+    label of the server's pod says that it takes none (`security.istio.io/tlsMode`). TLS of another
+    kind is application TLS to the server: it reads nothing in it.
 
     Source: Istio `pilot/pkg/networking/core/cluster_tls.go` (buildUpstreamClusterTLSContext,
     autoMTLS), `pilot/pkg/xds/endpoints/mtls_checker.go`, `cluster.go` (PassthroughCluster);
@@ -65,7 +66,8 @@ def _between_proxies_of_istio(flow: Flow) -> Ways:
         if said.mode:
             way = {"ISTIO_MUTUAL": MTLS, "DISABLE": PLAINTEXT}.get(said.mode, OWN_TLS)
             return (way,), ()
-        if not (flow.snapshot.mesh.istio or IstioConfig()).auto_mtls:
+        no_auto = flow.server is not None and flow.server.plaintext
+        if no_auto or not (flow.snapshot.mesh.istio or IstioConfig()).auto_mtls:
             return (PLAINTEXT,), ()
     server = istio_peer_authentication.mode(flow)
     if server.unread:
