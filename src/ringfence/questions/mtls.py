@@ -35,8 +35,8 @@ BESIDE: Final = (
     " declares them, and no Service leads there"
 )
 PROBES: Final = (
-    "probes of the kubelet are not among the callers: Istio has its own proxy answer them, Linkerd"
-    " lets the paths of HTTP probes through"
+    "probes of the kubelet are not among the callers: they go past Istio's proxies, and Linkerd lets"
+    " the paths of HTTP probes through"
 )
 NO_MESH_CARRIES: Final = "no mesh carries UDP or SCTP: what is served by these counts as plaintext"
 RESTART: Final = "pods take Linkerd's default policy when they start: restart them after the change"
