@@ -2,7 +2,7 @@
 
 import pytest
 
-from questions.mesh_shop import AMBIENT, SIDECAR, STRICT, linkerd, load, shop, text
+from questions.mesh_shop import AMBIENT, ONLY_8080, SIDECAR, STRICT, linkerd, load, shop, text
 from ringfence.model.mtls import Mtls, MtlsNamespace, Step
 from ringfence.questions.mtls import is_clean, mtls
 
@@ -103,6 +103,11 @@ def test_by_a_map_only_what_it_lists_counts() -> None:
     assert is_clean(answer)
     blocked = mtls(shop(), CALLS | {("legacy/batch", "shop/pay")})
     assert [(c.source, c.destination) for c in blocked.callers] == [("legacy/batch", "shop/pay")]
+
+
+def test_what_the_map_lists_and_nothing_lets_through_is_told() -> None:
+    answer = mtls(shop(ONLY_8080, mesh=AMBIENT), CALLS)
+    assert answer.notes[0] == "the map lists shop/web -> shop/pay, which nothing lets through now"
 
 
 def test_a_member_that_goes_past_its_mesh_breaks_too() -> None:

@@ -35,9 +35,10 @@ BESIDE: Final = (
     " declares them, and no Service leads there"
 )
 PROBES: Final = (
-    "probes of the kubelet are not among the callers: they go past Istio's proxies, and Linkerd lets"
-    " the paths of HTTP probes through"
+    "probes of the kubelet are not among the callers: they go past the proxies of Istio, and those"
+    " of Linkerd let the paths of HTTP probes through"
 )
+CLOSED: Final = "the map lists {} -> {}, which nothing lets through now"
 NO_MESH_CARRIES: Final = "no mesh carries UDP or SCTP: what is served by these counts as plaintext"
 RESTART: Final = "pods take Linkerd's default policy when they start: restart them after the change"
 
@@ -204,9 +205,25 @@ class _Planner:
             )
         return "is in the mesh, but its proxy does not take this"
 
+    def _closed(self) -> list[tuple[str, str]]:
+        """Return the pairs of workloads that count, and of which nothing is open."""
+        open_ = {
+            (_whole(pair.source), _whole(pair.destination))
+            for pair in self._before.connections
+            if pair.allow or pair.unknown
+        }
+        wanted = self._wanted or frozenset()
+        return sorted(
+            pair
+            for pair in wanted
+            if pair[0] in self._number and pair[0] != pair[1] and pair not in open_
+        )
+
     # -- notes ---------------------------------------------------------------------------------
 
     def _notes(self, namespaces: tuple[MtlsNamespace, ...], beside: set[str]) -> Iterator[str]:
+        for source, destination in self._closed():
+            yield CLOSED.format(source, destination)
         members = [namespace for namespace in namespaces if namespace.members]
         if not members:
             yield NOBODY
