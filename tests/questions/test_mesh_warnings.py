@@ -225,5 +225,10 @@ def test_explain_tells_those_about_the_destination() -> None:
     assert asked.warnings == ()
 
 
+def test_of_one_namespace_those_are_told_that_show_there() -> None:
+    assert mesh_warnings(shop(STRICT), namespace="shop")
+    assert mesh_warnings(shop(STRICT), namespace="legacy") == ()
+
+
 def test_without_a_mesh_nothing_is_told() -> None:
     assert mesh_warnings(shop(ONLY_8080, mesh="")) == ()

@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
     namespace = None if args.all_namespaces else args.namespace
     answer = connectivity(snapshot, namespace=namespace)
     if args.output == "wide" and snapshot.mesh != NO_MESH:
-        warnings = mesh_warnings(snapshot)
+        warnings = mesh_warnings(snapshot, namespace=namespace)
         answer = msgspec.structs.replace(answer, warnings=warnings)
     print_answer(answer, args.output)
     if unreadable(snapshot):

@@ -16,11 +16,25 @@ from ringfence.questions.mesh_probes import Probes
 from ringfence.questions.mesh_transport_warnings import never_applied, transport_warnings
 
 
-def mesh_warnings(snapshot: Snapshot) -> tuple[MeshWarning, ...]:
-    """Return the warnings of a whole cluster, by where their objects stand; none without a mesh."""
+def mesh_warnings(snapshot: Snapshot, *, namespace: str | None = None) -> tuple[MeshWarning, ...]:
+    """Return the warnings of a whole cluster, by where their objects stand; none without a mesh.
+
+    Args:
+        snapshot: the cluster.
+        namespace: only those that show on what is sent to its workloads; None for all.
+    """
     checker = Checker(snapshot)
     if not checker.destinations.meshed:
         return ()
+    if namespace is not None:
+        inside = tuple(
+            PodEnd(number, index)
+            for number, workload in enumerate(snapshot.workloads)
+            if workload.namespace == namespace
+            for index in range(len(workload.identities))
+        )
+        probes = Probes(checker, inside)
+        return _ordered((*_of(probes), *on_waypoints(probes)))
     probes = Probes(checker)
     return _ordered((*_of(probes), *on_waypoints(probes), *never_applied(probes)))
 
