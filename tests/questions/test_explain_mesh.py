@@ -1,6 +1,6 @@
 """Explanations where a mesh is: both layers, and what each would need to allow."""
 
-from questions.mesh_shop import AMBIENT, ONLY_8080, ONLY_WEB, STRICT, linkerd, shop
+from questions.mesh_shop import AMBIENT, ONLY_8080, ONLY_WEB, STRICT, linkerd, load, shop, text
 from ringfence.model.explanation import Explanation
 from ringfence.model.query import Http, Query
 from ringfence.model.snapshot import Snapshot
@@ -136,3 +136,11 @@ def test_a_member_that_calls_past_its_mesh_is_told_to_use_a_service() -> None:
     assert found.judgement.verdict is Verdict.DENY
     (hint,) = found.hints
     assert "a sidecar sends mTLS only to Services" in hint
+
+
+def test_where_a_default_policy_of_linkerd_denies_a_server_is_missing() -> None:
+    denying = "{linkerd.io/inject: enabled, config.linkerd.io/default-inbound-policy: deny}"
+    manifests = text(mesh="", annotations=denying)
+    found = explained(load(manifests), "shop/web")
+    assert found.judgement.verdict is Verdict.DENY
+    assert "without a Server none can allow it" in found.hints[0]

@@ -61,4 +61,4 @@ def _denies(evidence: Evidence, layer: str) -> bool:
 
 
 def _named(evidence: Evidence) -> str:
-    return f"{evidence.object} {evidence.rule}" if evidence.object else evidence.rule
+    return " ".join(filter(None, (evidence.object, evidence.rule)))

@@ -13,6 +13,8 @@ from ringfence.outputs._words import count, encoded, inert
 
 MOST_CALLERS = 30
 """So many lines of callers are printed for a namespace; JSON has them all."""
+MOST_PLACES = 4
+"""So many of the places that a caller calls are named."""
 
 
 def mtls_text(mtls: Mtls, style: Style) -> Iterator[bytes]:
@@ -98,13 +100,19 @@ def _callers(callers: list[PlaintextCaller], style: Style) -> Iterator[str]:
         where = f"{inert(caller.destination)}:{caller.ports}"
         rows[_name(caller), caller.why, caller.unknown].append(where)
     listed = [
-        [source, "→", ", ".join(places), ("perhaps: " if unknown else "") + why]
+        [source, "→", _few(places), ("perhaps: " if unknown else "") + why]
         for (source, why, unknown), places in rows.items()
     ]
     listed.sort(key=lambda row: (row[3], row[0]))
     yield from list(table(["", "", "", ""], listed[:MOST_CALLERS], style, indent="  "))[1:]
     if len(listed) > MOST_CALLERS:
         yield f"  and {count(len(listed) - MOST_CALLERS, 'other caller')} (`-o json` has them all)"
+
+
+def _few(places: list[str]) -> str:
+    shown = places[:MOST_PLACES] if len(places) > MOST_PLACES + 1 else places
+    rest = len(places) - len(shown)
+    return ", ".join(shown) + (f" and {rest:,} more" if rest else "")
 
 
 def _name(caller: PlaintextCaller) -> str:

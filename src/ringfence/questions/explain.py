@@ -249,7 +249,8 @@ class _Explainer:
             case rule if evidence.action == "log":
                 return f"{evidence.object} {rule} records it, and decides nothing"
             case rule:
-                return f"{evidence.object} {rule} says {evidence.action}"
+                named = " ".join(filter(None, (evidence.object, rule)))
+                return f"{named} says {evidence.action}"
 
     def _policy(self, traced: PolicyTrace, met: "_Met") -> PolicyStep:
         policy = traced.policy.policy

@@ -21,6 +21,7 @@ from ringfence.questions.proposed_rules import lasting_labels
 
 ISTIO: Final = "security.istio.io/v1"
 LINKERD: Final = "policy.linkerd.io"
+DEFAULT_POLICY: Final = "DefaultInboundPolicy"
 AUTHORIZATION: Final = "AuthorizationPolicy"
 PLAINTEXT: Final = "it goes in plaintext, so that {0} proves nothing by which a rule could allow it"
 NEEDS_MTLS: Final = "{} asks for mTLS, and this goes in plaintext"
@@ -87,6 +88,12 @@ class MeshProposals:
         told = f"{deciding[0].object} {deciding[0].rule}"
         if kind == "PeerAuthentication":
             self._tell_plaintext(NEEDS_MTLS.format(told), connection, source)
+            return False
+        if kind == DEFAULT_POLICY:
+            if mesh.mtls:
+                self.hints.append(NO_SERVER.format(subject))
+            else:
+                self._tell_plaintext(PLAINTEXT.format(source), connection, source)
             return False
         if kind not in {"Server", "HTTPRoute", "GRPCRoute"}:
             self.hints.append(DENY_STANDS.format(told))
