@@ -29,8 +29,8 @@ MTLS = Layer7(mtls=True)
 HTTP = Layer7(http=HttpMatch())
 TCP = (PortRange(Protocol.TCP),)
 ON_HTTP = (ChainPort(Chain.TCP),)
-ON_TCP = (ChainPort(Chain.HTTP), ChainPort(Chain.DETECTED))
-ON_DETECTED = (ChainPort(Chain.HTTP), ChainPort(Chain.TCP))
+ON_TCP = (ChainPort(Chain.TCP, others=True),)
+ON_DETECTED = (ChainPort(Chain.DETECTED, others=True),)
 
 
 def document(

@@ -152,7 +152,7 @@ def test_whence_a_request_comes_is_open_on_http_and_the_peers_address_on_tcp() -
         assert on_http.uncertain
         assert at_http.peers is on_http.peers is None
         assert (at_http.layer7, on_http.layer7) == (None, (HTTP,))
-        assert at_http.not_traffic == (*ON_HTTP, ChainPort(Chain.DETECTED))
+        assert at_http.not_traffic == (ChainPort(Chain.HTTP, others=True),)
         assert on_http.not_traffic == ON_DETECTED
         assert on_tcp.peers == on_detected.peers == (AddressPeer("10.0.0.0/8"),)
         assert (on_tcp.not_traffic, on_detected.not_traffic) == (ON_TCP, ON_DETECTED)
@@ -282,12 +282,13 @@ def test_an_allow_rule_is_dropped_on_tcp_with_all_that_is_beside_that_field() ->
     [("DENY", Action.DENY), ("AUDIT", Action.LOG)],
 )
 def test_what_denies_or_audits_is_wider_on_tcp(action: str, does: Action) -> None:
-    on_http, on_tcp, on_detected = operation(action, methods=["GET"], ports=["80"])
-    assert {rule.action for rule in (on_http, on_tcp, on_detected)} == {does}
-    assert on_http.layer7 == (http(methods=GET),)
+    of_http, on_tcp, of_no_http = operation(action, methods=["GET"], ports=["80"])
+    assert {rule.action for rule in (of_http, on_tcp, of_no_http)} == {does}
+    # On TCP all is meant, and so this, too: it holds however the port is read.
+    assert (of_http.layer7, of_http.not_traffic) == ((http(methods=GET),), ())
     assert (on_tcp.layer7, on_tcp.not_traffic, on_tcp.traffic) == (None, ON_TCP, ports(80))
-    assert (on_detected.layer7, on_detected.not_traffic) == (None, ON_DETECTED)
-    assert on_detected.not_layer7 == (HTTP,)
+    assert (of_no_http.layer7, of_no_http.not_traffic) == (None, (ChainPort(Chain.HTTP),))
+    assert of_no_http.not_layer7 == (HTTP,)
 
 
 def test_a_denied_token_denies_all_tcp() -> None:

@@ -326,7 +326,9 @@ def test_a_route_of_a_server_in_another_namespace_is_dropped() -> None:
 def test_a_route_without_such_a_parent_is_none_of_linkerds_business() -> None:
     gateway = route("open", {"what": 1}, group=GATEWAY, parentRefs=[{"name": "gw"}])
     service = route("open", {"what": 1}, parentRefs=[{"group": "", "kind": "Service", "name": "x"}])
-    assert told(server(), gateway, service) == []
+    assert told(server(), gateway) == []
+    (message,) = told(server(), service)
+    assert message.endswith("where it sends calls of Service `x` is not judged")
     assert said(FRIEND, gateway, authorization(TO_WEB, account())) == "allow"
 
 

@@ -257,6 +257,7 @@ def test_other_kinds_of_an_unknown_version_are_read_with_a_warning(
         ("cilium.io/v2", "CiliumLocalRedirectPolicy"),
         ("crd.antrea.io/v1beta1", "ClusterNetworkPolicy"),
         ("networking.istio.io/v1alpha3", "EnvoyFilter"),
+        ("extensions.istio.io/v1alpha1", "WasmPlugin"),
         ("vendor.example/v1", "NetworkPolicy"),
     ],
 )
@@ -269,6 +270,13 @@ def test_policies_that_are_not_judged_are_told(api_version: str, kind: str) -> N
     assert (found.location.line, found.severity) == (2, "warning")
     assert found.affects == (f"{kind}.{group}",)
     assert found.object == f"{kind}/ns/x"
+
+
+@pytest.mark.parametrize("kind", ["VirtualService", "WorkloadEntry", "WorkloadGroup"])
+def test_what_only_routes_connections_is_told_as_a_note(kind: str) -> None:
+    found = problem("\n" + manifest("networking.istio.io/v1", kind, "{name: x, namespace: ns}"))
+    assert found.message == f"{kind}/ns/x: where it sends connections is not judged"
+    assert (found.location.line, found.severity) == (2, "note")
 
 
 def test_policies_that_are_not_judged_may_be_malformed() -> None:

@@ -6,7 +6,7 @@ Authority: as of the files that read them.
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Final
+from typing import Any, Final
 
 from ringfence.dialects import Context
 from ringfence.dialects._linkerd_authorizations import (
@@ -17,7 +17,7 @@ from ringfence.dialects._linkerd_authorizations import (
 )
 from ringfence.dialects._linkerd_egress import counted
 from ringfence.dialects._linkerd_objects import EGRESS_NETWORK, GROUP, SERVER, Source, sources
-from ringfence.dialects._linkerd_parents import GRPC, HTTP, Route, routes
+from ringfence.dialects._linkerd_parents import GRPC, HTTP, ROUTES, Route, routes
 from ringfence.dialects._linkerd_servers import (
     GRPC_PROTOCOL,
     WITHOUT_HTTP,
@@ -27,6 +27,7 @@ from ringfence.dialects._linkerd_servers import (
 )
 from ringfence.model.document import Path
 from ringfence.model.location import Problem
+from ringfence.model.mesh import NO_MESH
 from ringfence.model.rule import Unreadable
 
 SERVER_AUTHORIZATION: Final = (GROUP, "serverauthorization")
@@ -39,6 +40,7 @@ def notes(context: Context) -> list[Problem]:
         *(note for a in context.once(authorizations) for note in _of_authorization(a, context)),
         *(note for a in context.once(authentications).values() for note in _of_authentication(a)),
         *(note for route in context.once(routes) for note in _of_route(route, context)),
+        *_of_callers(context),
     ]
     return list(dict.fromkeys(found))
 
@@ -192,6 +194,31 @@ def _of_route(route: Route, context: Context) -> Iterator[Problem]:
                 yield _told(source, f"has no effect on {ref}, {why}", parent.path)
         elif parent.port is not None:
             yield from _shadowed(route, parent.name, parent.namespace, parent.port, context)
+
+
+def _of_callers(context: Context) -> Iterator[Problem]:
+    """Yield which routes are for the callers of Services: these may send calls elsewhere.
+
+    Source: Gateway API GEP-1426 (a mesh, too, heeds routes that have a Service as their parent).
+    """
+    if context.mesh == NO_MESH:
+        return
+    for title in ROUTES:
+        for _, document in context.by_title.get(title, ()):
+            for at, name in _service_parents(document.body):
+                message = f"{document.ref}: where it sends calls of Service `{name}` is not judged"
+                where = document.location_of(at)
+                yield Problem(message, where, (), document.ref, severity="warning")
+
+
+def _service_parents(body: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+    spec = body.get("spec")
+    listed = spec.get("parentRefs") if isinstance(spec, dict) else None
+    for number, parent in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(parent, dict) or parent.get("kind") != "Service":
+            continue
+        if parent.get("group", "") in ("", "core"):
+            yield ("spec", "parentRefs", number), str(parent.get("name", ""))
 
 
 def _fits(route: Route, server: Server) -> bool:

@@ -17,10 +17,12 @@ from ringfence.dialects import (
     _istio_egress,
     _istio_notes,
     _istio_peer_authentication,
+    _istio_unjudged,
 )
 from ringfence.dialects._emit_istio import emit
 from ringfence.model.document import Document
 from ringfence.model.kinds import KINDS
+from ringfence.model.location import Problem
 from ringfence.model.profile import Profile
 from ringfence.model.rule import Policy
 
@@ -45,12 +47,16 @@ def inert_because(kind: str, profile: Profile) -> str | None:  # noqa: ARG001
     return None
 
 
+def _notes(context: Context) -> list[Problem]:
+    return [*_istio_notes.notes(context), *_istio_unjudged.notes(context)]
+
+
 DIALECT: Final = Dialect(
     kinds=frozenset((kind.group, kind.kind) for kind in KINDS if kind.group in GROUPS),
     parse=parse,
     emit=emit,
     inert_because=inert_because,
-    notes=_istio_notes.notes,
+    notes=_notes,
     client_tls=_istio_destination_rule.client_tls,
     client_imports=_istio_egress.client_imports,
     implied=_istio_egress.implied,

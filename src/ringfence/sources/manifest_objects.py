@@ -49,8 +49,12 @@ _OTHER_LANGUAGES: Final = {
     "cilium.io": "CiliumLocalRedirectPolicy CiliumEgressGatewayPolicy",
     "crd.antrea.io": "NetworkPolicy ClusterNetworkPolicy Tier Group ClusterGroup",
     "networking.istio.io": "EnvoyFilter",
+    "extensions.istio.io": "WasmPlugin",
 }
 """Kinds that decide about connections in languages that are not judged yet, by API group."""
+
+_ROUTING: Final = {"networking.istio.io": "VirtualService WorkloadEntry WorkloadGroup"}
+"""Kinds that only say where connections go, which is not judged: worth a note, by API group."""
 
 _NAMES: Final = frozenset(kind.kind for kind in kinds.KINDS)
 _POLICY_NAMES: Final = frozenset(kind.kind for kind in kinds.KINDS if kind.policy and not kind.mesh)
@@ -119,6 +123,8 @@ def _one(part: Part, file: str, api_version: str, name: str) -> Iterator[Documen
     if kind is None:
         if name in _POLICY_NAMES or name in _OTHER_LANGUAGES.get(group, "").split():
             yield _not_judged(part, file, api_version, name)
+        elif name in _ROUTING.get(group, "").split():
+            yield _not_followed(part, file, name)
         elif name == "ConfigMap" and not group:
             yield from _config_map(part, file, api_version)
         return
@@ -198,6 +204,15 @@ def _not_judged(part: Part, file: str, api_version: str, name: str) -> Problem:
     ref = _ref(name, *(str(names.get(field) or "") for field in ("namespace", "name")))
     message = f"{ref}: {name} of `{group}` is not judged yet, no verdict takes it into account"
     return Problem(message, place, (f"{name}.{group}",), ref, severity="warning")
+
+
+def _not_followed(part: Part, file: str, name: str) -> Problem:
+    """Return what is to be said of what routes connections."""
+    metadata = part.value.get("metadata")
+    names = metadata if isinstance(metadata, dict) else {}
+    ref = _ref(name, *(str(names.get(field) or "") for field in ("namespace", "name")))
+    message = f"{ref}: where it sends connections is not judged"
+    return Problem(message, _place(part, file, ("apiVersion",)), (), ref, severity="note")
 
 
 def _no_object(part: Part, file: str, api_version: Any, kind: Any, *, lenient: bool) -> Problem:  # noqa: ANN401 - they may be anything
