@@ -75,6 +75,15 @@ def judges_agree(snapshot: Snapshot, count: int, seed: int = 1) -> None:
             assert told(found) == told(literal), (connection, found, literal)
 
 
+def judges_do_not_contradict(snapshot: Snapshot, count: int) -> None:
+    """Hold that no judge allows what the other denies: one may know more of what is malformed."""
+    engine = Engine(snapshot)
+    for connection in mesh_connections(snapshot, count):
+        found, literal = engine.judge(connection), reference.judge(snapshot, connection)
+        for one, other in zip(verdicts(found), verdicts(literal), strict=True):
+            assert one is other or Verdict.UNKNOWN in (one, other), (connection, found, literal)
+
+
 # -- connectivity --------------------------------------------------------------------------------
 
 

@@ -241,7 +241,12 @@ def meshed(
         certain: whether of every pod it is known whether it takes part.
     """
     own = draw(istio.istio_policies() if mesh == "istio" else linkerd.linkerd_policies())
-    if not sound and draw(st.integers(0, 3)) == 0:
+    if sound:
+        for number, one in enumerate(own, 1):
+            if one["kind"] == "PeerAuthentication":
+                # Of those of one age the engine knows only that either may count.
+                one["metadata"]["creationTimestamp"] = f"2026-01-0{number}T00:00:00Z"
+    elif draw(st.integers(0, 2)) == 0:
         number = draw(st.integers(0, len(own) - 1))
         own[number] = draw(spoiled(own[number]))
     chosen = cni or draw(st.sampled_from(CNIS))

@@ -37,9 +37,17 @@ KINDS = {
 
 
 @clusters(25)
-@given(meshed("istio"))
+@given(meshed("istio", sound=True))
 def test_both_judges_agree_on_istio(situation: Situation) -> None:
     laws.judges_agree(situation.snapshot(), 80)
+
+
+@clusters(10)
+@given(meshed("istio"))
+def test_the_judges_do_not_contradict_each_other_on_what_is_malformed(
+    situation: Situation,
+) -> None:
+    laws.judges_do_not_contradict(situation.snapshot(), 80)
 
 
 @clusters(15)
