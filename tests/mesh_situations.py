@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
 from hypothesis import strategies as st
 
 from map_strategies import Situation, clusters, maps
 from policy_strategies import Draw, Manifest
+from ringfence.learn.dependency_map import Dependency, HttpRequest
 from strategies import build
 
 LABELS: Final[dict[str, dict[str, str]]] = {
@@ -16,6 +18,16 @@ LABELS: Final[dict[str, dict[str, str]]] = {
 }
 INJECTED: Final = {"linkerd.io/inject": "enabled"}
 DEFAULT: Final = "config.linkerd.io/default-inbound-policy"
+REQUESTS: Final = (
+    HttpRequest(("GET",)),
+    HttpRequest(("GET", "POST"), "/v1/*"),
+    HttpRequest((), "/v1/pay"),
+    HttpRequest(("POST",), "/v1/pay"),
+    HttpRequest(("PUT",), "/*"),
+    HttpRequest((), "/v1"),
+    HttpRequest((), "/v*"),
+    HttpRequest(("BREW",), "/v1/{id}"),
+)
 ACCOUNTS: Final = ("default", "one", "two", "three", "four")
 
 
@@ -34,7 +46,25 @@ def meshed(draw: Draw, mesh: str, cni: str | None = None) -> Situation:
     chosen = cni or draw(st.sampled_from(("generic", "calico", "cilium")))
     pod_cidrs = draw(st.sampled_from((("10.0.0.0/16",), ("10.0.0.0/25", "fd00::/64"))))
     written = draw(maps(build(manifests, chosen, pod_cidrs), addresses=True))
+    entries = tuple(
+        msgspec.structs.replace(
+            entry,
+            calls=tuple(_limited(draw, each) for each in entry.calls),
+            callers=tuple(_limited(draw, each) for each in entry.callers),
+        )
+        for entry in written.workloads
+    )
+    written = msgspec.structs.replace(written, workloads=entries)
     return Situation(manifests, chosen, pod_cidrs, written)
+
+
+def _limited(draw: Draw, dependency: Dependency) -> Dependency:
+    """Return a dependency, perhaps limited to other requests."""
+    limited = dependency.ports and any(p.protocol is None for p in dependency.ports)
+    if not limited or draw(st.integers(0, 2)):
+        return dependency
+    http = tuple(draw(st.lists(st.sampled_from(REQUESTS), min_size=1, max_size=2, unique=True)))
+    return msgspec.structs.replace(dependency, http=http)
 
 
 def _join(draw: Draw, mesh: str, manifest: Manifest) -> None:

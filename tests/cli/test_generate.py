@@ -350,3 +350,40 @@ def test_kubernetes_cannot_log_and_says_so(capsys: pytest.CaptureFixture[str]) -
     captured = capsys.readouterr()
     assert "  not logged: logging (1)" in captured.out
     assert "a NetworkPolicy cannot log; written: nothing: it is not logged" in captured.err
+
+
+def test_policies_of_network_and_mesh_are_written_into_folders_of_their_own(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: NAME, labels: {LABEL}}\n---\n"
+    namespaces = "".join(
+        namespace.replace("NAME", name).replace("LABEL", "istio-injection: enabled")
+        for name in ("a", "b")
+    )
+    (here / "cluster.yaml").write_text(namespaces + CLUSTER)
+    assert generate("--dialect", "kubernetes, istio", "--patches", "own") == 0
+    assert list(written(here / "out")) == [
+        f"{dialect}/{path}"
+        for dialect in ("istio", "kubernetes")
+        for path in FILES
+        if (dialect, path) != ("istio", "a/web.yaml")
+    ]
+    assert list(written(here / "own")) == [
+        "a/deployment-web.patch.yaml",
+        "a/deployment-web.serviceaccount.yaml",
+        "b/deployment-db.patch.yaml",
+        "b/deployment-db.serviceaccount.yaml",
+    ]
+    captured = capsys.readouterr()
+    assert "4 patches in own" in captured.out
+    assert "a/web runs as the service account `default`" in captured.err
+    assert generate("--dialect", "istio", "--dry-run") == 0
+    assert "kubectl -n a set serviceaccount deployment/web web" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dialects", ["istio,linkerd", "calico,cilium", "istio,"])
+def test_two_dialects_of_one_sort_are_refused(
+    dialects: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate("--dialect", dialects) == 2
+    assert "or one of each with a comma between them" in capsys.readouterr().err

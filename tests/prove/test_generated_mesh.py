@@ -208,6 +208,39 @@ def test_what_is_in_no_mesh_is_told() -> None:
     )
 
 
+def test_what_leads_out_of_the_cluster_is_told_to_be_the_networks() -> None:
+    calls = "- {workload: shop/web, calls: [{to: api.example.com, ports: [443]}]}\n"
+    told = [str(note) for note in written(calls, SIDECAR, ALONE).proposal.notes]
+    assert any("to api.example.com: a mesh's policies say who is let in" in n for n in told)
+    both = written(calls, SIDECAR, Wishes(dialect=CILIUM, mesh=ISTIO))
+    assert not any("who is let in" in str(note) for note in both.proposal.notes)
+
+
+def test_an_earlier_policy_of_the_mesh_is_no_part_of_the_proof_and_told() -> None:
+    text = shop(SIDECAR) + (
+        "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\n"
+        "metadata: {namespace: shop, name: open}\nspec: {rules: [{}]}\n"
+    )
+    calls = f"namespaces: [shop]\ndns: false\nworkloads:\n{WEB_PAYS}"
+    generation = generate(dependency_map(calls), cluster(text, pod_cidrs=("10.0.0.0/8",)), ALONE)
+    assert proved(generation).holds
+    assert [document.name for document in generation.stays] == ["open"]
+
+
+def test_a_network_that_forgets_the_tunnel_is_found() -> None:
+    policy = (
+        "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+        "metadata: {namespace: shop, name: pay}\nspec: {podSelector: {matchLabels: {app: pay}}, "
+        "ingress: [{from: [{podSelector: {}}], ports: [{port: 8080}]}]}\n"
+    )
+    calls = f"namespaces: [shop]\ndns: false\nworkloads:\n{WEB_PAYS}"
+    for mesh, holds in ((SIDECAR, True), (AMBIENT, False)):
+        snapshot = cluster(shop(mesh) + policy, pod_cidrs=("10.0.0.0/8",))
+        proof = proved(generate(dependency_map(calls), snapshot, ALONE))
+        assert proof.holds is holds, proof
+        assert bool(proof.less) is not holds
+
+
 # -- Linkerd -------------------------------------------------------------------------------------
 
 

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from map_strategies import Situation, situations
+from mesh_situations import meshed
 from ringfence import assemble
 from ringfence.engine import Engine
-from ringfence.learn.wishes import CALICO, CILIUM, Wishes
+from ringfence.learn.wishes import CALICO, CILIUM, ISTIO, KUBERNETES, LINKERD, Wishes
 from ringfence.model.cluster import Protocol
 from ringfence.model.connection import AddressEnd, Connection, DomainEnd, End, NodeEnd, PodEnd
 from ringfence.model.layer7 import Request
@@ -42,6 +44,26 @@ def test_both_judges_read_what_was_written_alike(dialect: str, situation: Situat
     nodes: list[End] = [NodeEnd(number) for number in range(len(judged.nodes))]
     outside: list[End] = [AddressEnd("192.0.2.1"), DomainEnd("api.example.com")]
     pairs = [*itertools.product(pods, [*pods, *nodes, *outside]), *itertools.product(nodes, pods)]
+    for (source, destination), (protocol, port, request) in itertools.product(pairs, ASKED):
+        connection = Connection(source, destination, protocol, port, request=request)
+        assert judge(judged, connection).verdict is engine.judge(connection).verdict, connection
+
+
+@pytest.mark.parametrize("mesh", [ISTIO, LINKERD])
+@settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
+@given(data=st.data())
+def test_both_judges_read_what_was_written_for_a_mesh_alike(mesh: str, data: st.DataObject) -> None:
+    situation: Situation = data.draw(meshed(mesh, "generic"))
+    snapshot = situation.snapshot()
+    wishes = Wishes(dialect=KUBERNETES, mesh=mesh)
+    generation = generate(situation.dependency_map, snapshot, wishes)
+    assume(generation.proof is not None)
+    documents = kept(situation.dependency_map, snapshot, wishes)
+    written = read_back(generation.emission.files).documents
+    judged = assemble.with_documents(snapshot, (*documents, *written))
+    engine = Engine(judged)
+    pods: list[End] = [PodEnd(number, 0) for number in range(len(judged.workloads))]
+    pairs = [*itertools.product(pods, pods), *((AddressEnd("192.0.2.1"), pod) for pod in pods)]
     for (source, destination), (protocol, port, request) in itertools.product(pairs, ASKED):
         connection = Connection(source, destination, protocol, port, request=request)
         assert judge(judged, connection).verdict is engine.judge(connection).verdict, connection

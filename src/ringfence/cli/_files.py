@@ -100,7 +100,8 @@ def changes(folder: str, files: Mapping[str, str], mark: str) -> Changes:
                 raise UsageError(f"`{target}` was not written by this program: it stays")
         removed = sorted(
             found.relative_to(root).as_posix()
-            for found in root.glob("*/*.yaml")
+            for pattern in ("*/*.yaml", "*/*/*.yaml")
+            for found in root.glob(pattern)
             if found.relative_to(root).as_posix() not in files and _is_marked(found, mark)
         )
     return Changes(tuple(new), tuple(changed), tuple(same), tuple(removed))
@@ -113,7 +114,7 @@ def write_folder(folder: str, files: Mapping[str, str], mark: str) -> Changes:
 
     Args:
         folder: made if it does not exist.
-        files: texts by path relative to the folder, one level of folders deep.
+        files: texts by path relative to the folder, one level of folders deep, or two.
         mark: how the first line of every file begins: only such files are replaced or removed.
 
     Raises:
@@ -127,17 +128,18 @@ def write_folder(folder: str, files: Mapping[str, str], mark: str) -> Changes:
         temporary = Path(tempfile.mkdtemp(prefix=f".{beside.name}.", dir=beside.parent))
         try:
             for path in (*found.new, *found.changed):
-                (temporary / path).parent.mkdir(exist_ok=True)
+                (temporary / path).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / path).write_bytes(files[path].encode())
             for path in (*found.new, *found.changed):
-                (root / path).parent.mkdir(exist_ok=True)
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / path).replace(root / path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         for path in found.removed:
             (root / path).unlink()
             with contextlib.suppress(OSError):  # not empty: somebody keeps files there
-                (root / path).parent.rmdir()
+                for left in (root / path).parents[: path.count("/")]:
+                    left.rmdir()
     return found
 
 

@@ -218,11 +218,11 @@ def _write(args: Namespace, generation: "Generation", proof: "Proof") -> "Change
 def _write_patches(args: Namespace, generation: "Generation") -> None:
     """Write what gives workloads accounts of their own, if that is wished for."""
     from ringfence.cli import _files
-    from ringfence.model.proposal import GENERATED
+    from ringfence.learn.own_accounts import OFFERED
 
     files = {file.path: file.text for offer in generation.offers for file in offer.files}
     if args.patches and files:
-        _files.put(files, args.patches, f"# {GENERATED}", dry=args.dry_run)
+        _files.put(files, args.patches, f"# {OFFERED}", dry=args.dry_run)
 
 
 def _exit_code(snapshot: "Snapshot", proof: "Proof", *, strict: bool) -> int:

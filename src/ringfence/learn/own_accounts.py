@@ -13,9 +13,11 @@ import msgspec
 from ringfence import yaml_text
 from ringfence.learn.accounts import SHARED
 from ringfence.model.cluster import Workload
-from ringfence.model.proposal import GENERATED, EmittedFile
+from ringfence.model.proposal import EmittedFile
 from ringfence.model.snapshot import Snapshot
 
+OFFERED: Final = "Offered by ringfence generate: apply it or not, no policy depends on it."
+"""The first line of every file, as a comment."""
 DEFAULT_INBOUND: Final = "config.linkerd.io/default-inbound-policy"
 
 _API: Final = {
@@ -138,5 +140,5 @@ def closed_by_default(namespace: str, policy: str) -> Offer:
 
 
 def _file(path: str, why: Iterable[str], body: dict[str, Any]) -> EmittedFile:
-    head = yaml_text.comment((GENERATED, *why))
+    head = yaml_text.comment((OFFERED, *why))
     return EmittedFile(path, "\n".join((*head, *yaml_text.block(body))) + "\n")

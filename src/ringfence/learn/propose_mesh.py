@@ -83,6 +83,7 @@ def propose_mesh(dependency_map: DependencyMap, snapshot: Snapshot, wishes: Wish
 class _Proposer:
     def __init__(self, dependency_map: DependencyMap, snapshot: Snapshot, wishes: Wishes) -> None:
         self._map, self._snapshot, self._mesh = dependency_map, snapshot, wishes.mesh
+        self._alone = not wishes.dialect
         self._resolver = Resolver(dependency_map, snapshot)
         self._names = self._resolver.names
         self._ways = MeshWays(snapshot)
@@ -103,6 +104,7 @@ class _Proposer:
             return MeshProposal()
         calling: set[int] = set()
         for each in resolved:
+            self._tell_ways_out(each)
             for destination in each.destinations:
                 for number, traffic in destination.workloads:
                     runs = tcp_runs(traffic, self._snapshot.workloads[number].identities)
@@ -398,6 +400,19 @@ class _Proposer:
         return self._snapshot.workloads[number].namespace == namespace
 
     # -- what is told ------------------------------------------------------------------------
+
+    def _tell_ways_out(self, each: ResolvedDependency) -> None:
+        """Tell what leads out of the cluster, where no policies of the network say it."""
+        callers = set(each.source.workloads) & set(self._inside)
+        leaves = any(not destination.workloads for destination in each.destinations)
+        if not self._alone or not callers or not leaves:
+            return
+        ends = f"{each.dependency.source} to {each.dependency.destination}"
+        self._note(
+            f"{ends}: a mesh's policies say who is let in, not who is let out: policies of the "
+            f"network do (`--dialect kubernetes,{self._mesh}`)",
+            each.dependency,
+        )
 
     def _tell_strangers(self) -> None:
         mesh = self._mesh.capitalize()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ringfence.learn.dependency_map import HttpRequest
-from ringfence.learn.wishes import CALICO, CILIUM, ISTIO, LINKERD
+from ringfence.learn.wishes import CALICO, CILIUM, ISTIO, LINKERD, MESHES
 from ringfence.model.layer7 import Form, HttpMatch, Layer7, Text, exact
 from ringfence.model.rule import Direction
 
@@ -49,6 +49,9 @@ def stated(boxes: Boxes | None, direction: Direction, dialect: str) -> Boxes | N
     for box in boxes or ():
         http = box.http or HttpMatch()
         methods = tuple(method.value for method in http.methods or ())
+        if http.paths is None and dialect in MESHES:
+            found.append(HttpRequest(methods))
+            continue
         for path in http.paths or (Text(Form.PREFIX, "/"),):
             star = "*" if path.form is Form.PREFIX else ""
             found.append(HttpRequest(methods, path.value + star))
