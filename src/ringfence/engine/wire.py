@@ -7,6 +7,7 @@ network sees of mTLS only TLS, and where a tunnel carries it only the tunnel's p
 from functools import cache, cached_property
 from typing import Final
 
+from ringfence.engine import bits
 from ringfence.engine.ports import AUTHENTICATED, MTLS
 from ringfence.engine.traffic import Run, TrafficSpace
 from ringfence.model.cluster import Protocol
@@ -78,23 +79,21 @@ class Wire:
     @cached_property
     def _twins(self) -> dict[int, int]:
         """Return, for each class of runs cut by mTLS, the one that differs in nothing else."""
-        found = {}
+        found: dict[int, int] = {}
         for run in self._runs:
             if run.space is None or MTLS not in run.space.boxes:
                 continue
             space = run.space
             boxes = space.boxes
-            rests = [bit for bit, box in enumerate(boxes) if not box.mtls]
-            over = space.mask(MTLS)
-            by_rest: dict[tuple[int, ...], list[int]] = {}
+            rest = bits.from_members(bit for bit, box in enumerate(boxes) if not box.mtls)
+            over = set(bits.members(space.mask(MTLS)))
+            by_rest: dict[int, tuple[list[int], list[int]]] = {}
             for number, signature in enumerate(space.signatures):
-                key = tuple(bit for bit in rests if signature >> bit & 1)
-                by_rest.setdefault(key, []).append(number)
-            for numbers in by_rest.values():
-                for number in numbers:
-                    for other in numbers:
-                        if (over >> number ^ over >> other) & 1:
-                            found[run.offset + number] = run.offset + other
+                alike = by_rest.setdefault(signature & rest, ([], []))
+                alike[number in over].append(run.offset + number)
+            for plain, sealed in by_rest.values():
+                if plain and sealed:
+                    found |= dict.fromkeys(plain, sealed[-1]) | dict.fromkeys(sealed, plain[-1])
         return found
 
     def _either(self, mask: int) -> int:
