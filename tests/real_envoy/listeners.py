@@ -16,6 +16,8 @@ from real_envoy.compiler import TYPE, Json, Settings, filters
 HTTP_OVER_MTLS: Final = ["istio-http/1.0", "istio-http/1.1", "istio-h2"]
 TCP_OVER_MTLS: Final = ["istio-peer-exchange", "istio"]
 PLAIN_HTTP: Final = ["http/1.0", "http/1.1", "h2c"]
+PATH_AS_READ: Final = "x-path"
+"""The header of an answer in which Envoy says what it took the path for."""
 NORMALIZATION: Final[dict[str, Json]] = {
     "NONE": {"normalize_path": False},
     "BASE": {"normalize_path": True},
@@ -141,7 +143,12 @@ def _chain(
 
 
 def _http(authorization: list[Json], normalization: str) -> Json:
-    answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200}}
+    path = {"header": {"key": PATH_AS_READ, "value": "%REQ(:PATH)%"}}
+    answer = {
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 200},
+        "response_headers_to_add": [path],
+    }
     router: dict[str, Any] = {"@type": f"{TYPE}.filters.http.router.v3.Router"}
     config = {
         "@type": f"{TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager",

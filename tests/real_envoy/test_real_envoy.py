@@ -43,12 +43,20 @@ NO_REQUEST: Final = "400"
 OPEN: Final = ("emoteIp", "remote.ip", "equestPrincipals", "request.auth", "connection.sni")
 """What no question can settle: the judges may say that it is unknown."""
 PSEUDO: Final = ("request.headers[:", "request.headers[host]")
-LEAST: Final = {"written": 4000, "drawn": 1800, "domains": 800, "slashes": 600, "bare": 300}
+LEAST: Final = {
+    "written": 3000,
+    "written too": 3000,
+    "drawn": 1400,
+    "drawn too": 1400,
+    "domains": 800,
+    "slashes": 600,
+    "bare": 300,
+}
 """How many answers of each world are compared at least: well over 5,000 together."""
 
 
-def written(world: World) -> None:
-    for one in yaml.safe_load(WRITTEN.read_text()):
+def written(world: World, part: int) -> None:
+    for one in yaml.safe_load(WRITTEN.read_text())[part::2]:
         world.add(one["name"], one.get("policies", []), one.get("mtls"))
 
 
@@ -69,12 +77,12 @@ def world(name: str) -> World:
         found = World(name, ports, normalization="NONE")
         found.level(NAMESPACE, "DISABLE")
         found.draw(8, seed=4)
-    elif name == "drawn":
-        found = World(name, ports, normalization="BASE")
-        found.draw(45, seed=1)
+    elif name.startswith("drawn"):
+        found = World(name, ports)
+        found.draw(25, seed=5 if name.endswith("too") else 1)
     else:
         found = World(name, ports)
-        written(found)
+        written(found, int(name.endswith("too")))
     return found
 
 
