@@ -187,7 +187,16 @@ def ports_of(service: Service, ports: frozenset[int]) -> tuple[Traffic, ...]:
 
 
 def anybody(document: Document, root: str, context: Context) -> Peer:
-    """Return all whom a policy might be for, where that cannot be understood."""
+    """Return all whom a policy might be for, where that cannot be understood.
+
+    One that only has a selector is for no waypoint, whatever that says.
+    """
+    spec = document.body.get("spec")
+    given = spec if isinstance(spec, dict) else {}
+    if given.get("selector") is not None and not (
+        given.get("targetRef") or given.get("targetRefs")
+    ):
+        return pods(document, root, {}, MeshPeer(ISTIO, waypoint=False))
     everything = pods(document, root, {}, MeshPeer(ISTIO))
     meant = [
         service
