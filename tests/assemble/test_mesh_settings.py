@@ -325,6 +325,13 @@ def test_that_some_namespaces_are_not_known_to_istio_is_told_not_to_be_judged() 
     assert "`discoverySelectors` is not judged" in warning.message
 
 
+def test_that_what_is_exported_where_nothing_says_so_is_told_not_to_be_judged() -> None:
+    said = "mesh: 'defaultServiceExportTo: [.]\n\n    defaultDestinationRuleExportTo: [\"*\"]'"
+    found = snapshot(MESHED + config_map(said))
+    (warning,) = [problem for problem in found.problems if problem.severity == "warning"]
+    assert "`defaultServiceExportTo` is not judged" in warning.message
+
+
 def test_values_that_are_given_leave_the_control_plane_where_pods_say_it_is(
     tmp_path: Path, given: str
 ) -> None:

@@ -67,6 +67,9 @@ INBOUND_POLICIES: Final = (
 AFFECTED: Final = {MESH: ("AuthorizationPolicy",), VALUES: ("Server",)}
 """A policy of the mesh that cannot be judged where its configuration cannot be read."""
 
+UNEXPORTED: Final = (
+    "{}: `{}` is not judged: what does not say where it is exported is taken to be so everywhere"
+)
 UNSELECTED: Final = (
     "{}: `discoverySelectors` is not judged: every namespace is taken to be known to Istio"
 )
@@ -309,7 +312,14 @@ def _istio(value: dict[str, Any], path: Path, source: str) -> Settings:
             auto_mtls=auto is not False,
             providers=tuple(sorted({provider for provider in providers if provider})),
         ),
-        warnings=(UNSELECTED.format(source),) if value.get("discoverySelectors") else (),
+        warnings=(
+            *((UNSELECTED.format(source),) if value.get("discoverySelectors") else ()),
+            *(
+                UNEXPORTED.format(source, name)
+                for name in ("defaultServiceExportTo", "defaultDestinationRuleExportTo")
+                if value.get(name) not in (None, [], ["*"])
+            ),
+        ),
     )
 
 
