@@ -58,9 +58,15 @@ def _http(match: HttpMatch, request: Request, cni: Cni) -> bool:
 
 
 def _named(patterns: tuple[DomainPattern, ...], name: str | None) -> bool:
-    return bool(name) and any(
-        cilium_names.matches(name or "", one.pattern, VERSIONS[one.wildcard]) for one in patterns
-    )
+    return bool(name) and any(_is_named(one, name or "") for one in patterns)
+
+
+def _is_named(one: DomainPattern, name: str) -> bool:
+    if one.wildcard is not Wildcard.LABELS:
+        return cilium_names.matches(name, one.pattern, VERSIONS[one.wildcard])
+    if one.pattern == "*" or not one.pattern.startswith("*."):
+        return one.pattern in ("*", name)
+    return name.endswith(one.pattern[1:]) and name != one.pattern[1:]
 
 
 def _text(pattern: Text, text: str) -> bool:

@@ -242,10 +242,10 @@ def meshed(
     """
     own = draw(istio.istio_policies() if mesh == "istio" else linkerd.linkerd_policies())
     if sound:
-        for number, one in enumerate(own, 1):
-            if one["kind"] == "PeerAuthentication":
+        for number, policy in enumerate(own, 1):
+            if policy["kind"] == "PeerAuthentication":
                 # Of those of one age the engine knows only that either may count.
-                one["metadata"]["creationTimestamp"] = f"2026-01-0{number}T00:00:00Z"
+                policy["metadata"]["creationTimestamp"] = f"2026-01-0{number}T00:00:00Z"
     elif draw(st.integers(0, 2)) == 0:
         number = draw(st.integers(0, len(own) - 1))
         own[number] = draw(spoiled(own[number]))
