@@ -6,9 +6,16 @@ from typing import Any, Final
 import msgspec
 from hypothesis import strategies as st
 
-from map_strategies import Situation, clusters, maps
+from map_strategies import HERE, NUMBER_PORTS, Situation, clusters, maps
 from policy_strategies import Draw, Manifest
-from ringfence.learn.dependency_map import Dependency, HttpRequest
+from ringfence.learn.dependency_map import (
+    Dependency,
+    DependencyMap,
+    Entry,
+    HttpRequest,
+    WorkloadName,
+)
+from ringfence.model.snapshot import Snapshot
 from strategies import build
 
 LABELS: Final[dict[str, dict[str, str]]] = {
@@ -45,7 +52,10 @@ def meshed(draw: Draw, mesh: str, cni: str | None = None) -> Situation:
         _join(draw, mesh, manifest)
     chosen = cni or draw(st.sampled_from(("generic", "calico", "cilium")))
     pod_cidrs = draw(st.sampled_from((("10.0.0.0/16",), ("10.0.0.0/25", "fd00::/64"))))
-    written = draw(maps(build(manifests, chosen, pod_cidrs), addresses=True))
+    snapshot = build(manifests, chosen, pod_cidrs)
+    written = draw(maps(snapshot, addresses=True))
+    if draw(st.integers(0, 3)):
+        written = draw(_with_a_call(snapshot, written))
     entries = tuple(
         msgspec.structs.replace(
             entry,
@@ -56,6 +66,23 @@ def meshed(draw: Draw, mesh: str, cni: str | None = None) -> Situation:
     )
     written = msgspec.structs.replace(written, workloads=entries)
     return Situation(manifests, chosen, pod_cidrs, written)
+
+
+@st.composite
+def _with_a_call(draw: Draw, snapshot: Snapshot, written: DependencyMap) -> DependencyMap:
+    """Return a map with one call more, of a workload by another or by itself."""
+    names = [WorkloadName(w.namespace, w.name, w.kind) for w in snapshot.workloads]
+    called = draw(st.sampled_from(names))
+    call = Dependency(
+        source=draw(st.sampled_from(names)),
+        destination=called,
+        ports=(draw(st.sampled_from(NUMBER_PORTS[:2])),),
+        location=HERE,
+    )
+    others = tuple(entry for entry in written.workloads if entry.subject != called)
+    entry = Entry(subject=called, callers=(call,), location=HERE)
+    covered = tuple(dict.fromkeys((*written.namespaces, called.namespace)))
+    return msgspec.structs.replace(written, workloads=(*others, entry), namespaces=covered)
 
 
 def _limited(draw: Draw, dependency: Dependency) -> Dependency:

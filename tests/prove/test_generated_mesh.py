@@ -104,6 +104,17 @@ def test_a_workload_with_callers_outside_the_mesh_is_permissive_by_itself() -> N
     assert any("come without mTLS, by the map: mon/prom." in text for text in texts)
 
 
+def test_what_has_no_labels_cannot_be_permissive_by_itself() -> None:
+    bare = deployment("shop/bare", 80).replace("{app: bare}", "{}")
+    calls = (
+        "namespaces: [shop]\ndns: false\nworkloads:\n"
+        "- {workload: shop/bare, callers: [{from: mon/prom, ports: [80]}]}\n"
+    )
+    snapshot = cluster(shop(SIDECAR) + bare, pod_cidrs=("10.0.0.0/8",))
+    generation = generate(dependency_map(calls), snapshot, ALONE)
+    assert objects(generation, "PeerAuthentication") == {"mtls": {"mtls": {"mode": "PERMISSIVE"}}}
+
+
 def test_a_caller_outside_the_mesh_is_told_and_closed() -> None:
     generation = written(PROM_LOOKS, SIDECAR, ALONE)
     told = [(each.sort, each.instead) for each in generation.emission.unsupported]

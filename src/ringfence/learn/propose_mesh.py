@@ -194,7 +194,9 @@ class _Proposer:
                 namespace, "default-deny", EVERYTHING, (), subject, (deny,), ISTIO_ALLOW
             )
             open_to = [n for n in inside if self._plain[n]]
-            strict = len(open_to) < len(inside) or not inside
+            # Without labels to select by, what is about one workload is about the namespace.
+            named = all(selectors[n].requirements for n in open_to)
+            strict = named and (len(open_to) < len(inside) or not inside)
             why = ["Nobody connects without mTLS."]
             if not strict:
                 why = [self._plain_text(n) for n in open_to]
