@@ -114,9 +114,10 @@ def connectivity_is_the_judge(snapshot: Snapshot, count: int) -> None:
         if _holds(pair.allow, port, request, snapshot):
             found = Verdict.ALLOW
         elif _holds(pair.unknown, port, request, snapshot):
-            # What is no HTTP cannot be written as a limit: all of the port is unknown then.
+            # What has no header, or is no HTTP, cannot be written as a limit: all of the port is
+            # unknown then.
             whole = any(one.l7 is None for one in pair.unknown)
-            found = best if whole and best is Verdict.DENY else Verdict.UNKNOWN
+            found = best if whole else Verdict.UNKNOWN
         assert found is best, (source, destination, port, request, ways, pair)
 
 
