@@ -298,3 +298,21 @@ def test_the_network_opens_the_tunnel_of_linkerd_and_its_control_plane() -> None
     assert [rule["ports"][0]["port"] for rule in ingress] == [8080, 4143]
     egress = [rule["ports"][0]["port"] for rule in policies["pay"]["egress"]]
     assert egress == [8080, 8086, 8090]
+
+
+def test_nodes_are_let_in_by_their_addresses_for_every_request_where_none_is_read() -> None:
+    node = (
+        "---\napiVersion: v1\nkind: Node\nmetadata: {name: one}\n"
+        "status: {addresses: [{type: InternalIP, address: 192.168.0.1}]}\n"
+    )
+    calls = f"- {{workload: shop/pay, callers: [{{from: nodes, ports: [8080], {METRICS}}}]}}\n"
+    generation = written(calls, AMBIENT, Wishes(dialect=KUBERNETES, mesh=ISTIO), more=node)
+    (rule,) = objects(generation, "AuthorizationPolicy")["pay"]["rules"]
+    assert rule["from"] == [{"source": {"ipBlocks": ["192.168.0.1/32"]}}]
+
+
+def test_one_rule_opens_the_tunnel_to_all_that_a_selection_means() -> None:
+    calls = "- {workload: shop/web, calls: [{to: {namespace: shop, labels: {}}, ports: [sql]}]}\n"
+    named = deployment("shop/db", 5432).replace("{containerPort", "{name: sql, containerPort")
+    generation = written(calls, AMBIENT, Wishes(dialect=KUBERNETES, mesh=ISTIO), more=named)
+    assert proved(generation).holds, generation.proof

@@ -191,7 +191,7 @@ class Telling:
                 blocks=blocks,
                 traffic=traffic,
                 entities=entities,
-                layer7=self.rule.layer7,
+                layer7=None if self.each.opaque else self.rule.layer7,
             )
         )
 

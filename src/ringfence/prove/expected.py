@@ -157,9 +157,12 @@ class Intent:
         through = network
         alone = not self._stated.wishes.dialect
         if not alone:
-            sure, may = (
-                self._tunnelled(source, destination, family, sure=sure) for sure in (True, False)
+            sure = self._tunnelled(source, destination, family)
+            named = self._meets(source, Direction.EGRESS, destination, destination, family)
+            named = named and self._meets(
+                destination, Direction.INGRESS, source, destination, family
             )
+            may = Amount(TCP) if named else amounts.NOTHING
             # Whoever may use the tunnel can connect to where it ends.
             ends = network.possible | may.on(WIRES)
             network = Expected(network.certain, ends, network.own, network.refused)
@@ -180,9 +183,7 @@ class Intent:
         )
         return Expected(certain, possible, network.own, network.refused & possible)
 
-    def _tunnelled(
-        self, source: Element, destination: Element, family: int, *, sure: bool
-    ) -> Amount:
+    def _tunnelled(self, source: Element, destination: Element, family: int) -> Amount:
         """Return what passes where any port that is open opens the tunnel, and so all.
 
         What is told by its addresses is not let into tunnels.
@@ -192,10 +193,35 @@ class Intent:
             (destination, Direction.INGRESS, source),
         ):
             found = self._passes(subject, direction, peer, destination, family, by_name=True)
-            amount = found.certain if sure else found.possible
-            if not amount.on(TCP):
+            if not found.certain.on(TCP):
                 return amounts.NOTHING
         return Amount(TCP)
+
+    def _meets(
+        self,
+        subject: Element,
+        direction: Direction,
+        peer: Element,
+        destination: Element,
+        family: int,
+    ) -> bool:
+        """Return whether rules of an end that open the tunnel may be about another.
+
+        One rule is about all that a selection means, whichever of it has the port.
+        """
+        if not self.policed(subject):
+            return True
+        assert isinstance(subject, PodElement)  # noqa: S101 - others are not policed
+        for grant in self._grants[subject.workload, direction]:
+            peers = grant.peers
+            if not isinstance(peers, Workloads | Anything) or not peers.means(peer, family):
+                continue
+            ends = [destination]
+            if direction is Direction.EGRESS and isinstance(peers, Workloads):
+                ends += [PodElement(number, 0) for number in peers.numbers or ()]
+            if any(grant.ports_at(end) & TCP for end in ends):
+                return True
+        return False
 
     def _by_network(self, source: Element, destination: Element, family: int) -> Expected:
         egress = self._passes(source, Direction.EGRESS, destination, destination, family)
