@@ -221,12 +221,17 @@ def _concerns(demands: Demands, target: int | str) -> bool:
 
 def _in_ambient(document: Document, context: Context) -> bool:
     """Return whether a namespace that an object is for says that its pods are in ambient."""
-    root = subjects.config(context).root_namespace
-    return any(
-        namespace.labels.get(AMBIENT_LABEL) == "ambient"
+    ambient = context.once(_ambient_namespaces)
+    if document.namespace == subjects.config(context).root_namespace:
+        return bool(ambient)
+    return document.namespace in ambient
+
+
+def _ambient_namespaces(context: Context) -> frozenset[str]:
+    return frozenset(
+        namespace.labels.get(NAMESPACE_NAME, namespace.name)
         for namespace in context.namespaces
-        if document.namespace == root
-        or namespace.labels.get(NAMESPACE_NAME, namespace.name) == document.namespace
+        if namespace.labels.get(AMBIENT_LABEL) == "ambient"
     )
 
 

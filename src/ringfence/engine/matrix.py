@@ -97,12 +97,10 @@ class Matrix:
                 continue
             found: dict[int, tuple[int, int]] = {}
             for mask, destinations in self._classes.zones.of(reach.certain | reach.unknown):
-                if common := reach.traffic & mask:
-                    sure, may = found.get(common, (0, 0))
-                    found[common] = (
-                        sure | reach.certain & destinations,
-                        may | reach.unknown & destinations,
-                    )
+                sure, may = reach.certain & destinations, reach.unknown & destinations
+                # Most reaches have destinations in few of the zones.
+                if (sure or may) and (common := reach.traffic & mask):
+                    before = found.get(common)
+                    found[common] = (before[0] | sure, before[1] | may) if before else (sure, may)
             for traffic, (sure, may) in found.items():
-                if sure | may:
-                    yield Reach(traffic, sure, may)
+                yield Reach(traffic, sure, may)
