@@ -10,8 +10,8 @@ A file is a topic. Each `##` heading is a case: prose, manifests in `yaml` fence
 
 `limited` is an allow that holds for some of what the question left open above the port. What it
 does say: `http=METHOD:PATH` (either may be empty), `host=`, `header=NAME:VALUE`, `http=no`, `dns=`,
-`sni=` (empty: there is none), `authenticated=yes` or `no`, `mtls=yes` or `no`. `icmp/8` is a type of
-ICMP. With `staged=yes` staged policies count as enforced.
+`sni=` (empty: there is none), `authenticated=yes` or `no`, `mtls=yes` or `no`. `icmp/8` is a type
+of ICMP. With `staged=yes` staged policies count as enforced.
 
 A destination `svc/namespace/name` is called by the Service's address, any other by its own. Where a
 mesh is, `layer=` says whose evidence is meant, `wire=` on which port the network layer sees the

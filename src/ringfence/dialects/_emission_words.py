@@ -15,6 +15,7 @@ from ringfence.model.rule import (
     PodPeer,
     PortRange,
     Traffic,
+    of_a_mesh,
 )
 
 
@@ -59,6 +60,8 @@ def _one_traffic_text(part: Traffic) -> str:
                 return f"{part.protocol.value} all ports"
             numbers = str(part.first) if part.first == part.last else f"{part.first}-{part.last}"
             return f"{part.protocol.value} {numbers}"
+        case _:
+            raise of_a_mesh(part)
 
 
 def layer7_text(boxes: Iterable[Layer7]) -> str:

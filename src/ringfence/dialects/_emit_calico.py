@@ -48,6 +48,7 @@ from ringfence.model.rule import (
     PortRange,
     Tier,
     Traffic,
+    of_a_mesh,
 )
 from ringfence.model.selector import expression
 from ringfence.model.tiers import CALICO_ADMIN, CALICO_BASELINE, CALICO_DEFAULT
@@ -359,6 +360,8 @@ def _port(part: Traffic) -> str | int | None:
             if first == 1 and part.last == 65535:
                 return None
             return first if first == part.last else f"{first}:{part.last}"
+        case _:
+            raise of_a_mesh(part)
 
 
 def _icmp(telling: Telling, part: PortRange) -> list[Body]:

@@ -30,6 +30,7 @@ from ringfence.model.rule import (
     Policy,
     PortRange,
     Traffic,
+    of_a_mesh,
 )
 from ringfence.model.tiers import CILIUM_NORMAL
 
@@ -237,6 +238,8 @@ def _port(part: Traffic) -> Body:
                 return {"port": "0", "protocol": protocol.value}
             ends = {"endPort": last} if last > first else {}
             return {"port": str(first), **ends, "protocol": protocol.value}
+        case _:
+            raise of_a_mesh(part)
 
 
 def _limited_port(part: Traffic) -> Body:
@@ -247,6 +250,8 @@ def _limited_port(part: Traffic) -> Body:
         case PortRange(_, first, last):
             ends = {"endPort": last} if last > max(first, 1) else {}
             return {"port": str(max(first, 1)), **ends, "protocol": "TCP"}
+        case _:
+            raise of_a_mesh(part)
 
 
 def _is_icmp(part: PortRange) -> bool:

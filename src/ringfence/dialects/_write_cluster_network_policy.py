@@ -25,6 +25,7 @@ from ringfence.model.rule import (
     PortRange,
     Rule,
     Traffic,
+    of_a_mesh,
 )
 from ringfence.model.selector import EVERYTHING
 
@@ -131,3 +132,5 @@ def _protocol(part: Traffic) -> Body:
             if last > first:
                 port = {"range": {"start": first, "end": last}}
             return {protocol.value.lower(): {"destinationPort": port}}
+        case _:
+            raise of_a_mesh(part)

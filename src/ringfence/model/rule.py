@@ -260,6 +260,11 @@ class ChainPort(msgspec.Struct, frozen=True, tag="chain-port"):
     others: bool = False
     """Whether it is all TCP ports but those."""
 
+    @property
+    def protocol(self) -> Protocol:
+        """Return TCP: the proxies of a mesh take nothing else."""
+        return Protocol.TCP
+
 
 class PortUse(StrEnum):
     """What Linkerd's proxy takes a port for."""
@@ -284,8 +289,18 @@ class ProxyPort(msgspec.Struct, frozen=True, tag="proxy-port"):
     port: PortRange | NamedPort | None = None
     """Only those that this holds, too; None: all."""
 
+    @property
+    def protocol(self) -> Protocol:
+        """Return TCP: the proxies of a mesh take nothing else."""
+        return Protocol.TCP
+
 
 Traffic = PortRange | NamedPort | ChainPort | ProxyPort
+
+
+def of_a_mesh(part: Traffic) -> TypeError:
+    """Return why a policy of the network cannot be written with traffic of a mesh's rules."""
+    return TypeError(f"{part} is of a mesh: no policy of the network says it")
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

@@ -122,7 +122,7 @@ def judge(flow: Flow) -> Side:
 
 
 def knows(flow: Flow, service: Service) -> tuple[bool | None, tuple[str, ...]]:
-    """Return whether a sidecar knows the Service that is called; None: that cannot be told, and why.
+    """Return whether a sidecar knows the Service that is called; None where that is open, and why.
 
     What it does not know it passes on as it is, where it does not refuse it. A gateway has no
     Sidecar.
