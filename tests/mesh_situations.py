@@ -65,6 +65,10 @@ def meshed(draw: Draw, mesh: str, cni: str | None = None) -> Situation:
         for entry in written.workloads
     )
     written = msgspec.structs.replace(written, workloads=entries)
+    for manifest in manifests:
+        if manifest["metadata"]["name"] not in written.namespaces:
+            # What another namespace refuses by itself is no matter of the map's policies.
+            manifest["metadata"].get("annotations", {}).pop(DEFAULT, None)
     return Situation(manifests, chosen, pod_cidrs, written)
 
 
