@@ -37,6 +37,9 @@ def limits(http: Iterable[HttpRequest], direction: Direction, dialect: str) -> B
     found = []
     for request in listed:
         texts = tuple(paths(request.path)) if request.path else None
+        if dialect in (CALICO, LINKERD) and request.path == "/*" and request.methods:
+            # Every path is said there by the methods alone.
+            texts = None
         methods = tuple(map(exact, request.methods)) or None
         if texts != ():
             found.append(Layer7(http=HttpMatch(methods=methods, paths=texts)))
