@@ -71,7 +71,8 @@ class Amount(msgspec.Struct, frozen=True):
         parts = [port_sets.text(self.free)] if self.free else []
         for limits, ports in self.limited:
             said = layer7.limit_text(limits.l7, limits.l7_except)
-            parts.append(f"{port_sets.text(ports)} ({said})")
+            # The limit stands behind each protocol, so that none looks unlimited.
+            parts += [f"{part} ({said})" for part in port_sets.text(ports).split("; ")]
         return "; ".join(parts)
 
 
