@@ -1,9 +1,9 @@
 """Laws of clusters with Istio: the judges agree, and what is not known is never passed over.
 
-`mesh_laws` holds them; Linkerd's clusters are tried in `test_linkerd_laws`.
+`mesh_laws` holds them; Linkerd's clusters are tried in `test_linkerd_laws`, and what
+matters in neither mesh in `test_mesh_laws`.
 """
 
-import random
 from itertools import product
 from typing import Any
 
@@ -122,33 +122,6 @@ def test_one_more_rule_of_a_policy_that_allows_never_denies_more(
     spec = more[data.draw(st.sampled_from(allowing))]["spec"]
     spec["rules"] = [*spec.get("rules", []), rule]
     laws.compare(situation.snapshot(), situation.with_policies(more), 60, laws.never_denies_more)
-
-
-# -- what does not matter ------------------------------------------------------------------------
-
-
-@clusters(10)
-@given(meshed("istio"))
-def test_without_membership_the_network_decides_alone(situation: Situation) -> None:
-    laws.without_membership_the_network_decides_alone(situation.snapshot(), 40)
-
-
-@clusters(15)
-@given(meshed("istio"), st.randoms(use_true_random=False))
-def test_the_order_of_documents_does_not_matter(situation: Situation, rng: random.Random) -> None:
-    laws.order_does_not_matter(situation, rng)
-
-
-@clusters(10)
-@given(meshed("istio"), st.integers(1, 3))
-def test_replicas_do_not_matter(situation: Situation, more: int) -> None:
-    laws.replicas_do_not_matter(situation, more, 60)
-
-
-@clusters(10)
-@given(meshed("istio", sound=True))
-def test_round_trips_change_nothing(situation: Situation) -> None:
-    laws.round_trips_change_nothing(situation, 40)
 
 
 # -- the strategies themselves -------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """Laws of clusters with Linkerd: the judges agree, and what is not known is never passed over.
 
-`mesh_laws` holds them; Istio's clusters are tried in `test_istio_laws`.
+`mesh_laws` holds them; Istio's clusters are tried in `test_istio_laws`, and what
+matters in neither mesh in `test_mesh_laws`.
 """
 
-import random
 from itertools import product
 from typing import Any
 
@@ -99,33 +99,6 @@ def test_one_authorization_less_never_allows_more(
     number = data.draw(st.sampled_from(listed))
     less = [one for n, one in enumerate(situation.policies) if n != number]
     laws.compare(situation.snapshot(), situation.with_policies(less), 60, laws.never_allows_more)
-
-
-# -- what does not matter ------------------------------------------------------------------------
-
-
-@clusters(10)
-@given(meshed("linkerd"))
-def test_without_membership_the_network_decides_alone(situation: Situation) -> None:
-    laws.without_membership_the_network_decides_alone(situation.snapshot(), 40)
-
-
-@clusters(25)
-@given(meshed("linkerd"), st.randoms(use_true_random=False))
-def test_the_order_of_documents_does_not_matter(situation: Situation, rng: random.Random) -> None:
-    laws.order_does_not_matter(situation, rng)
-
-
-@clusters(15)
-@given(meshed("linkerd"), st.integers(1, 3))
-def test_replicas_do_not_matter(situation: Situation, more: int) -> None:
-    laws.replicas_do_not_matter(situation, more, 60)
-
-
-@clusters(15)
-@given(meshed("linkerd", sound=True))
-def test_round_trips_change_nothing(situation: Situation) -> None:
-    laws.round_trips_change_nothing(situation, 40)
 
 
 # -- the strategies themselves -------------------------------------------------------------------
