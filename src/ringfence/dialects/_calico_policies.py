@@ -6,9 +6,8 @@ validator.go`; `felix/calc/policy_sorter.go`.
 """
 
 import math
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -17,7 +16,7 @@ from ringfence.dialects import _calico_labels as labels
 from ringfence.dialects import _calico_tiers as tiers
 from ringfence.dialects._calico_entity import Scope
 from ringfence.dialects._calico_rules import SECTIONS, rules
-from ringfence.dialects._shared import Malformed, fields, items, one_of, text
+from ringfence.dialects._shared import Malformed, Reader, fields, items, one_of, text
 from ringfence.model.document import Document, Path
 from ringfence.model.kinds import group_of
 from ringfence.model.profile import older_than
@@ -40,29 +39,10 @@ EVERYWHERE: Final = (
 CLUSTER: Final = ("namespaceSelector", "doNotTrack", "preDNAT", "applyOnForward")
 HINTS: Final = ("AssumeNeededOnEveryNode",)
 
-_Read = TypeVar("_Read")
-_Other = TypeVar("_Other")
-
-
-class _Reader:
-    """Reads the parts of one policy; what is wrong with one does not stop the others."""
-
-    def __init__(self) -> None:
-        self.unreadable: list[Unreadable] = []
-
-    def read(self, part: Callable[[], _Read], otherwise: _Other) -> _Read | _Other:
-        """Return a part, or something in its place."""
-        try:
-            return part()
-        except Malformed as malformed:
-            if malformed.unreadable not in self.unreadable:
-                self.unreadable.append(malformed.unreadable)
-            return otherwise
-
 
 def parse(index: int, document: Document, context: Context) -> list[Policy]:
     """Return a policy in common form; none for a staged one that would enforce nothing."""
-    reader = _Reader()
+    reader = Reader()
     staged = document.kind in STAGED
     kind = STAGED.get(document.kind, document.kind)
     of_cluster = kind == "GlobalNetworkPolicy"
@@ -120,7 +100,7 @@ def _telling(policy: Policy, unreadable: tuple[Unreadable, ...]) -> Policy:
 def _policy(
     index: int,
     document: Document,
-    reader: _Reader,
+    reader: Reader,
     tier: Tier,
     *,
     subject: LabelExpression | None,
@@ -220,7 +200,7 @@ def _flag(spec: dict[str, Any], name: str) -> bool:
 
 
 def _all_rules(
-    spec: dict[str, Any], isolates: tuple[Direction, ...], scope: Scope, reader: _Reader
+    spec: dict[str, Any], isolates: tuple[Direction, ...], scope: Scope, reader: Reader
 ) -> tuple[tuple[Rule, ...], tuple[Unreadable, ...]]:
     """Return the rules of the directions that the policy is for, and what is wrong with others."""
     found: list[Rule] = []
@@ -268,7 +248,7 @@ def staged_action(spec: dict[str, Any]) -> str:
     return one_of("Set" if named in (None, "") else named, AT_ACTION, STAGED_ACTIONS)
 
 
-def _as_planned(policy: Policy, spec: dict[str, Any], reader: _Reader) -> list[Policy]:
+def _as_planned(policy: Policy, spec: dict[str, Any], reader: Reader) -> list[Policy]:
     """Return a staged policy that would be set, or of which something is unreadable."""
     action = reader.read(lambda: staged_action(spec), "Set")
     if action == "Delete":

@@ -1,34 +1,18 @@
 """Reads the parts of one object of Istio: what is wrong with one does not stop the others."""
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from ringfence.dialects._shared import Malformed, fields
+from ringfence.dialects import _shared
+from ringfence.dialects._shared import fields
 from ringfence.model.document import Document
 from ringfence.model.rule import Action, Direction, Rule, Unreadable
 from ringfence.yaml_text import type_text
 
 BODY: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 
-_Read = TypeVar("_Read")
-_Other = TypeVar("_Other")
 
-
-class Reader:
-    """Collects what could not be understood."""
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self.unreadable: list[Unreadable] = []
-
-    def read(self, part: Callable[[], _Read], otherwise: _Other) -> _Read | _Other:
-        """Return a part, or something in its place."""
-        try:
-            return part()
-        except Malformed as malformed:
-            if malformed.unreadable not in self.unreadable:
-                self.unreadable.append(malformed.unreadable)
-            return otherwise
+class Reader(_shared.Reader):
+    """Reads one object of Istio, which is of one form from the outside."""
 
     def spec(self, document: Document, *known: str) -> dict[str, Any]:
         """Return an object's spec without what is null; one that is missing says nothing."""

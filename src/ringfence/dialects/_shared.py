@@ -6,8 +6,8 @@ or means something that this program does not know.
 
 import ipaddress
 import re
-from collections.abc import Collection
-from typing import Any, Final
+from collections.abc import Callable, Collection
+from typing import Any, Final, TypeVar
 
 from ringfence.model.document import Document, Path, path_text
 from ringfence.model.rule import Unreadable
@@ -19,6 +19,9 @@ DNS_SUBDOMAIN: Final = re.compile(
     r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 )
 
+_Read = TypeVar("_Read")
+_Other = TypeVar("_Other")
+
 
 class Malformed(Exception):  # noqa: N818 - not an error of the program
     """Something in a document is not as its schema says; becomes `Unreadable` at its grain."""
@@ -27,6 +30,23 @@ class Malformed(Exception):  # noqa: N818 - not an error of the program
         """Keep the reason and the place."""
         super().__init__(reason)
         self.unreadable = Unreadable(f"{reason} at `{path_text(path)}`" if path else reason, path)
+
+
+class Reader:
+    """Reads the parts of one object; what is wrong with one does not stop the others."""
+
+    def __init__(self) -> None:
+        """Begin with nothing that could not be understood."""
+        self.unreadable: list[Unreadable] = []
+
+    def read(self, part: Callable[[], _Read], otherwise: _Other) -> _Read | _Other:
+        """Return a part, or something in its place."""
+        try:
+            return part()
+        except Malformed as malformed:
+            if malformed.unreadable not in self.unreadable:
+                self.unreadable.append(malformed.unreadable)
+            return otherwise
 
 
 def fields(value: Any, path: Path, known: Collection[str]) -> dict[str, Any]:  # noqa: ANN401
