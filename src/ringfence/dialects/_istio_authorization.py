@@ -179,7 +179,7 @@ def parse(index: int, document: Document, context: Context) -> list[Policy]:
         # Istio asks nobody then, unless a switch of its own is set.
         subject = AllPeers((chosen(subjects.with_proxy()), AnyPeer(rivals)))
         policies.append(make(subject, _rules(found.rules, Outcome(Action.DENY), for_envoy)))
-    if found.reaches_ztunnel:
+    if found.reaches_ztunnel and subjects.may_have_ztunnel(context):
         rules = _rules(found.at_ztunnel, outcome, for_ztunnel)
         doubts = (EMPTY_SELECTOR,) if selected == {} else ()
         policies.append(make(chosen(subjects.by_ztunnel()), rules, doubts))

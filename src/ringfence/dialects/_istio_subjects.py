@@ -119,6 +119,12 @@ def by_ztunnel() -> MeshPeer:
     return MeshPeer((DataPlane.AMBIENT,), waypoint=False)
 
 
+def may_have_ztunnel(context: Context) -> bool:
+    """Return whether any pod may be one for which ztunnel judges: else nothing is read its way."""
+    planes = {member.data_plane for member in context.memberships}
+    return not planes or DataPlane.AMBIENT in planes
+
+
 def gateway(namespace: str, name: str) -> Peer:
     """Return the proxies of a Gateway that is no waypoint."""
     return AllPeers(
